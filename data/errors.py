@@ -1,0 +1,66 @@
+"""Every error DocDuet raises on purpose.
+
+    DocDuetError
+    ├── ConfigError            (ValueError)          docduet.toml, the environment or a flag is wrong
+    ├── SourceError            (ValueError)          a source cannot be read at all
+    │   └── EmptySourceError                         ... or holds nothing readable
+    ├── UnreadableDocument     (ValueError)          one document cannot be turned into a page
+    ├── BusyError              (RuntimeError)        another sync or build holds the lock
+    ├── NoIndexError           (FileNotFoundError)   nothing has been indexed yet
+    ├── IndexMismatchError     (ValueError)          the index does not fit the configuration
+    ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
+    │   └── EngineStartError                         ... or did not start
+    ├── PortInUseError         (OSError)             somebody else listens there
+    └── GatewayError           (ConnectionError)     the gateway cannot be reached or answered with an error
+
+The message says what is wrong and what to do next; the front door prints it and exits 1, the API wraps it
+in OpenAI's error shape.
+"""
+
+
+class DocDuetError(Exception):
+    """Root of all errors that DocDuet raises on purpose."""
+
+
+class ConfigError(DocDuetError, ValueError):
+    """docduet.toml, the environment or a flag is wrong."""
+
+
+class SourceError(DocDuetError, ValueError):
+    """A source (folder, site) cannot be read at all."""
+
+
+class EmptySourceError(SourceError):
+    """A source holds no readable document."""
+
+
+class UnreadableDocument(DocDuetError, ValueError):
+    """One document cannot be turned into a page; the message is the reason shown to the user."""
+
+
+class BusyError(DocDuetError, RuntimeError):
+    """Another process holds the lock (a sync or an index build is running)."""
+
+
+class NoIndexError(DocDuetError, FileNotFoundError):
+    """Nothing has been indexed yet."""
+
+
+class IndexMismatchError(DocDuetError, ValueError):
+    """The index was built with other models than the configuration names."""
+
+
+class EngineError(DocDuetError, ConnectionError):
+    """An engine cannot be reached, answered with an error, or broke off mid-answer."""
+
+
+class EngineStartError(EngineError):
+    """A vLLM process died, or did not get ready in time."""
+
+
+class PortInUseError(DocDuetError, OSError):
+    """The port is taken."""
+
+
+class GatewayError(DocDuetError, ConnectionError):
+    """The gateway cannot be reached, or answered with an error."""

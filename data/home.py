@@ -1,0 +1,37 @@
+"""Where runtime state lives: DOCDUET_HOME (default ~/.docduet)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders and files below DOCDUET_HOME. Nothing is created until somebody writes."""
+
+    root: Path
+
+    @classmethod
+    def from_env(cls) -> Home:
+        return cls(Path(os.environ.get("DOCDUET_HOME") or Path.home() / ".docduet").expanduser().absolute())
+
+    @property
+    def pages(self) -> Path:
+        """SQLite page store."""
+        return self.root / "pages.sqlite"
+
+    @property
+    def index(self) -> Path:
+        """Index generations and the CURRENT pointer."""
+        return self.root / "index"
+
+    @property
+    def cache(self) -> Path:
+        """What can be computed again: embeddings by (model, text hash)."""
+        return self.root / "cache"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"

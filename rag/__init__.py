@@ -1,0 +1,1 @@
+"""Pages in, ranked passages out: chunks, index generations, the hybrid retriever."""

@@ -1,0 +1,1 @@
+"""Engines (vLLM) and the gateway: arms, citations, the OpenAI-compatible API."""

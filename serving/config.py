@@ -1,0 +1,35 @@
+"""[serving] in docduet.toml."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from data.settings import Table
+
+
+class EngineConfig(Table):
+    """One engine: a model that `docduet serve` starts with vLLM, or the base_url of one that runs already."""
+
+    name: str = Field("base", description="What the arms call this engine.")
+    model: str = Field("", description="Model folder or hub name to start with vLLM.")
+    base_url: str = Field("", description="OpenAI-compatible server that runs already, such as http://127.0.0.1:8000/v1.")
+    served_model: str = Field("", description="Model name to ask for; default: the engine's name, or the first that base_url lists.")
+    api_key_env: str = Field("", description="Environment variable that holds the engine's API key.")
+    port: int = Field(0, ge=0, le=65535, description="Port for a started engine; 0 takes a free one.")
+    args: tuple[str, ...] = Field((), description="More arguments for `vllm serve`.")
+    env: dict[str, str] = Field({}, description="More environment variables for the engine's process.")
+    start_timeout_s: float = Field(600.0, gt=0, description="An engine not ready after this is restarted (seconds).")
+
+
+class ServingConfig(Table):
+    """Gateway and engines."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on.")
+    public_url: str = Field("", description="How browsers reach the gateway; default: as the request came in.")
+    engines: tuple[EngineConfig, ...] = Field((), description="Engines; none means quoting mode.")
+    max_question_chars: int = Field(20_000, gt=0, description="Longer questions are refused with a clear error (characters).")
+    max_body_mb: float = Field(4.0, gt=0, description="Larger request bodies are refused (MB).")
+    answer_timeout_s: float = Field(120.0, gt=0, description="An answer takes at most this long (seconds).")
+    idle_timeout_s: float = Field(30.0, gt=0, description="An engine silent for this long mid-answer has failed (seconds).")
+    max_tokens: int = Field(1024, gt=0, description="Longest answer when the request names none (tokens).")
