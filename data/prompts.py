@@ -80,11 +80,15 @@ def passages_block(passages: Sequence[Excerpt]) -> str:
 
 
 def rag_messages(
-    question: str, passages: Sequence[Excerpt], history: Sequence[Message] = (), lang: str = "en"
+    question: str,
+    passages: Sequence[Excerpt],
+    history: Sequence[Message] = (),
+    lang: str = "en",
+    instructions: str = "",
 ) -> list[Message]:
-    """System prompt with the passages, the earlier turns, the question."""
+    """System prompt with the passages, the earlier turns, the question. ``instructions`` are the application's own."""
     which = prompt_lang(lang)
-    system = SYSTEM[which].format(refusal=REFUSAL[which])
+    system = "\n\n".join(filter(None, [SYSTEM[which].format(refusal=REFUSAL[which]), instructions]))
     heading = {"en": "Passages:", "zh": "段落："}[which]
     return [
         Message(role="system", content=f"{system}\n\n{heading}\n\n{passages_block(passages)}"),
@@ -93,9 +97,12 @@ def rag_messages(
     ]
 
 
-def base_messages(question: str, history: Sequence[Message] = (), lang: str = "en") -> list[Message]:
-    """The question with no passages: what the model knows by itself."""
-    return [Message(role="system", content=BASE_SYSTEM[prompt_lang(lang)]), *history, Message(role="user", content=question)]
+def base_messages(
+    question: str, history: Sequence[Message] = (), lang: str = "en", instructions: str = ""
+) -> list[Message]:
+    """The question with no passages: what the model knows by itself. ``instructions`` replace the default system prompt."""
+    system = instructions or BASE_SYSTEM[prompt_lang(lang)]
+    return [Message(role="system", content=system), *history, Message(role="user", content=question)]
 
 
 def rewrite_messages(question: str, history: Sequence[Message], lang: str = "en") -> list[Message]:

@@ -1,0 +1,48 @@
+"""The gateway as an ASGI app. ``docduet serve`` (docduet.py) adds the UI and runs it; tests run it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from rag.live import LiveIndex
+from serving import chat, errors, routes
+from serving.bodylimit import BodyLimit
+from serving.config import ServingConfig
+from serving.gateway import build_gateway
+from serving.supervisor import Supervisor
+
+
+def create_app(config: ServingConfig, supervisor: Supervisor, live: LiveIndex) -> FastAPI:
+    """The gateway. Its lifespan starts the engines (without waiting for them) and stops them."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with supervisor:
+            yield
+
+    app = FastAPI(
+        title="DocDuet",
+        version=_version(),
+        description="Answers from your product docs, with sources, behind an OpenAI-compatible API.",
+        lifespan=lifespan,
+        docs_url="/v1/docs",
+        openapi_url="/v1/openapi.json",
+        redoc_url=None,
+    )
+    app.state.gateway = build_gateway(config, live, supervisor)
+    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
+    errors.install(app)
+    for router in (chat.router, routes.api, routes.pages, routes.operations):
+        app.include_router(router)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("docduet")
+    except PackageNotFoundError:
+        return "0"

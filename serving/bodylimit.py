@@ -1,0 +1,39 @@
+"""Refuse request bodies over a size before they are read into memory."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import error_body
+
+
+class BodyLimit:
+    """ASGI middleware for /v1: 413 by Content-Length or, where there is none, once too much has come in."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+        self._message = f"the request body is larger than {max_bytes / 1e6:g} MB"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self.app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.max_bytes:
+            refusal = JSONResponse(error_body(self._message, 413, "body_too_large"), 413)
+            await refusal(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_bytes:
+                raise HTTPException(413, self._message)  # the one exception FastAPI lets through while it reads
+            return message
+
+        await self.app(scope, counted, send)

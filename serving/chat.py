@@ -1,0 +1,105 @@
+"""POST /v1/chat/completions: validate, pick the arm, stream or collect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from data.lang import detect_lang
+from data.prompts import Message
+from serving.arms import Arm, Turn
+from serving.errors import ApiError, as_api_error, error_body
+from serving.events import Event, Finished
+from serving.gateway import Gateway, gateway_of
+from serving.schemas import ChatRequest
+from serving.wire import DONE, ChoiceWriter, collect, sse
+
+log = logging.getLogger(__name__)
+router = APIRouter(prefix="/v1", tags=["chat"])
+
+
+@router.post("/chat/completions", response_model=None)
+async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
+    """Answer the last user message. Streams server-sent events when ``stream`` is true."""
+    gateway = gateway_of(request)
+    arm = gateway.arm(body.model)
+    turn = turn_of(body, gateway)
+    usage = bool(body.stream_options and body.stream_options.include_usage)
+    writer = ChoiceWriter(body.model, gateway.public_url(request), include_usage=usage)
+    if not body.stream:
+        return JSONResponse(await _whole(gateway, arm, turn, writer))
+    # The first event is awaited here, so that "no index" or "no engine" is still an HTTP error.
+    events = counted(gateway, arm.answer(turn))
+    try:
+        first = await anext(events)
+    except Exception as error:
+        gateway.metrics.errors.labels(as_api_error(error).code).inc()
+        raise
+    return StreamingResponse(_sse(gateway, first, events, writer), media_type="text/event-stream", headers=_NO_BUFFER)
+
+
+_NO_BUFFER = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the stream back otherwise
+
+
+def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
+    """The turn that a request asks for; ApiError when there is no question in it, or too long a one."""
+    said = [message for message in body.messages if message.role in ("user", "assistant") and message.text.strip()]
+    last = next((m for m in reversed(body.messages) if m.role not in ("system", "developer")), None)
+    if last is None or last.role != "user" or not last.text.strip():
+        raise ApiError("the last message must be a question from the user, not empty", 400, "empty_question", "messages")
+    question = last.text.strip()
+    limit = gateway.config.max_question_chars
+    if len(question) > limit:
+        message = f"the question has {len(question):,} characters; at most {limit:,} are allowed: shorten it"
+        raise ApiError(message, 400, "question_too_long", "messages")
+    return Turn(
+        question=question,
+        history=tuple(Message(role=m.role, content=m.text) for m in said[:-1]),
+        instructions="\n\n".join(m.text for m in body.messages if m.role in ("system", "developer") and m.text.strip()),
+        filters=body.docduet.filters.to_filters(),
+        lang=detect_lang(question),
+        sampling=body.sampling(gateway.config.max_tokens),
+    )
+
+
+async def _whole(gateway: Gateway, arm: Arm, turn: Turn, writer: ChoiceWriter) -> dict[str, Any]:
+    try:
+        async with aclosing(counted(gateway, arm.answer(turn))) as events:
+            return await collect(events, writer)
+    except Exception as error:
+        gateway.metrics.errors.labels(as_api_error(error).code).inc()
+        raise
+
+
+async def counted(gateway: Gateway, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """Pass an arm's events through and record the answer in the metrics."""
+    with gateway.metrics.streams.track_inprogress():
+        async for event in events:
+            if isinstance(event, Finished):
+                gateway.metrics.finished(event)
+            yield event
+
+
+async def _sse(gateway: Gateway, first: Event, events: AsyncIterator[Event], writer: ChoiceWriter) -> AsyncIterator[bytes]:
+    """The stream's bytes. A failure on the way leaves as an error object; the stream always ends with [DONE]."""
+    try:
+        for chunk in writer.chunks(first):
+            yield sse(chunk)
+        async with aclosing(events):
+            async for event in events:
+                for chunk in writer.chunks(event):
+                    yield sse(chunk)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        known = as_api_error(error)
+        log.warning("answer %s broke off: %s", writer.answer_id, error, exc_info=known.status == 500)
+        gateway.metrics.errors.labels(known.code).inc()
+        yield sse(error_body(str(known), known.status, known.code, known.param))
+    yield DONE

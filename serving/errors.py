@@ -1,0 +1,82 @@
+"""OpenAI's error shape, everywhere: {"error": {"message", "type", "code", "param"}}."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexError
+
+log = logging.getLogger(__name__)
+
+_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+
+
+class ApiError(DocDuetError):
+    """A request that cannot be served. ``status`` is the HTTP status, ``code`` a stable word, ``param`` the field."""
+
+    def __init__(self, message: str, status: int = 400, code: str = "invalid_request", param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+
+
+def error_body(message: str, status: int, code: str, param: str | None = None) -> dict[str, Any]:
+    """The body of an error response, and of an error inside a stream."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """Any failure as an ApiError; what is unexpected keeps its details in the log."""
+    match error:
+        case ApiError():
+            return error
+        case NoIndexError():
+            return ApiError(str(error), 503, "no_index")
+        case IndexMismatchError():
+            return ApiError(str(error), 503, "index_mismatch")
+        case EngineError():
+            return ApiError(str(error), 503, "engine_unavailable")
+        case _:
+            return ApiError("internal error: the gateway's log says more", 500, "internal_error")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of ``app`` leave in OpenAI's shape."""
+
+    @app.exception_handler(DocDuetError)
+    async def known(_: Request, error: DocDuetError) -> JSONResponse:
+        return _response(as_api_error(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return _response(_from_validation(error.errors()[0]))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}.get(error.status_code, "http_error")
+        return _response(ApiError(str(error.detail), error.status_code, code))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return _response(as_api_error(error))
+
+
+def _response(error: ApiError) -> JSONResponse:
+    return JSONResponse(error_body(str(error), error.status, error.code, error.param), error.status)
+
+
+def _from_validation(first: Any) -> ApiError:
+    if first["type"] == "json_invalid":
+        return ApiError(f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}", 400, "invalid_json")
+    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
+    message = first["msg"].removeprefix("Value error, ")
+    return ApiError(f"{param}: {message}" if param else message, 400, "invalid_request", param)

@@ -1,0 +1,61 @@
+"""What an arm says, in order: Started, then Reasoning/Text/Cited, then one Finished.
+
+Arms yield these; serving/wire.py turns them into OpenAI's shapes. Frozen, no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from serving.sources import Source
+
+
+@dataclass(frozen=True)
+class Started:
+    """First event. ``query`` is the standalone question that was searched; ``rewritten`` when it is not the user's own."""
+
+    query: str
+    rewritten: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """A piece of the model's thinking: never part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A citation marker; ``first`` when its source has not been cited before in this answer."""
+
+    source: Source
+    first: bool
+
+    @property
+    def marker(self) -> str:
+        return f"[{self.source.n}]"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Last event. ``timings_ms``: rewrite, retrieve, first_token, total (milliseconds since the request, or spent)."""
+
+    arm: str
+    sources: tuple[Source, ...] = ()
+    refused: bool = False
+    degraded: str | None = None
+    finish_reason: str = "stop"
+    usage: dict[str, int] | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+Event = Started | Text | Reasoning | Cited | Finished

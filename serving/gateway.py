@@ -1,0 +1,59 @@
+"""What the routes share: configuration, the live index, engines, arms and metrics, in one object on the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from rag.live import LiveIndex
+from serving.arms import Arm, BaseArm, EngineOf, RagArm
+from serving.config import ServingConfig
+from serving.errors import ApiError
+from serving.metrics import Metrics
+from serving.supervisor import Supervisor
+
+
+@dataclass
+class Gateway:
+    """One per app. ``arms`` maps the model names clients ask for."""
+
+    config: ServingConfig
+    live: LiveIndex
+    supervisor: Supervisor
+    arms: dict[str, Arm]
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def arm(self, model: str) -> Arm:
+        """The arm called ``model``; ApiError 404 that lists the others."""
+        if model not in self.arms:
+            known = ", ".join(self.arms)
+            raise ApiError(f"unknown model {model!r}; this gateway serves: {known}", 404, "model_not_found", "model")
+        return self.arms[model]
+
+    def public_url(self, request: Request) -> str:
+        """How the client reaches us, without a trailing slash."""
+        return (self.config.public_url or str(request.base_url)).rstrip("/")
+
+    @property
+    def mode(self) -> str:
+        """"engine" when answers are written by a model, "quoting" when no engine is ready."""
+        return "engine" if self.supervisor.engine("base") else "quoting"
+
+
+def build_gateway(config: ServingConfig, live: LiveIndex, supervisor: Supervisor) -> Gateway:
+    """The gateway with the arms that the configuration allows: ``base`` needs an engine to be configured."""
+
+    def engine_of(name: str) -> EngineOf:
+        return lambda: supervisor.engine(name)
+
+    arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
+    if config.engines:
+        arms["base"] = BaseArm(engine_of("base"), config)
+    return Gateway(config, live, supervisor, arms)
+
+
+def gateway_of(request: Request) -> Gateway:
+    """The gateway behind a request."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway

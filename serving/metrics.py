@@ -1,0 +1,33 @@
+"""Prometheus metrics of the gateway, one registry per app so that tests and several apps do not collide."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from serving.events import Finished
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Counts answers by arm and outcome, and where their time went."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        make = {"registry": self.registry}
+        self.answers = Counter("docduet_answers", "Answers by outcome", ["arm", "outcome"], **make)
+        self.errors = Counter("docduet_errors", "Requests that ended in an error", ["code"], **make)
+        self.tokens = Counter("docduet_tokens", "Tokens as the engine counts them", ["arm", "kind"], **make)
+        self.seconds = Histogram("docduet_seconds", "Seconds by stage", ["arm", "stage"], buckets=_SECONDS, **make)
+        self.streams = Gauge("docduet_streams", "Answers being written now", **make)
+        self.engines = Gauge("docduet_engine_ready", "1 when the engine can be asked", ["engine"], **make)
+
+    def finished(self, event: Finished) -> None:
+        """Record one answer."""
+        outcome = "refused" if event.refused else "degraded" if event.degraded else "answered"
+        self.answers.labels(event.arm, outcome).inc()
+        for stage, milliseconds in event.timings_ms.items():
+            self.seconds.labels(event.arm, stage).observe(milliseconds / 1000)
+        for kind in ("prompt_tokens", "completion_tokens"):
+            if event.usage and event.usage.get(kind):
+                self.tokens.labels(event.arm, kind.removesuffix("_tokens")).inc(event.usage[kind])

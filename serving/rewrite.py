@@ -1,0 +1,95 @@
+"""Follow-up questions made standalone: "and on Windows?" cannot be searched, "How do I install X on Windows?" can.
+
+Rewriting helps follow-ups and hurts questions that stand alone, so it is gated; what was searched is always shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.errors import EngineError
+from data.prompts import Message, rewrite_messages
+from rag.lexical import tokenize
+from serving.citations import strip_markers
+from serving.engine import Engine
+
+REWRITE_TOKENS = 96
+REWRITE_TIMEOUT_S = 10.0
+
+_OPENERS = re.compile(
+    r"^\s*(and|but|or|so|then|also|what about|how about|what if|why|which one|ok(ay)?\b|same|instead|"
+    r"那么?|还有|如果|但是|而且|另外|换成|然后|为什么$|为何$|怎么办)",
+    re.IGNORECASE,
+)
+_POINTERS = re.compile(
+    r"\b(it|its|that|this|these|those|they|them|there|the same|the other|above|former|latter|one)\b|"
+    r"它|这个|那个|这些|那些|上述|上面|前者|后者|该|其",
+    re.IGNORECASE,
+)
+_LEAD = re.compile(
+    r"^\s*(and|but|or|so|then|also|what about|how about|那么?|还有)[\s,，]*(?P<rest>.+?)\s*[呢吗]?[?？]?\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Standalone:
+    """``query`` is what to search; ``rewritten`` when it differs from the user's words."""
+
+    query: str
+    rewritten: bool
+
+
+def is_follow_up(question: str, history: Sequence[Message]) -> bool:
+    """Whether the question leans on earlier turns: it opens like one, points back, or is a mere fragment."""
+    if not any(turn["role"] == "user" for turn in history):
+        return False
+    return bool(_OPENERS.search(question) or _POINTERS.search(question)) or len(tokenize(question)) <= 2
+
+
+async def standalone(question: str, history: Sequence[Message], engine: Engine | None, lang: str) -> Standalone:
+    """The question to search. Asks the engine where there is one; falls back to joining it with the question before."""
+    if not is_follow_up(question, history):
+        return Standalone(question, False)
+    if engine is not None:
+        written = await _ask(engine, question, history, lang)
+        if written:
+            return Standalone(written, written != question)
+    return Standalone(join(question, history), True)
+
+
+def join(question: str, history: Sequence[Message]) -> str:
+    """Without a model: the last question that stood alone, then what is new in this one."""
+    asked = [turn["content"] for turn in history if turn["role"] == "user"]
+    topic = next((turn for turn in reversed(asked) if not _OPENERS.search(turn)), asked[-1])
+    new = _LEAD.match(question)
+    rest = new.group("rest") if new else question
+    return f"{topic.strip().rstrip('?？')} {rest.strip()}"
+
+
+async def _ask(engine: Engine, question: str, history: Sequence[Message], lang: str) -> str:
+    """The engine's rewrite, or "" when it failed or is not to be trusted."""
+    import asyncio
+
+    turns = [Message(role=turn["role"], content=strip_markers(turn["content"])) for turn in history[-6:]]
+    parts: list[str] = []
+    try:
+        async with asyncio.timeout(REWRITE_TIMEOUT_S):
+            async for delta in engine.chat(rewrite_messages(question, turns, lang), temperature=0.0, max_tokens=REWRITE_TOKENS):
+                parts.append(delta.text)
+    except (EngineError, TimeoutError):
+        return ""
+    return checked("".join(parts), question, turns)
+
+
+def checked(written: str, question: str, history: Sequence[Message]) -> str:
+    """A rewrite is used only if it is one short line made of the conversation's own words."""
+    line = written.strip().strip('"“”').strip()
+    said = set(tokenize(" ".join([question, *(turn["content"] for turn in history)])))
+    words = tokenize(line)
+    known = sum(word in said for word in words)
+    if not words or "\n" in line or len(line) > 400 or known < 0.5 * len(words):
+        return ""
+    return line

@@ -1,0 +1,105 @@
+"""The routes beside chat: models, search, stored pages, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from data.errors import DocDuetError
+from serving.errors import ApiError
+from serving.gateway import Gateway, gateway_of
+from serving.pageview import POLICY, page_html
+from serving.schemas import SearchRequest
+
+api = APIRouter(prefix="/v1")
+pages = APIRouter()
+operations = APIRouter(tags=["operations"])
+
+
+@api.get("/models", tags=["chat"])
+async def models(request: Request) -> dict[str, Any]:
+    """The voices that can be asked for, as OpenAI models."""
+    gateway = gateway_of(request)
+    data = [{"id": name, "object": "model", "created": 0, "owned_by": "docduet"} for name in gateway.arms]
+    return {"object": "list", "data": data}
+
+
+@api.get("/models/{name}", tags=["chat"])
+async def model(name: str, request: Request) -> dict[str, Any]:
+    """One voice."""
+    gateway_of(request).arm(name)
+    return {"id": name, "object": "model", "created": 0, "owned_by": "docduet"}
+
+
+@api.post("/search", tags=["search"])
+async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
+    """Passages only, best first, with the reasons why they matched."""
+    gateway = gateway_of(request)
+    query = body.query.strip()
+    if not query:
+        raise ApiError("the query is empty", 400, "empty_query", "query")
+    if len(query) > gateway.config.max_question_chars:
+        limit = gateway.config.max_question_chars
+        raise ApiError(f"the query is longer than {limit:,} characters", 400, "query_too_long", "query")
+    retriever = await asyncio.to_thread(gateway.live.retriever)
+    found = await asyncio.to_thread(retriever.search, query, body.top_k, body.filters.to_filters())
+    wanted = ("url", "title", "heading_path", "text", "score", "rank", "page_id", "lang")
+    data = [{key: getattr(passage, key) for key in wanted} | {"why": asdict(passage.why)} for passage in found]
+    return {"object": "list", "data": data}
+
+
+@pages.get("/pages/{page_id}", response_class=HTMLResponse, tags=["pages"])
+async def page(page_id: str, request: Request, quote: str = "") -> HTMLResponse:
+    """A stored page with the quote highlighted: where citations of folder sources lead."""
+    retriever = await asyncio.to_thread(gateway_of(request).live.retriever)
+    stored = await asyncio.to_thread(retriever.page, page_id)
+    if stored is None:
+        raise ApiError("no such page in the current index: it may have been removed", 404, "page_not_found", "page_id")
+    html = await asyncio.to_thread(page_html, stored, quote[:4000])
+    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+    return HTMLResponse(html, headers=headers)
+
+
+@operations.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@operations.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """Which part is up: 200 when questions can be answered, 503 with the reason when not."""
+    gateway = gateway_of(request)
+    index, ready = await asyncio.to_thread(_index_state, gateway)
+    engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
+    body = {"ready": ready, "mode": gateway.mode, "parts": {"index": index, "engines": engines}}
+    return JSONResponse(body, 200 if ready else 503)
+
+
+@operations.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus text format."""
+    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+    gateway = gateway_of(request)
+    for state in gateway.supervisor.states():
+        gateway.metrics.engines.labels(state.name).set(gateway.supervisor.engine(state.name) is not None)
+    return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _index_state(gateway: Gateway) -> tuple[dict[str, Any], bool]:
+    try:
+        info = gateway.live.retriever().info
+    except DocDuetError as error:
+        return {"error": str(error)}, False
+    return {
+        "generation": info.id,
+        "pages": info.pages,
+        "chunks": info.chunks,
+        "embedder": info.embedder,
+        "created_at": info.created_at,
+    }, True

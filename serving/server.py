@@ -1,0 +1,84 @@
+"""Run the gateway: in the foreground for `docduet serve`, in a thread for one question of `docduet ask`."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from data.errors import DocDuetError, PortInUseError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+START_TIMEOUT_S = 60.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; PortInUseError names the way out. Port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        if error.errno == 98 or "in use" in str(error):
+            raise PortInUseError(
+                f"port {port} on {host} is in use: stop what listens there, or choose another with --port"
+            ) from None
+        raise DocDuetError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """The http URL of a bound socket, as a browser on this machine reaches it."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - what we print, not what we bind
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; open streams get a few seconds to end. ``started`` is called once it answers."""
+    server = _server(app, started)
+    server.run(sockets=[sock])
+
+
+@contextlib.contextmanager
+def in_background(app: FastAPI) -> Iterator[str]:
+    """Serve on a free loopback port from a thread; gives the URL."""
+    sock = listen("127.0.0.1", 0)
+    server = _server(app, lambda: None)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise DocDuetError("the gateway did not start: see the messages above")
+        time.sleep(0.01)
+    try:
+        yield url_of(sock)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+def _server(app: FastAPI, started: Callable[[], None]) -> _Server:
+    import uvicorn
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                started()
+
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
+    return Announcing(config)
+
+
+if TYPE_CHECKING:
+    from uvicorn import Server as _Server
