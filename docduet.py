@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from data.errors import DocDuetError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from data.settings import Settings
+    from rag.live import LiveIndex
+    from serving.config import ServingConfig
 
 app = typer.Typer(
     name="docduet",
@@ -46,6 +53,131 @@ def root(
 
     tables = {"data": DataConfig, "rag": RagConfig, "serving": ServingConfig, "ui": UiConfig}
     ctx.obj = Settings(tables, path=config, profile=profile)
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default from docduet.toml (127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default from docduet.toml (7860).")] = None,
+    engine: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible server that runs already.")] = None,
+    ui: Annotated[bool, typer.Option(help="Serve the chat app at /.")] = True,
+    demo: Annotated[bool, typer.Option(help="Answer from the bundled handbook, in a home of its own.")] = False,
+) -> None:
+    """Engines, gateway and chat app in one process tree; Ctrl-C stops them all.
+
+    Examples:
+
+        docduet serve
+
+        docduet serve --engine http://127.0.0.1:8000/v1 --port 8080
+    """
+    from rag.config import RagConfig
+    from rag.live import LiveIndex
+    from serving.server import listen, run, url_of
+
+    settings: Settings = ctx.obj
+    serving = _serving_config(settings, host, port, engine)
+    sock = listen(serving.host, serving.port)  # before any slow work, so that "port in use" is said at once
+    if demo:
+        _prepare_demo(settings)
+    live = LiveIndex(settings.home, settings.table(RagConfig))
+    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "")
+    run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui))
+
+
+@app.command()
+def ask(
+    ctx: typer.Context,
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    model: Annotated[str, typer.Option(help="Voice to ask: rag, base ...")] = "rag",
+    url: Annotated[str, typer.Option(help="A running gateway; default: the one on this machine, or one for this question.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
+) -> None:
+    """Answer a question in the terminal, streaming, with sources.
+
+    Examples:
+
+        docduet ask "How do I change the port?"
+
+        docduet ask "怎么修改端口？" --json
+    """
+    from rag.config import RagConfig
+    from rag.live import LiveIndex
+    from serving.config import ServingConfig
+    from serving.server import answers, in_background
+    from ui.client import Gateway
+    from ui.terminal import ask as ask_in_terminal
+
+    settings: Settings = ctx.obj
+    serving = settings.table(ServingConfig)
+    here = url or f"http://{serving.host}:{serving.port}"
+    if url or answers(here):
+        raise typer.Exit(ask_in_terminal(Gateway(here), question, model=model, as_json=json))
+    live = LiveIndex(settings.home, settings.table(RagConfig))
+    live.retriever()  # "nothing indexed yet" is said before anything is started
+    with in_background(_gateway(settings, serving, live, "")) as own:
+        code = ask_in_terminal(Gateway(own), question, model=model, as_json=json)
+    raise typer.Exit(code)
+
+
+def _serving_config(settings: Settings, host: str | None, port: int | None, engine: str | None) -> ServingConfig:
+    """[serving] with what the command line says on top."""
+    from serving.config import EngineConfig, ServingConfig
+
+    config = settings.table(ServingConfig)
+    changes: dict[str, object] = {}
+    if host is not None:
+        changes["host"] = host
+    if port is not None:
+        changes["port"] = port
+    if engine is not None:
+        changes["engines"] = (EngineConfig(name="base", base_url=engine),)
+    return config.model_copy(update=changes)
+
+
+def _gateway(settings: Settings, serving: ServingConfig, live: LiveIndex, ui_url: str) -> FastAPI:
+    """The gateway, with the chat app on it when ``ui_url`` says where it reaches the gateway."""
+    from serving.app import create_app
+    from serving.supervisor import Supervisor
+    from ui.config import UiConfig
+
+    gateway = create_app(serving, Supervisor(serving.engines, settings.home.logs), live)
+    if ui_url:
+        from ui.app import mount
+
+        mount(gateway, ui_url, settings.table(UiConfig))
+    return gateway
+
+
+def _prepare_demo(settings: Settings) -> None:
+    """Sync and index the bundled handbook into DOCDUET_HOME/demo; a second time nothing is converted or embedded again."""
+    from data.handbook import FOLDER
+    from data.home import Home
+
+    settings.home = Home(settings.home.root / "demo")
+    sync_and_index(settings, [str(FOLDER)])
+
+
+def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool) -> None:
+    """What a person needs to know once the gateway answers."""
+    say = typer.secho
+    say(f"\nDocDuet answers at {url}" + ("" if ui else " (API only)"), bold=True)
+    try:
+        info = live.retriever().info
+        say(f"  index     {info.pages} pages, {info.chunks} chunks ({info.embedder})")
+    except DocDuetError as error:
+        say(f"  index     {error}", fg="yellow")
+    if serving.engines:
+        names = ", ".join(f"{engine.name} = {engine.model or engine.base_url}" for engine in serving.engines)
+        say(f"  engines   {names} (quoting until ready: see {url}/readyz)")
+    else:
+        say("  engines   none: quoting mode, answers are quotes from the best passages")
+    if serving.host not in ("127.0.0.1", "localhost", "::1"):
+        say(f"  warning   {serving.host} is reachable by others and there are no keys yet", fg="yellow")
+    say(f"  API       {url}/v1 (OpenAI-compatible; {url}/v1/docs)")
+    say('  try       "How do I point DocDuet at my own docs?"\n')
+    say("Ctrl-C stops it.", dim=True)
 
 
 def main() -> None:

@@ -71,12 +71,12 @@ def highlight(body: str, quote: str) -> str:
     found, length = _find(haystack, needle)
     if found < 0:
         return body
-    spans: dict[int, tuple[int, int]] = {}
-    for i, j in letters[found : found + length]:
-        start = spans.get(i, (j, j))[0]
-        spans[i] = (start, j + 1)
-    for number, (i, (start, end)) in enumerate(spans.items()):
-        _wrap(soup, nodes[i], start, end, first=number == 0)
+    (first, first_char), (last, last_char) = letters[found], letters[found + length - 1]
+    for i in range(first, last + 1):
+        start = first_char if i == first else 0
+        end = last_char + 1 if i == last else len(nodes[i])
+        if nodes[i][start:end].strip():
+            _wrap(soup, nodes[i], start, end, first=i == first)
     return str(soup)
 
 

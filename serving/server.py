@@ -42,6 +42,16 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def answers(url: str) -> bool:
+    """Whether a DocDuet gateway runs at ``url``."""
+    import httpx
+
+    try:
+        return bool(httpx.get(f"{url}/healthz", timeout=1.0).json() == {"status": "ok"})
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
 def run(app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; open streams get a few seconds to end. ``started`` is called once it answers."""
     server = _server(app, started)

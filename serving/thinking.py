@@ -15,7 +15,7 @@ class ThinkSplitter:
     """``feed`` returns (thinking, answer) pieces that are certain after this delta."""
 
     _held: str = ""
-    _state: str = "start"  # start | thinking | answer
+    _state: str = "start"  # start | thinking | gap (the empty lines after thinking) | answer
 
     def feed(self, text: str) -> tuple[str, str]:
         self._held += text
@@ -30,7 +30,10 @@ class ThinkSplitter:
                 return "", ""
         if self._state == "thinking":
             thinking = self._take_thinking()
-        if self._state == "thinking" or (self._state == "start" and not self._held.strip()):
+        if self._state == "gap":
+            self._held = self._held.lstrip("\n")
+            self._state = "answer" if self._held else "gap"
+        if self._state != "answer":
             return thinking, ""
         answer, self._held = self._held, ""
         return thinking, answer
@@ -43,7 +46,7 @@ class ThinkSplitter:
     def _take_thinking(self) -> str:
         before, found, after = self._held.partition(_CLOSE)
         if found:
-            self._state, self._held = "answer", after.lstrip("\n")
+            self._state, self._held = "gap", after
             return before
         keep = next((n for n in range(len(_CLOSE) - 1, 0, -1) if before.endswith(_CLOSE[:n])), 0)
         self._held = before[len(before) - keep :]
