@@ -175,7 +175,7 @@ def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool) -> No
         say("  engines   none: quoting mode, answers are quotes from the best passages")
     if serving.host not in ("127.0.0.1", "localhost", "::1"):
         say(f"  warning   {serving.host} is reachable by others and there are no keys yet", fg="yellow")
-    say(f"  API       {url}/v1 (OpenAI-compatible; {url}/v1/docs)")
+    say(f"  API       {url}/v1 (OpenAI-compatible; described at {url}/v1/openapi.json)")
     say('  try       "How do I point DocDuet at my own docs?"\n')
     say("Ctrl-C stops it.", dim=True)
 

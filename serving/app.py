@@ -29,7 +29,7 @@ def create_app(config: ServingConfig, supervisor: Supervisor, live: LiveIndex) -
         version=_version(),
         description="Answers from your product docs, with sources, behind an OpenAI-compatible API.",
         lifespan=lifespan,
-        docs_url="/v1/docs",
+        docs_url=None,  # its page loads scripts from elsewhere
         openapi_url="/v1/openapi.json",
         redoc_url=None,
     )

@@ -1,0 +1,70 @@
+"""Fakes that implement the real interfaces. Scripted, deterministic, no network beyond loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from data.errors import EngineError
+from data.prompts import Message
+from serving.engine import Engine, EngineDelta
+
+
+class ScriptedEngine(Engine):
+    """An engine that says ``text`` in pieces of ``cut`` characters, whatever it is asked; remembers what it was asked.
+
+    ``fail_after``: break off with an EngineError after that many pieces (0: before the first).
+    """
+
+    def __init__(self, text: str = "", cut: int = 5, fail_after: int | None = None, name: str = "base") -> None:
+        self.name = name
+        self.text = text
+        self.cut = cut
+        self.fail_after = fail_after
+        self.asked: list[Sequence[Message]] = []
+        self.closed_early = 0
+
+    async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta, None]:
+        self.asked.append(messages)
+        pieces = [self.text[i : i + self.cut] for i in range(0, len(self.text), self.cut)]
+        done = False
+        try:
+            for number, piece in enumerate(pieces):
+                if number == self.fail_after:
+                    raise EngineError("the engine broke off")
+                yield EngineDelta(text=piece, reasoning="", finish_reason=None, usage=None)
+            if self.fail_after is not None and self.fail_after >= len(pieces):
+                raise EngineError("the engine broke off")
+            usage = {"prompt_tokens": 10, "completion_tokens": len(pieces), "total_tokens": 10 + len(pieces)}
+            done = True
+            yield EngineDelta(text="", reasoning="", finish_reason="stop", usage=usage)
+        finally:
+            self.closed_early += not done
+
+    async def ready(self) -> bool:
+        return True
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class ScriptedSupervisor:
+    """A supervisor whose engines are given, not started."""
+
+    def __init__(self, *engines: Engine) -> None:
+        self.engines = {engine.name: engine for engine in engines}
+
+    async def __aenter__(self) -> ScriptedSupervisor:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for engine in self.engines.values():
+            await engine.aclose()
+
+    def engine(self, name: str) -> Engine | None:
+        return self.engines.get(name)
+
+    def states(self) -> list[Any]:
+        from serving.supervisor import EngineState
+
+        return [EngineState(name, "external", "") for name in self.engines]

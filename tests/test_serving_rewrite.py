@@ -1,0 +1,63 @@
+"""Follow-ups become standalone questions; questions that stand alone are left alone."""
+
+import pytest
+
+from data.prompts import Message
+from serving.rewrite import checked, is_follow_up, join, standalone
+from tests.fakes import ScriptedEngine
+
+HISTORY = [
+    Message(role="user", content="How do I install DocDuet on Linux?"),
+    Message(role="assistant", content="Run make demo [1]."),
+]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["and on Windows?", "What about macOS?", "How do I undo it?", "why?", "那 Windows 呢？", "它怎么卸载", "Windows?"],
+)
+def test_follow_ups_are_recognised(question: str) -> None:
+    assert is_follow_up(question, HISTORY)
+    assert not is_follow_up(question, [])
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How do I change the port of the gateway?", "Which file formats can DocDuet read?", "如何修改网关的监听端口配置？"],
+)
+def test_standalone_questions_are_left_alone(question: str) -> None:
+    assert not is_follow_up(question, HISTORY)
+
+
+def test_join_keeps_the_topic_and_what_is_new() -> None:
+    assert join("and on Windows?", HISTORY) == "How do I install DocDuet on Linux on Windows"
+    longer = [*HISTORY, Message(role="user", content="and on Windows?"), Message(role="assistant", content="No.")]
+    assert join("what about macOS?", longer) == "How do I install DocDuet on Linux macOS"
+    assert join("那 Windows 呢？", [Message(role="user", content="怎么安装？")]) == "怎么安装？ Windows".replace("？", "")
+
+
+async def test_the_engine_rewrites() -> None:
+    engine = ScriptedEngine("How do I install DocDuet on Windows?")
+    found = await standalone("and on Windows?", HISTORY, engine, "en")
+    assert (found.query, found.rewritten) == ("How do I install DocDuet on Windows?", True)
+    prompt = engine.asked[0][-1]["content"]
+    assert "[1]" not in prompt
+    assert prompt.endswith("user: and on Windows?")
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["", "Sure! Here is\nthe question", "As a language model trained by somebody else entirely", "x" * 500]
+)
+async def test_a_bad_rewrite_falls_back_to_joining(nonsense: str) -> None:
+    found = await standalone("and on Windows?", HISTORY, ScriptedEngine(nonsense), "en")
+    assert found.query == "How do I install DocDuet on Linux on Windows"
+
+
+async def test_a_broken_engine_falls_back_to_joining() -> None:
+    found = await standalone("and on Windows?", HISTORY, ScriptedEngine(fail_after=0), "en")
+    assert found.rewritten
+    assert found.query.endswith("on Windows")
+
+
+def test_checked_strips_quotes() -> None:
+    assert checked('"How do I install DocDuet on Windows?"', "and on Windows?", HISTORY).startswith("How")
