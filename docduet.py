@@ -15,6 +15,7 @@ from data.errors import DocDuetError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from pydantic import BaseModel
 
     from data.settings import Settings
     from rag.live import LiveIndex
@@ -41,8 +42,12 @@ def _version(wanted: bool) -> None:
 def root(
     ctx: typer.Context,
     config: Annotated[Path | None, typer.Option(help="Configuration file; default ./docduet.toml.")] = None,
-    profile: Annotated[str, typer.Option(help="Defaults for this kind of machine: laptop, single-gpu or cluster.")] = "laptop",
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    profile: Annotated[
+        str, typer.Option(help="Defaults for this kind of machine: laptop, single-gpu or cluster.")
+    ] = "laptop",
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Read the configuration; every command gets its own table of it."""
     from data.config import DataConfig
@@ -51,14 +56,21 @@ def root(
     from serving.config import ServingConfig
     from ui.config import UiConfig
 
-    tables = {"data": DataConfig, "rag": RagConfig, "serving": ServingConfig, "ui": UiConfig}
+    tables: dict[str, type[BaseModel]] = {
+        "data": DataConfig,
+        "rag": RagConfig,
+        "serving": ServingConfig,
+        "ui": UiConfig,
+    }
     ctx.obj = Settings(tables, path=config, profile=profile)
 
 
 @app.command()
 def serve(
     ctx: typer.Context,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; default from docduet.toml (127.0.0.1).")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default from docduet.toml (127.0.0.1).")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; default from docduet.toml (7860).")] = None,
     engine: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible server that runs already.")] = None,
     ui: Annotated[bool, typer.Option(help="Serve the chat app at /.")] = True,
@@ -91,7 +103,9 @@ def ask(
     ctx: typer.Context,
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     model: Annotated[str, typer.Option(help="Voice to ask: rag, base ...")] = "rag",
-    url: Annotated[str, typer.Option(help="A running gateway; default: the one on this machine, or one for this question.")] = "",
+    url: Annotated[
+        str, typer.Option(help="A running gateway; default: the one on this machine, or one for this question.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
 ) -> None:
     """Answer a question in the terminal, streaming, with sources.
@@ -151,7 +165,7 @@ def _gateway(settings: Settings, serving: ServingConfig, live: LiveIndex, ui_url
 
 
 def _prepare_demo(settings: Settings) -> None:
-    """Sync and index the bundled handbook into DOCDUET_HOME/demo; a second time nothing is converted or embedded again."""
+    """Sync and index the bundled handbook into DOCDUET_HOME/demo; what has not changed costs nothing."""
     from data.handbook import FOLDER
     from data.home import Home
 

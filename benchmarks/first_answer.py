@@ -86,7 +86,9 @@ def change_one_page(docs: Path) -> None:
     command = [sys.executable, "-m", "docduet", "sync", str(docs)]
     idle = timed(command)
     page = next(path for path in sorted(docs.rglob("*.md")) if path.stat().st_size > 5000)
-    page.write_text(page.read_text(encoding="utf-8") + "\n\nOne more paragraph about the frobnicator.\n", encoding="utf-8")
+    page.write_text(
+        page.read_text(encoding="utf-8") + "\n\nOne more paragraph about the frobnicator.\n", encoding="utf-8"
+    )
     one = timed(command)
     start_up = timed([sys.executable, "-c", "import faiss, sentence_transformers, torch"])
     show("second sync, nothing changed (whole command)", idle, "s")

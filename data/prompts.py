@@ -100,7 +100,7 @@ def rag_messages(
 def base_messages(
     question: str, history: Sequence[Message] = (), lang: str = "en", instructions: str = ""
 ) -> list[Message]:
-    """The question with no passages: what the model knows by itself. ``instructions`` replace the default system prompt."""
+    """The question with no passages. ``instructions`` take the place of the default system prompt."""
     system = instructions or BASE_SYSTEM[prompt_lang(lang)]
     return [Message(role="system", content=system), *history, Message(role="user", content=question)]
 

@@ -53,3 +53,7 @@ class Filters:
 
     def __bool__(self) -> bool:
         return bool(self.product or self.version or self.lang)
+
+
+ANY = Filters()
+"""No filter."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from data.errors import EngineError
 from data.prompts import Message, base_messages, rag_messages, refusal_text
-from data.types import Filters
+from data.types import ANY, Filters
 from rag.lexical import tokenize
 from rag.live import LiveIndex
 from rag.types import Passage
@@ -43,7 +43,7 @@ class Turn:
     question: str
     history: tuple[Message, ...] = ()
     instructions: str = ""
-    filters: Filters = Filters()
+    filters: Filters = ANY
     lang: str = "en"
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ class Arm(Protocol):
 
     name: str
 
-    def answer(self, turn: Turn) -> AsyncIterator[Event]: ...
+    def answer(self, turn: Turn) -> AsyncGenerator[Event]: ...
 
 
 class Clock:
@@ -83,7 +83,7 @@ class BaseArm:
         self._engine_of = engine_of
         self._config = config
 
-    async def answer(self, turn: Turn) -> AsyncIterator[Event]:
+    async def answer(self, turn: Turn) -> AsyncGenerator[Event]:
         clock = Clock()
         engine = self._engine_of()
         if engine is None:
@@ -108,7 +108,7 @@ class RagArm:
         self._engine_of = engine_of
         self._config = config
 
-    async def answer(self, turn: Turn) -> AsyncIterator[Event]:
+    async def answer(self, turn: Turn) -> AsyncGenerator[Event]:
         clock = Clock()
         retriever = await asyncio.to_thread(self._live.retriever)
         engine = self._engine_of()
@@ -131,7 +131,7 @@ class RagArm:
         async for event in self._generated(engine, turn, reply, clock):
             yield event
 
-    async def _generated(self, engine: Engine, turn: Turn, reply: _Reply, clock: Clock) -> AsyncIterator[Event]:
+    async def _generated(self, engine: Engine, turn: Turn, reply: _Reply, clock: Clock) -> AsyncGenerator[Event]:
         """The engine's answer; when it breaks off, what was said stays and the best quotes follow."""
         history = [Message(role=m["role"], content=strip_markers(m["content"])) for m in turn.history]
         messages = rag_messages(turn.question, reply.passages, history, turn.lang, turn.instructions)
@@ -152,15 +152,15 @@ class RagArm:
         except EngineError as error:
             if said:
                 yield Text(f"\n\n{BROKE_OFF['zh' if turn.lang == 'zh' else 'en']}\n\n")
-            async for event in self._quoted(reply, f"engine failed: {error}", clock):
-                yield event
+            async for quoted in self._quoted(reply, f"engine failed: {error}", clock):
+                yield quoted
             return
         for part in reply.feed(gate.close()):
             yield part
         if not gate.passed:
             ending = _refusal(turn.lang, clock) if gate.refused else self._quoted(reply, "engine said nothing", clock)
-            async for event in ending:
-                yield event
+            async for last in ending:
+                yield last
             return
         for part in reply.close():
             yield part
@@ -173,7 +173,7 @@ class RagArm:
             timings_ms=clock.timings,
         )
 
-    async def _quoted(self, reply: _Reply, degraded: str, clock: Clock) -> AsyncIterator[Event]:
+    async def _quoted(self, reply: _Reply, degraded: str, clock: Clock) -> AsyncGenerator[Event]:
         """Quoting mode. Text already said by an engine stays; numbering goes on where it stopped."""
         for part in reply.close():
             yield part
@@ -186,7 +186,7 @@ class RagArm:
         yield Finished(arm=self.name, sources=reply.sources, degraded=degraded, timings_ms=clock.timings)
 
 
-async def _refusal(lang: str, clock: Clock) -> AsyncIterator[Event]:
+async def _refusal(lang: str, clock: Clock) -> AsyncGenerator[Event]:
     clock.once("first_token")
     yield Text(refusal_text(lang))
     clock.once("total")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -52,7 +52,9 @@ def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
     said = [message for message in body.messages if message.role in ("user", "assistant") and message.text.strip()]
     last = next((m for m in reversed(body.messages) if m.role not in ("system", "developer")), None)
     if last is None or last.role != "user" or not last.text.strip():
-        raise ApiError("the last message must be a question from the user, not empty", 400, "empty_question", "messages")
+        raise ApiError(
+            "the last message must be a question from the user, not empty", 400, "empty_question", "messages"
+        )
     question = last.text.strip()
     limit = gateway.config.max_question_chars
     if len(question) > limit:
@@ -77,16 +79,19 @@ async def _whole(gateway: Gateway, arm: Arm, turn: Turn, writer: ChoiceWriter) -
         raise
 
 
-async def counted(gateway: Gateway, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+async def counted(gateway: Gateway, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
     """Pass an arm's events through and record the answer in the metrics."""
     with gateway.metrics.streams.track_inprogress():
-        async for event in events:
-            if isinstance(event, Finished):
-                gateway.metrics.finished(event)
-            yield event
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Finished):
+                    gateway.metrics.finished(event)
+                yield event
 
 
-async def _sse(gateway: Gateway, first: Event, events: AsyncIterator[Event], writer: ChoiceWriter) -> AsyncIterator[bytes]:
+async def _sse(
+    gateway: Gateway, first: Event, events: AsyncGenerator[Event], writer: ChoiceWriter
+) -> AsyncIterator[bytes]:
     """The stream's bytes. A failure on the way leaves as an error object; the stream always ends with [DONE]."""
     try:
         for chunk in writer.chunks(first):

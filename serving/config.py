@@ -12,8 +12,12 @@ class EngineConfig(Table):
 
     name: str = Field("base", description="What the arms call this engine.")
     model: str = Field("", description="Model folder or hub name to start with vLLM.")
-    base_url: str = Field("", description="OpenAI-compatible server that runs already, such as http://127.0.0.1:8000/v1.")
-    served_model: str = Field("", description="Model name to ask for; default: the engine's name, or the first that base_url lists.")
+    base_url: str = Field(
+        "", description="OpenAI-compatible server that runs already, such as http://127.0.0.1:8000/v1."
+    )
+    served_model: str = Field(
+        "", description="Model name to ask for; default: the engine's name, or the first that base_url lists."
+    )
     api_key_env: str = Field("", description="Environment variable that holds the engine's API key.")
     port: int = Field(0, ge=0, le=65535, description="Port for a started engine; 0 takes a free one.")
     args: tuple[str, ...] = Field((), description="More arguments for `vllm serve`.")
@@ -28,8 +32,12 @@ class ServingConfig(Table):
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on.")
     public_url: str = Field("", description="How browsers reach the gateway; default: as the request came in.")
     engines: tuple[EngineConfig, ...] = Field((), description="Engines; none means quoting mode.")
-    max_question_chars: int = Field(20_000, gt=0, description="Longer questions are refused with a clear error (characters).")
+    max_question_chars: int = Field(
+        20_000, gt=0, description="Longer questions are refused with a clear error (characters)."
+    )
     max_body_mb: float = Field(4.0, gt=0, description="Larger request bodies are refused (MB).")
     answer_timeout_s: float = Field(120.0, gt=0, description="An answer takes at most this long (seconds).")
-    idle_timeout_s: float = Field(30.0, gt=0, description="An engine silent for this long mid-answer has failed (seconds).")
+    idle_timeout_s: float = Field(
+        30.0, gt=0, description="An engine silent for this long mid-answer has failed (seconds)."
+    )
     max_tokens: int = Field(1024, gt=0, description="Longest answer when the request names none (tokens).")

@@ -20,7 +20,9 @@ _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permi
 class ApiError(DocDuetError):
     """A request that cannot be served. ``status`` is the HTTP status, ``code`` a stable word, ``param`` the field."""
 
-    def __init__(self, message: str, status: int = 400, code: str = "invalid_request", param: str | None = None) -> None:
+    def __init__(
+        self, message: str, status: int = 400, code: str = "invalid_request", param: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -76,7 +78,9 @@ def _response(error: ApiError) -> JSONResponse:
 
 def _from_validation(first: Any) -> ApiError:
     if first["type"] == "json_invalid":
-        return ApiError(f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}", 400, "invalid_json")
+        return ApiError(
+            f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}", 400, "invalid_json"
+        )
     param = ".".join(str(part) for part in first["loc"] if part != "body") or None
     message = first["msg"].removeprefix("Value error, ")
     return ApiError(f"{param}: {message}" if param else message, 400, "invalid_request", param)

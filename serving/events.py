@@ -12,7 +12,7 @@ from serving.sources import Source
 
 @dataclass(frozen=True)
 class Started:
-    """First event. ``query`` is the standalone question that was searched; ``rewritten`` when it is not the user's own."""
+    """First event. ``query`` is the standalone question searched; ``rewritten`` when it is not the user's own."""
 
     query: str
     rewritten: bool

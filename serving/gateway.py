@@ -37,7 +37,7 @@ class Gateway:
 
     @property
     def mode(self) -> str:
-        """"engine" when answers are written by a model, "quoting" when no engine is ready."""
+        """ "engine" when answers are written by a model, "quoting" when no engine is ready."""
         return "engine" if self.supervisor.engine("base") else "quoting"
 
 

@@ -14,13 +14,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        make = {"registry": self.registry}
-        self.answers = Counter("docduet_answers", "Answers by outcome", ["arm", "outcome"], **make)
-        self.errors = Counter("docduet_errors", "Requests that ended in an error", ["code"], **make)
-        self.tokens = Counter("docduet_tokens", "Tokens as the engine counts them", ["arm", "kind"], **make)
-        self.seconds = Histogram("docduet_seconds", "Seconds by stage", ["arm", "stage"], buckets=_SECONDS, **make)
-        self.streams = Gauge("docduet_streams", "Answers being written now", **make)
-        self.engines = Gauge("docduet_engine_ready", "1 when the engine can be asked", ["engine"], **make)
+        to = self.registry
+        self.answers = Counter("docduet_answers", "Answers by outcome", ["arm", "outcome"], registry=to)
+        self.errors = Counter("docduet_errors", "Requests that ended in an error", ["code"], registry=to)
+        self.tokens = Counter("docduet_tokens", "Tokens as the engine counts them", ["arm", "kind"], registry=to)
+        self.seconds = Histogram("docduet_seconds", "By stage", ["arm", "stage"], buckets=_SECONDS, registry=to)
+        self.streams = Gauge("docduet_streams", "Answers being written now", registry=to)
+        self.engines = Gauge("docduet_engine_ready", "1 when the engine can be asked", ["engine"], registry=to)
 
     def finished(self, event: Finished) -> None:
         """Record one answer."""

@@ -22,7 +22,8 @@ _TEMPLATE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; --mark: #fff3a3; --line: #d9dce1; --soft: #f5f6f8; --dim: #667085; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --mark: #6b5a00; --line: #3a3f47; --soft: #23272e; --dim: #9aa4b2; }} }}
-body {{ font: 16px/1.65 system-ui, -apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
+body {{ font: 16px/1.65 system-ui, -apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei",
+  "Noto Sans CJK SC", sans-serif;
   max-width: 46rem; margin: 0 auto; padding: 2rem 1.25rem 6rem; overflow-wrap: anywhere; }}
 header {{ border-bottom: 1px solid var(--line); margin-bottom: 1.5rem; padding-bottom: .75rem; }}
 header h1 {{ margin: 0 0 .25rem; line-height: 1.25; }}

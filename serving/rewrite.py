@@ -77,7 +77,9 @@ async def _ask(engine: Engine, question: str, history: Sequence[Message], lang: 
     parts: list[str] = []
     try:
         async with asyncio.timeout(REWRITE_TIMEOUT_S):
-            async for delta in engine.chat(rewrite_messages(question, turns, lang), temperature=0.0, max_tokens=REWRITE_TOKENS):
+            async for delta in engine.chat(
+                rewrite_messages(question, turns, lang), temperature=0.0, max_tokens=REWRITE_TOKENS
+            ):
                 parts.append(delta.text)
     except (EngineError, TimeoutError):
         return ""

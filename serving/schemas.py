@@ -1,4 +1,7 @@
-"""What clients may send. Unknown fields are ignored, as OpenAI's servers do; what cannot be honoured is refused clearly."""
+"""What clients may send.
+
+Unknown fields are ignored, as OpenAI's servers do; what cannot be honoured is refused with a clear message.
+"""
 
 from __future__ import annotations
 

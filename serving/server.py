@@ -37,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
 def url_of(sock: socket.socket) -> str:
     """The http URL of a bound socket, as a browser on this machine reaches it."""
     host, port = sock.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - what we print, not what we bind
+    if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -17,12 +17,12 @@ import pytest
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "DOCDUET_HOME": str(tmp_path / "home"), "COLUMNS": "120", "NO_COLOR": "1"}
 
 
-@pytest.fixture()
+@pytest.fixture
 def run(tmp_path: Path, environment: dict[str, str]) -> Run:
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "docduet", *args]
@@ -31,7 +31,7 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def docs(tmp_path: Path) -> Path:
     folder = tmp_path / "docs"
     folder.mkdir()
@@ -41,8 +41,11 @@ def docs(tmp_path: Path) -> Path:
 
 
 def test_help_needs_no_heavy_import(tmp_path: Path) -> None:
-    code = "import sys, runpy; sys.argv = ['docduet', '--help']\ntry: runpy.run_module('docduet', run_name='__main__')\n"
-    code += "except SystemExit: pass\nprint([m for m in ('torch', 'gradio', 'faiss', 'fastapi', 'numpy') if m in sys.modules])"
+    code = (
+        "import sys, runpy; sys.argv = ['docduet', '--help']\ntry: runpy.run_module('docduet', run_name='__main__')\n"
+    )
+    code += "except SystemExit: pass\nheavy = ('torch', 'gradio', 'faiss', 'fastapi', 'numpy')\n"
+    code += "print([name for name in heavy if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
 

@@ -40,7 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
-@pytest.fixture()
+@pytest.fixture
 def serve(home: Home) -> Iterator[Serve]:
     """Start a gateway with these engines; gives its URL. Stopped at the end of the test."""
     from contextlib import ExitStack
@@ -107,7 +107,11 @@ def test_a_streamed_answer_in_openais_shape(serve: Serve) -> None:
         if chunk.choices
         for note in (chunk.choices[0].delta.model_extra or {}).get("annotations", [])
     ]
-    assert [text[n["url_citation"]["start_index"] : n["url_citation"]["end_index"]] for n in notes] == ["[1]", "[2]", "[1]"]
+    assert [text[n["url_citation"]["start_index"] : n["url_citation"]["end_index"]] for n in notes] == [
+        "[1]",
+        "[2]",
+        "[1]",
+    ]
     assert chunks[-1].usage
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert (chunks[0].model_extra or {})["docduet"]["answer_id"].startswith("ans_")
@@ -183,7 +187,9 @@ def test_quoting_mode_without_an_engine(serve: Serve) -> None:
 
 @pytest.mark.parametrize(("fail_after", "kept"), [(0, ""), (2, "Port 7860 ")])
 def test_an_engine_that_breaks_off_is_followed_by_quotes(serve: Serve, fail_after: int, kept: str) -> None:
-    choice = ask(serve(ScriptedEngine("Port 7860 is the default [1].", fail_after=fail_after)), PORT_QUESTION)["choices"][0]
+    choice = ask(serve(ScriptedEngine("Port 7860 is the default [1].", fail_after=fail_after)), PORT_QUESTION)[
+        "choices"
+    ][0]
     content = choice["message"]["content"]
     assert content.startswith(kept)
     assert "> The gateway listens on port 7860" in content

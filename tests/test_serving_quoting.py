@@ -5,7 +5,9 @@ from serving.quoting import MAX_CHARS, as_markdown, marker_lead, quotes
 
 
 def passage(text: str, index: int = 0, title: str = "Guide", heading: tuple[str, ...] = ()) -> Passage:
-    return Passage(index, f"p{index}", f"{index}.md", title, heading, text, 0, len(text), "en", "", "", 1.0, index + 1, Why())
+    return Passage(
+        index, f"p{index}", f"{index}.md", title, heading, text, 0, len(text), "en", "", "", 1.0, index + 1, Why()
+    )
 
 
 def test_the_block_that_answers_is_quoted_not_the_whole_passage() -> None:

@@ -23,7 +23,11 @@ def test_follow_ups_are_recognised(question: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    ["How do I change the port of the gateway?", "Which file formats can DocDuet read?", "如何修改网关的监听端口配置？"],
+    [
+        "How do I change the port of the gateway?",
+        "Which file formats can DocDuet read?",
+        "如何修改网关的监听端口配置？",
+    ],
 )
 def test_standalone_questions_are_left_alone(question: str) -> None:
     assert not is_follow_up(question, HISTORY)
@@ -33,7 +37,9 @@ def test_join_keeps_the_topic_and_what_is_new() -> None:
     assert join("and on Windows?", HISTORY) == "How do I install DocDuet on Linux on Windows"
     longer = [*HISTORY, Message(role="user", content="and on Windows?"), Message(role="assistant", content="No.")]
     assert join("what about macOS?", longer) == "How do I install DocDuet on Linux macOS"
-    assert join("那 Windows 呢？", [Message(role="user", content="怎么安装？")]) == "怎么安装？ Windows".replace("？", "")
+    assert join("那 Windows 呢？", [Message(role="user", content="怎么安装？")]) == "怎么安装？ Windows".replace(
+        "？", ""
+    )
 
 
 async def test_the_engine_rewrites() -> None:

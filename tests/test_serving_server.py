@@ -16,7 +16,7 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_an_address_that_is_not_ours() -> None:
-    with pytest.raises(DocDuetError, match="cannot listen on 192.0.2.1"):
+    with pytest.raises(DocDuetError, match=r"cannot listen on 192\.0\.2\.1"):
         listen("192.0.2.1", 0)
 
 
