@@ -1,0 +1,199 @@
+"""HTTP client of the gateway, sync and async: the only way the UI and ``docduet ask`` reach it.
+
+    for event in Gateway("http://127.0.0.1:7860").ask([user("How do I change the port?")]):
+        ...
+
+An answer is a stream of frozen events (ui/events.py). Whatever goes wrong before the first one raises GatewayError;
+from then on a Failure ends the stream, so that what has been said already is kept. Messages are written for the person
+who asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from data.errors import GatewayError
+from data.prompts import Message
+from data.types import Filters
+from ui.events import AnswerParser, Event
+
+CHAT = "/v1/chat/completions"
+EVERYTHING = Filters()
+TIMEOUT = httpx.Timeout(30.0, read=180.0)  # the gateway bounds an answer itself; this only catches a dead peer
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What /readyz says. ``mode``: "engine" or "quoting"; ``error``: why there is no index, or ""."""
+
+    ready: bool
+    mode: str = "engine"
+    error: str = ""
+
+
+class RequestError(GatewayError):
+    """The gateway answered with an error. ``status`` is the HTTP status, ``code`` the stable word in the body."""
+
+    def __init__(self, message: str, status: int, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+def user(text: str) -> Message:
+    """A user message."""
+    return Message(role="user", content=text)
+
+
+class Gateway:
+    """A running gateway at ``url``. Cheap to make; connections are opened on first use and kept."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        local = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
+        self._options: dict[str, Any] = {"base_url": self.url, "timeout": TIMEOUT, "trust_env": not local}
+        self._sync: httpx.Client | None = None
+        self._async: httpx.AsyncClient | None = None
+
+    @property
+    def sync_client(self) -> httpx.Client:
+        if self._sync is None:
+            self._sync = httpx.Client(**self._options)
+        return self._sync
+
+    @property
+    def async_client(self) -> httpx.AsyncClient:
+        if self._async is None:
+            self._async = httpx.AsyncClient(**self._options)
+        return self._async
+
+    def close(self) -> None:
+        """Close the sync connections."""
+        if self._sync is not None:
+            self._sync.close()
+            self._sync = None
+
+    async def aclose(self) -> None:
+        """Close the async connections."""
+        if self._async is not None:
+            await self._async.aclose()
+            self._async = None
+
+    def ask(self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING) -> Iterator[Event]:
+        """The answer to ``messages`` as events. Raises GatewayError when it cannot start."""
+        parser = AnswerParser()
+        with self._readable(), self.sync_client.stream("POST", CHAT, json=_body(messages, model, filters)) as response:
+            if response.is_error:
+                raise error_of(response.status_code, response.read(), self.url)
+            try:
+                for line in response.iter_lines():
+                    yield from parser.feed(line)
+            except httpx.HTTPError as error:
+                yield parser.broken(isinstance(error, httpx.TimeoutException))
+            yield from parser.end()
+
+    async def ask_async(
+        self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING
+    ) -> AsyncIterator[Event]:
+        """As ``ask``. Closing the generator hangs up, which stops the answer."""
+        parser = AnswerParser()
+        body = _body(messages, model, filters)
+        with self._readable():
+            async with self.async_client.stream("POST", CHAT, json=body) as response:
+                if response.is_error:
+                    raise error_of(response.status_code, await response.aread(), self.url)
+                try:
+                    async for line in response.aiter_lines():
+                        for event in parser.feed(line):
+                            yield event
+                except httpx.HTTPError as error:
+                    yield parser.broken(isinstance(error, httpx.TimeoutException))
+                for event in parser.end():
+                    yield event
+
+    def models(self) -> list[str]:
+        """Names of the voices that can be asked."""
+        return _model_names(self._get("/v1/models").json())
+
+    async def models_async(self) -> list[str]:
+        """As ``models``."""
+        return _model_names((await self._get_async("/v1/models")).json())
+
+    def readiness(self) -> Readiness:
+        """Whether questions can be answered, and how."""
+        return _readiness(self._get("/readyz", accept=(503,)).json())
+
+    async def readiness_async(self) -> Readiness:
+        """As ``readiness``."""
+        return _readiness((await self._get_async("/readyz", accept=(503,))).json())
+
+    def _get(self, path: str, accept: tuple[int, ...] = ()) -> httpx.Response:
+        with self._readable():
+            response = self.sync_client.get(path)
+            return self._checked(response, accept)
+
+    async def _get_async(self, path: str, accept: tuple[int, ...] = ()) -> httpx.Response:
+        with self._readable():
+            response = await self.async_client.get(path)
+            return self._checked(response, accept)
+
+    def _checked(self, response: httpx.Response, accept: tuple[int, ...]) -> httpx.Response:
+        if response.is_error and response.status_code not in accept:
+            raise error_of(response.status_code, response.content, self.url)
+        return response
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """httpx's and JSON's errors as GatewayError."""
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError) as error:
+            raise GatewayError(explain(error, self.url)) from error
+
+
+def _body(messages: Sequence[Message], model: str, filters: Filters) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
+    if filters:
+        kept = {"product": filters.product, "version": filters.version, "lang": filters.lang}
+        body["docduet"] = {"filters": {name: value for name, value in kept.items() if value}}
+    return body
+
+
+def _model_names(body: dict[str, Any]) -> list[str]:
+    return [str(model["id"]) for model in body.get("data", [])]
+
+
+def _readiness(body: dict[str, Any]) -> Readiness:
+    index = (body.get("parts") or {}).get("index") or {}
+    return Readiness(bool(body.get("ready")), str(body.get("mode", "engine")), str(index.get("error", "")))
+
+
+def error_of(status: int, content: bytes, url: str) -> GatewayError:
+    """The error a response carries, in OpenAI's shape or not."""
+    try:
+        error = json.loads(content)["error"]
+        return RequestError(str(error["message"]), status, str(error.get("code") or ""))
+    except (ValueError, KeyError, TypeError):
+        return RequestError(f"{url} answered with HTTP {status}, which is not an answer of a DocDuet gateway.", status)
+
+
+def explain(error: Exception, url: str) -> str:
+    """One readable sentence for an error below HTTP."""
+    match error:
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return f"No gateway answers at {url}. Start one with `docduet serve`, or give another --url."
+        case httpx.TimeoutException():
+            return f"The gateway at {url} took too long to answer. Try again in a moment."
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return f"{url!r} is not an address: give one such as http://127.0.0.1:7860"
+        case json.JSONDecodeError():
+            return f"{url} does not answer like a DocDuet gateway."
+        case _:
+            return f"The connection to {url} failed: {error}"

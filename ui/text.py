@@ -1,0 +1,38 @@
+"""Text from models and documents, made harmless before it is shown anywhere. Pure.
+
+Control characters could drive a terminal, bidirectional overrides could make a link or a command read as another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
+
+
+def clean(text: str) -> str:
+    """``text`` without control characters (line feed and tab stay) and without direction overrides."""
+    return _HOSTILE.sub("", text)
+
+
+def one_line(text: str) -> str:
+    """``text`` cleaned, its white space runs as single spaces."""
+    return " ".join(clean(text).split())
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most ``limit`` characters, an ellipsis where something was left out."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def pieces(text: str, marks: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """``text`` cut at ``marks`` (character offsets) and cleaned: (piece, is marked). Marks that make no sense are left out."""
+    found: list[tuple[str, bool]] = []
+    at = 0
+    for start, end in sorted(marks):
+        if at <= start < end <= len(text):
+            found += [(text[at:start], False), (text[start:end], True)]
+            at = end
+    found.append((text[at:], False))
+    return [(cleaned, marked) for piece, marked in found if (cleaned := clean(piece))]
