@@ -93,7 +93,7 @@ def _by_model(data: bytes, suffix: str) -> Kind:
         return TEXT_SUFFIXES.get(suffix, "html")
     named = f" named {suffix}" if documentlike else ""
     what = "binary data of an unknown kind" if output.label == "unknown" else _with_article(output.description)
-    raise UnreadableDocument(f"{what}{named}, not a document")
+    raise UnreadableDocument(f"{what}{named}: not a kind of document that is read")
 
 
 def _readable(data: bytes) -> bool:

@@ -36,9 +36,11 @@ _NEVER = (
     ".visually-hidden, .copybtn"
 )
 _NAVIGATION = (
-    "nav, aside:not(.admonition), footer, header, [role=navigation], [role=search], [role=banner], [role=contentinfo], "
-    "[role=complementary], form, .navheader, .navfooter, .sphinxsidebar, .related, .breadcrumb, .breadcrumbs, .sidebar, .navbar, .footer, "
-    ".edit-page-link, .prev-next-area, .pagination, .skip-link, .cookie-banner, "
+    "nav, aside:not(.admonition), footer, header, "
+    "[role=navigation], [role=search], [role=banner], "
+    "[role=contentinfo], [role=complementary], form, .navheader, .navfooter, .sphinxsidebar, .related, .breadcrumb, "
+    ".breadcrumbs, .sidebar, .navbar, .footer, .edit-page-link, .prev-next-area, .pagination, "
+    ".skip-link, .cookie-banner, "
     "#page-header, #footer, #path, #quickview, .top, .toplang, .bottomlang, .up"
 )
 _CONTENTS_LIST = ".toc, #toc, .contents, .table-of-contents, #table-of-contents, .localtoc"
@@ -57,7 +59,7 @@ def html_to_markdown(html: str, resolve: Resolve = lambda _: "") -> tuple[str, s
 
 def fragment_to_markdown(html: str, resolve: Resolve = lambda _: "") -> str:
     """The same for a piece of HTML that has no navigation around it."""
-    body = _parse(f"<body>{html}</body>").body
+    body = _parse(html).body
     if body is None:
         return ""
     _clean(body, resolve)
@@ -136,7 +138,7 @@ def _name_language(block: LexborNode) -> None:
                 found[1], found[1]
             )
             if name:
-                block.attrs["class"] = f"language-{name}"
+                (block.css_first("code") or block).attrs["class"] = f"language-{name}"
             return
         parent = parent.parent
 

@@ -32,7 +32,7 @@ _ENGLISH = frozenset(
     """
     and are by can could does from how if it its my of or should that the there these this to using what what's when
     where which who why with would you your don't doesn't cannot have has been
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 

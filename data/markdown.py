@@ -23,8 +23,9 @@ _HTML_TAGS = frozenset(
     a abbr article aside audio b big blockquote body br button caption center cite code col colgroup dd del details dfn
     div dl dt em embed figcaption figure font footer form h1 h2 h3 h4 h5 h6 head header hr html i iframe img input ins
     kbd label li link main mark meta nav noscript object ol p picture pre q samp script section select small source
-    span strike strong style sub summary sup svg table tbody td template textarea tfoot th thead tr tt u ul var video wbr
-    """.split()
+    span strike strong style sub summary sup svg table tbody td template textarea tfoot th thead tr tt u ul var video
+    wbr
+    """.split()  # noqa: SIM905
 )
 _TAG = re.compile(r"<(?:/?([a-zA-Z][a-zA-Z0-9-]*)(?=[\s/>])|(!--|[!?]))")
 
