@@ -1,6 +1,6 @@
 """Every word of the interface, in English and Chinese. Pure.
 
-``Words("zh")("sources", count=3)`` -> "来源（3）". Both languages have the same keys and the same fields; a test checks it.
+``Words("zh")("sources", count=3)`` -> "来源（3）". Both languages have the same keys and fields.
 """
 
 from __future__ import annotations

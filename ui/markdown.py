@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 LONGEST = 200_000  # characters; a longer answer or quote is cut, so that no page can hang a browser
-_MARKER = re.compile(r"\[(\d{1,3})\](?![(\[])")
+_MARKER = re.compile(r"\[(\d{1,3})\]")
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private-use characters that carry marks through the Markdown parser
 
 _TAGS = {
@@ -93,9 +93,11 @@ def _bounded(text: str) -> str:
 def _parser() -> MarkdownIt:
     """CommonMark with tables, without raw HTML, and with citation markers."""
     from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
 
     parser = MarkdownIt("commonmark", {"html": False, "breaks": False}).enable(["table", "strikethrough"])
     parser.disable(["html_block", "html_inline", "reference"])  # "[1]: http://..." must not redefine a marker
+    assert isinstance(parser.renderer, RendererHTML)
     parser.inline.ruler.before("link", "citation", _citation)
     for name, rule in {
         "citation": _render_citation,

@@ -27,7 +27,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def pieces(text: str, marks: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
-    """``text`` cut at ``marks`` (character offsets) and cleaned: (piece, is marked). Marks that make no sense are left out."""
+    """``text`` cut at ``marks`` (character offsets), cleaned: (piece, is marked). Impossible marks are ignored."""
     found: list[tuple[str, bool]] = []
     at = 0
     for start, end in sorted(marks):

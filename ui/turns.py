@@ -81,7 +81,7 @@ def _finished(turn: Turn, done: Done) -> Turn:
 
 
 def with_local_links(event: Event, gateway_url: str) -> Event:
-    """Links to the gateway's own pages made relative: the browser may reach the gateway under another name than we do."""
+    """Links to the gateway's own pages made relative: the browser may know the gateway by another name."""
     match event:
         case SourceFound(source):
             return SourceFound(_local(source, gateway_url))

@@ -1,0 +1,248 @@
+"""The chat app: Gradio at ``/``, an HTTP client of the gateway and nothing else.
+
+    mount(app, "http://127.0.0.1:7860", UiConfig())     # after every other route: what is left over is the app's
+
+The conversation is one HTML component. The server renders its turns (ui/render.py); the browser keeps them
+(ui/turns.py) and chat.js puts them on the page. No gr.State: it keeps a connection
+open for every tab, and a browser allows six.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr  # here, since Gradio resolves the annotations below; so import this module only to serve the app
+
+from data.errors import GatewayError
+from ui import render
+from ui.client import Gateway, RequestError
+from ui.config import UiConfig
+from ui.events import Event, Failure
+from ui.i18n import Words, choose
+from ui.pacing import paced
+from ui.turns import Turn, after, load, messages, stopped, with_local_links
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
+FONTS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Noto Sans",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
+)
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+
+
+def mount(app: FastAPI, gateway_url: str, config: UiConfig) -> FastAPI:
+    """``app`` with the chat app at ``/``. Routes that ``app`` has already keep their paths."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+    return gr.mount_gradio_app(
+        app,
+        Chat(Gateway(gateway_url), config).blocks(),
+        path="/",
+        theme=gr.themes.Base(font=FONTS, font_mono=MONO),  # system fonts: nothing is fetched from elsewhere
+        css=(HERE / "style.css").read_text(encoding="utf-8"),
+        js=(HERE / "page.js").read_text(encoding="utf-8"),
+        favicon_path=str(HERE / "favicon.svg"),
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        show_error=False,
+        max_file_size=1,  # nothing is uploaded here
+    )
+
+
+class Chat:
+    """The page and what happens on it. ``gateway`` answers; everything a reader sees is made in ui/render.py."""
+
+    def __init__(self, gateway: Gateway, config: UiConfig) -> None:
+        self.gateway = gateway
+        self.config = config
+
+    def blocks(self) -> gr.Blocks:
+        """The page."""
+        with gr.Blocks(title=self.config.title, analytics_enabled=False, fill_width=True, fill_height=True) as page:
+            self.saved = gr.BrowserState({"lang": ""}, storage_key="docduet", secret="docduet")
+            self._header()
+            self.banner = gr.HTML(elem_id="dd-banner", apply_default_css=False)
+            self.chat = gr.HTML(
+                html_template='<div class="dd-chat" role="log"></div>',
+                js_on_load=(HERE / "chat.js").read_text(encoding="utf-8"),
+                apply_default_css=False,
+                elem_id="dd-chat",
+            )
+            self._composer()
+            self._events(page)
+        return page
+
+    def _header(self) -> None:
+        words = Words()
+        with gr.Row(elem_id="dd-header"):
+            gr.HTML(render.brand_html(self.config.title), elem_id="dd-title", apply_default_css=False)
+            self.new = gr.Button(words("new_chat"), elem_id="dd-new", size="sm")
+            self.language = gr.Button(words("other_language"), elem_id="dd-language", size="sm")
+            self.theme = gr.Button("◐", elem_id="dd-theme", size="sm")
+
+    def _composer(self) -> None:
+        words = Words()
+        with gr.Column(elem_id="dd-composer"):
+            self.box = gr.Textbox(
+                placeholder=words("placeholder"),
+                label=words("question_label"),
+                show_label=False,
+                container=False,
+                lines=1,
+                max_lines=8,
+                submit_btn=True,
+                autofocus=True,
+                elem_id="dd-box",
+            )
+            with gr.Row(elem_id="dd-under"):
+                self.voice = gr.Radio(
+                    [], label=words("voice_label"), show_label=False, container=False, elem_id="dd-voice"
+                )
+                self.hint = gr.HTML(words("hint"), elem_id="dd-hint", apply_default_css=False)
+
+    def _events(self, page: gr.Blocks) -> None:
+        chrome = [self.chat, self.banner, self.box, self.voice, self.hint, self.new, self.language]
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        page.load(self.open, [self.saved], chrome, queue=False, **quiet)
+        asking = gr.on(
+            [self.box.submit, self.chat.submit],
+            self.ask,
+            [self.box, self.chat, self.voice],
+            [self.chat, self.box, self.banner],
+            concurrency_limit=None,
+            **quiet,
+        )
+        self.box.stop(self.stop, [self.chat], [self.chat, self.box], cancels=[asking], queue=False, **quiet)
+        self.new.click(self.clear, [self.chat], [self.chat, self.box], cancels=[asking], queue=False, **quiet)
+        self.language.click(
+            self.switch, [self.chat, self.voice], [*chrome, self.saved], cancels=[asking], queue=False, **quiet
+        )
+        self.theme.click(None, js=_TOGGLE_THEME)
+
+    async def open(self, saved: dict[str, str] | None, request: gr.Request) -> dict[Any, Any]:
+        """The page as it is first seen."""
+        lang = choose(request.headers.get("accept-language", ""), (saved or {}).get("lang", ""))
+        return await self._page(Words(lang), [])
+
+    async def switch(self, value: Any, voice: str | None) -> dict[Any, Any]:
+        """The same page in the other language."""
+        words = Words("en" if _words(value).lang == "zh" else "zh")
+        turns = [stopped(turn) for turn in _turns(value)]
+        return {**await self._page(words, turns, voice), self.saved: {"lang": words.lang}}
+
+    async def ask(
+        self, question: str, value: Any, voice: str | None, event: gr.EventData
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
+        words, turns = _words(value), [stopped(turn) for turn in _turns(value)]
+        question = str((event._data or {}).get("question") or question).strip()
+        if not question:
+            yield gr.skip(), gr.skip(), gr.skip()
+            return
+        turn = Turn(key=secrets.token_hex(4), question=question, voice=voice or "rag")
+        items = [render.item(earlier, words) for earlier in turns]
+        box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
+        async for now in paced(self._turn(turn, turns), REFRESH_S):
+            yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip()
+            box = gr.skip()
+        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), await self._banner(words)
+
+    def stop(self, value: Any) -> tuple[Any, ...]:
+        """What has been said so far stays."""
+        words = _words(value)
+        items = [render.item(stopped(turn), words) for turn in _turns(value)]
+        return self._conversation(words, items), gr.update(submit_btn=True, stop_btn=False)
+
+    def clear(self, value: Any) -> tuple[Any, ...]:
+        """An empty conversation."""
+        return self._conversation(_words(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
+
+    async def _turn(self, turn: Turn, earlier: list[Turn]) -> AsyncIterator[Turn]:
+        """The turn after each event."""
+        yield turn
+        async for event in self._answer(turn, earlier):
+            turn = after(turn, with_local_links(event, self.gateway.url))
+            yield turn
+
+    async def _answer(self, turn: Turn, earlier: list[Turn]) -> AsyncIterator[Event]:
+        """The gateway's events; whatever goes wrong is a Failure a reader understands."""
+        try:
+            async for event in self.gateway.ask_async(messages(earlier, turn.question), turn.voice):
+                yield event
+        except RequestError as error:
+            yield Failure(str(error), error.code)
+        except GatewayError as error:
+            yield Failure(str(error), "unreachable")
+        except Exception:
+            log.exception("an answer failed")
+            yield Failure("Something unexpected happened; the log of `docduet serve` says more.")
+
+    async def _page(self, words: Words, turns: list[Turn], voice: str | None = None) -> dict[Any, Any]:
+        names = await self._voices()
+        choices = [(words.voice(name), name) for name in names]
+        chosen = voice if voice in names else next(iter(names), None)
+        return {
+            self.chat: self._conversation(words, [render.item(turn, words) for turn in turns]),
+            self.banner: await self._banner(words),
+            self.box: gr.update(
+                placeholder=words("placeholder"), label=words("question_label"), submit_btn=True, stop_btn=False
+            ),
+            self.voice: gr.update(choices=choices, value=chosen, label=words("voice_label"), visible=len(names) > 1),
+            self.hint: words("hint"),
+            self.new: words("new_chat"),
+            self.language: words("other_language"),
+        }
+
+    async def _voices(self) -> list[str]:
+        try:
+            return await self.gateway.models_async()
+        except GatewayError:
+            return []
+
+    async def _banner(self, words: Words) -> str:
+        try:
+            return render.banner_html(await self.gateway.readiness_async(), words)
+        except GatewayError as error:
+            return render.banner_html(str(error), words)
+
+    def _conversation(self, words: Words, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """The value of the conversation component."""
+        welcome = "" if items else render.welcome_html(words, self.config.examples)
+        return {"lang": words.lang, "copied": words("copied"), "welcome": welcome, "turns": items}
+
+
+def _words(value: Any) -> Words:
+    """The language of the conversation that the browser sent."""
+    return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
+
+
+def _turns(value: Any) -> list[Turn]:
+    """The turns of the conversation that the browser sent."""
+    items = value.get("turns") if isinstance(value, dict) else None
+    return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []
+
+
+_TOGGLE_THEME = """() => {
+  const dark = document.body.classList.toggle("dark");
+  localStorage.setItem("docduet-theme", dark ? "dark" : "light");
+}"""

@@ -1,0 +1,130 @@
+// Runs inside the conversation's gr.HTML component: `element` is its root, `watch` and `trigger` are Gradio's.
+// The server renders and sanitises every turn; this file only puts the HTML on the page, changing no more than what is
+// new (so that a long conversation does not flicker and a selection survives), and makes markers, cards and buttons work.
+const root = element.querySelector(".dd-chat");
+let shown = new Map(); // key of a turn -> the HTML on the page
+let copies = new Map(); // key of a turn -> what "copy" takes
+let following = true; // the reader is at the end, so new text keeps the end in view
+
+const narrow = () => window.matchMedia("(max-width: 900px)").matches;
+
+function morph(node, wanted) {
+  const old = Array.from(node.childNodes);
+  const fresh = Array.from(wanted.childNodes);
+  fresh.forEach((next, i) => {
+    const now = old[i];
+    if (!now) node.appendChild(next);
+    else if (now.isEqualNode(next)) return;
+    else if (now.nodeType === 1 && next.nodeType === 1 && now.tagName === next.tagName) {
+      for (const { name, value } of Array.from(next.attributes))
+        if (name !== "open" && now.getAttribute(name) !== value) now.setAttribute(name, value);
+      morph(now, next);
+    } else node.replaceChild(next, now);
+  });
+  old.slice(fresh.length).forEach((rest) => rest.remove());
+}
+
+function fragment(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content;
+}
+
+function show() {
+  const value = props.value || {};
+  const turns = value.turns || [];
+  const nearEnd = following;
+  document.documentElement.lang = value.lang === "zh" ? "zh-CN" : "en";
+  root.classList.toggle("dd-empty", turns.length === 0);
+  if (turns.length === 0) {
+    shown = new Map();
+    root.replaceChildren(fragment(value.welcome || ""));
+    return;
+  }
+  if (shown.size === 0) root.replaceChildren();
+  const keys = new Set(turns.map((turn) => turn.key));
+  for (const article of Array.from(root.children))
+    if (!keys.has(article.dataset.key)) article.remove();
+  const added = turns.filter((turn) => !shown.has(turn.key));
+  for (const turn of turns) showTurn(turn);
+  shown = new Map(turns.map((turn) => [turn.key, turn.html]));
+  copies = new Map(turns.map((turn) => [turn.key, turn.copy]));
+  if (added.length || nearEnd) toEnd();
+}
+
+function showTurn({ key, html }) {
+  if (shown.get(key) === html) return;
+  let article = root.querySelector(`article[data-key="${CSS.escape(key)}"]`);
+  if (!article) {
+    article = document.createElement("article");
+    article.className = "dd-turn";
+    article.dataset.key = key;
+    root.appendChild(article);
+  }
+  const hadSources = article.querySelector(".dd-sources details");
+  morph(article, fragment(html));
+  const sources = article.querySelector(".dd-sources details");
+  if (sources && !hadSources && narrow()) sources.open = false;
+}
+
+function toEnd() {
+  element.scrollTop = element.scrollHeight;
+  following = true;
+}
+
+function leadTo(number, article) {
+  const card = article.querySelector(`.dd-card[id$="-${CSS.escape(number)}"]`);
+  if (!card) return;
+  card.closest("details").open = true;
+  following = false;
+  card.classList.remove("dd-hit");
+  void card.offsetWidth; // lets the animation start again
+  card.classList.add("dd-hit");
+  card.scrollIntoView({ block: narrow() ? "center" : "nearest", behavior: "smooth" });
+  card.focus({ preventScroll: true });
+}
+
+function unfold(button) {
+  const quote = button.closest(".dd-card").querySelector(".dd-quote");
+  const folded = quote.classList.toggle("dd-folded");
+  button.setAttribute("aria-expanded", String(!folded));
+  button.textContent = folded ? button.dataset.more : button.dataset.less;
+}
+
+async function copy(text, button) {
+  if (navigator.clipboard) await navigator.clipboard.writeText(text);
+  else legacyCopy(text); // plain http beyond this machine has no clipboard API
+  const label = button.querySelector("span") || button;
+  const before = label.textContent;
+  label.textContent = (props.value || {}).copied || "✓";
+  setTimeout(() => (label.textContent = before), 1500);
+}
+
+function legacyCopy(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.appendChild(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+element.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-source], [data-copy], [data-ask], .dd-more");
+  if (!target) return;
+  const article = target.closest("article");
+  if (target.dataset.source) {
+    event.preventDefault();
+    leadTo(target.dataset.source, article);
+  } else if (target.dataset.copy === "code") copy(target.closest(".dd-code").querySelector("pre").textContent, target);
+  else if (target.dataset.copy) copy(copies.get(article.dataset.key), target);
+  else if (target.dataset.ask) trigger("submit", { question: target.dataset.ask });
+  else unfold(target);
+});
+
+element.addEventListener("scroll", () => {
+  following = element.scrollHeight - element.scrollTop - element.clientHeight < 80;
+});
+
+watch("value", show);
+show();

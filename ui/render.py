@@ -1,0 +1,202 @@
+"""Turns as HTML: what the conversation in the browser is made of. Pure; what comes from outside is made safe.
+
+A turn is a question, an answer, and beside it the sources it cites, as numbered cards (``id="src-KEY-N"``). Styles are
+in style.css; chat.js puts the turns on the page and makes markers, cards and buttons work.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from ui.client import Readiness
+from ui.events import Source
+from ui.i18n import Words
+from ui.markdown import answer_html, quote_html, safe_href
+from ui.text import clean, one_line, shorten
+from ui.turns import Turn, dump, plain_text
+
+FOLDED = 260  # characters; longer quotes start folded
+TIMES = ("rewrite", "retrieve", "first_token", "total")
+
+
+def item(turn: Turn, words: Words) -> dict[str, Any]:
+    """One turn as the browser keeps it: HTML to show, text to copy, data to send back."""
+    return {"key": turn.key, "html": turn_html(turn, words), "copy": plain_text(turn), "turn": dump(turn)}
+
+
+def turn_html(turn: Turn, words: Words) -> str:
+    """Question, answer and sources."""
+    question = f'<div class="dd-question" dir="auto">{escape(clean(turn.question))}</div>'
+    busy = str(turn.running).lower()
+    answer = f'<section class="dd-answer dd-{_kind(turn)}" aria-busy="{busy}">{_answer(turn, words)}</section>'
+    sources = _sources(turn, words)
+    layout = "dd-turn-grid dd-with-sources" if sources else "dd-turn-grid"
+    return f'<div class="{layout}"><div class="dd-main">{question}{answer}</div>{sources}</div>'
+
+
+def welcome_html(words: Words, examples: tuple[str, ...]) -> str:
+    """The empty conversation: what this is, and questions to start with."""
+    asks = "".join(
+        f'<button type="button" class="dd-example" data-ask="{escape(text)}">'
+        f"<span>{escape(text)}</span>{_ARROW}</button>"
+        for text in (examples or tuple(words.examples()))
+    )
+    return (
+        f'<div class="dd-welcome">{LOGO}<h1>{words("welcome")}</h1><p>{words("welcome_more")}</p>'
+        f'<div class="dd-examples"><h2>{words("try")}</h2>{asks}</div></div>'
+    )
+
+
+def brand_html(title: str) -> str:
+    """Logo and title."""
+    return f'<div class="dd-brand">{LOGO}<span>{escape(title)}</span></div>'
+
+
+def banner_html(state: Readiness | str, words: Words) -> str:
+    """What a reader must know before asking, or "". A string is the reason why the gateway does not answer."""
+    if isinstance(state, str):
+        return _banner("bad", words("banner.down", reason=state))
+    if not state.ready:
+        return _banner("bad", words("banner.not_ready", reason=state.error))
+    return _banner("note", words("banner.quoting")) if state.mode == "quoting" else ""
+
+
+def seconds(ms: float) -> str:
+    """A duration as people read it: ``12 ms``, ``0.9 s``, ``14 s``."""
+    if ms < 100:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.1f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
+
+
+def _kind(turn: Turn) -> str:
+    return "refused" if turn.refused else turn.state
+
+
+def _answer(turn: Turn, words: Words) -> str:
+    parts = [_voice(turn, words), _query(turn, words), _thinking(turn, words)]
+    if turn.refused:
+        parts.append(f'<div class="dd-label">{_SEARCH}{words("refused")}</div>')
+    parts += [_prose(turn, words), _notes(turn, words), _failure(turn, words), _footer(turn, words)]
+    return "".join(parts)
+
+
+def _voice(turn: Turn, words: Words) -> str:
+    return f'<div class="dd-voice">{escape(words.voice(turn.arm or turn.voice))}</div>'
+
+
+def _query(turn: Turn, words: Words) -> str:
+    if not turn.query:
+        return ""
+    query = f'<q dir="auto">{escape(clean(turn.query))}</q>'
+    return f'<div class="dd-query">{_SEARCH}<span>{words("searched")} {query}</span></div>'
+
+
+def _thinking(turn: Turn, words: Words) -> str:
+    if not turn.thinking.strip():
+        return ""
+    text = escape(clean(turn.thinking.strip()))
+    return f'<details class="dd-thinking"><summary>{words("thinking")}</summary><div>{text}</div></details>'
+
+
+def _prose(turn: Turn, words: Words) -> str:
+    if turn.answer.strip():
+        numbers = [source.n for source in turn.sources]
+        html = answer_html(turn.answer, turn.key, numbers, words("copy"), words("source"))
+        return f'<div class="dd-prose" dir="auto">{html}</div>'
+    if turn.running:
+        wait = words.first(f"waiting.{turn.voice}", "waiting")
+        return f'<div class="dd-wait" role="status"><i></i><i></i><i></i><span>{wait}</span></div>'
+    return f'<p class="dd-note">{words("empty_answer")}</p>' if turn.state == "done" else ""
+
+
+def _notes(turn: Turn, words: Words) -> str:
+    notes = []
+    if turn.state == "stopped":
+        notes.append(words("stopped"))
+    if turn.refused:
+        notes.append(words("refused_hint"))
+    elif turn.degraded:
+        notes.append(words.first(f"degraded.{turn.degraded}", "degraded", reason=turn.degraded))
+    elif turn.state == "done" and turn.arm == "base":
+        notes.append(words("unsourced"))
+    return "".join(f'<p class="dd-note">{escape(note)}</p>' for note in notes)
+
+
+def _failure(turn: Turn, words: Words) -> str:
+    if turn.state != "failed":
+        return ""
+    title = words.first(f"failed.{turn.failure_code}", "failed")
+    again = f'<button type="button" class="dd-retry" data-ask="{escape(turn.question)}">{words("retry")}</button>'
+    return (
+        f'<div class="dd-error" role="alert"><strong>{title}</strong>'
+        f"<p>{escape(one_line(shorten(turn.failure, 600)))}</p>{again}</div>"
+    )
+
+
+def _footer(turn: Turn, words: Words) -> str:
+    if turn.running:
+        return ""
+    copy = f'<button type="button" class="dd-copy" data-copy="answer">{_COPY}<span>{words("copy")}</span></button>'
+    times = " · ".join(
+        words(f"time.{name}", value=seconds(turn.timings_ms[name])) for name in TIMES if turn.timings_ms.get(name)
+    )
+    shown = copy if turn.answer.strip() else ""
+    return f'<div class="dd-footer">{shown}<span class="dd-times">{times}</span></div>' if shown or times else ""
+
+
+def _sources(turn: Turn, words: Words) -> str:
+    if not turn.sources or turn.refused:
+        return ""
+    cards = "".join(_card(source, turn.key, words) for source in turn.sources)
+    return (
+        f'<aside class="dd-sources"><details open><summary>{words("sources", count=len(turn.sources))}</summary>'
+        f"<ol>{cards}</ol></details></aside>"
+    )
+
+
+def _card(source: Source, key: str, words: Words) -> str:
+    path = [one_line(part) for part in source.heading_path if part != source.title]
+    trail = f'<div class="dd-path">{" › ".join(escape(part) for part in path)}</div>' if path else ""
+    quote, more = quote_html(source.quote, source.marks), ""
+    if len(source.quote) > FOLDED:
+        labels = f'data-more="{words("more")}" data-less="{words("less")}"'
+        more = f'<button type="button" class="dd-more" aria-expanded="false" {labels}>{words("more")}</button>'
+    folded = " dd-folded" if more else ""
+    return (
+        f'<li class="dd-card" id="src-{escape(key)}-{source.n}" tabindex="-1">'
+        f'<div class="dd-card-head"><span class="dd-number">{source.n}</span>'
+        f'<div><div class="dd-title" dir="auto">{escape(shorten(one_line(source.title), 160))}</div>{trail}</div></div>'
+        f'<blockquote class="dd-quote{folded}" dir="auto" lang="{escape(source.lang)}">{quote}</blockquote>'
+        f'<div class="dd-card-foot">{_open(source, words)}{more}</div></li>'
+    )
+
+
+def _open(source: Source, words: Words) -> str:
+    href = safe_href(source.href)
+    if not href:
+        return ""
+    return (
+        f'<a class="dd-open" href="{escape(href)}" target="_blank" rel="noopener noreferrer">'
+        f'{words("open_page")}<span aria-hidden="true"> ↗</span></a>'
+    )
+
+
+def _banner(kind: str, text: str) -> str:
+    return f'<div class="dd-banner dd-banner-{kind}" role="status">{escape(one_line(text))}</div>'
+
+
+def _icon(path: str) -> str:
+    return f'<svg class="dd-icon" viewBox="0 0 24 24" aria-hidden="true">{path}</svg>'
+
+
+_SEARCH = _icon('<circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/>')
+_COPY = _icon('<rect x="9" y="9" width="11" height="11" rx="2"/><path d="M5 15V6a2 2 0 0 1 2-2h8"/>')
+_ARROW = _icon('<path d="M5 12h14M13 6l6 6-6 6"/>')
+LOGO = (
+    '<svg class="dd-logo" viewBox="0 0 32 32" aria-hidden="true">'
+    '<path class="dd-logo-a" d="M4 7a4 4 0 0 1 4-4h10a4 4 0 0 1 4 4v6a4 4 0 0 1-4 4h-6l-5 4v-4.1A4 4 0 0 1 4 13z"/>'
+    '<path class="dd-logo-b" '
+    'd="M25 11a4 4 0 0 1 3 3.9V21a4 4 0 0 1-3 3.9V29l-5-4h-6a4 4 0 0 1-3.6-2.3L13.6 20H18a7 7 0 0 0 7-7z"/>'
+    "</svg>"
+)
