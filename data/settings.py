@@ -7,18 +7,26 @@ The front door knows which tables exist; a package asks for its own with ``setti
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from data.errors import ConfigError
 from data.home import Home
 
 CONFIG_NAME = "docduet.toml"
+ENV_PREFIX = "DOCDUET"
 PROFILES = Path(__file__).with_name("profiles")
 PROFILE_NAMES = ("laptop", "single-gpu", "cluster")
 
@@ -71,7 +79,7 @@ class Settings:
             self._check_syntax(path)
 
         class Root(BaseSettings):
-            model_config = SettingsConfigDict(env_prefix="DOCDUET__", env_nested_delimiter="__", extra="forbid")
+            model_config = SettingsConfigDict(env_prefix=f"{ENV_PREFIX}__", env_nested_delimiter="__", extra="forbid")
 
             @classmethod
             def settings_customise_sources(
@@ -84,12 +92,40 @@ class Settings:
             ) -> tuple[PydanticBaseSettingsSource, ...]:
                 return env_settings, TomlConfigSettingsSource(settings_cls, files, deep_merge=True)
 
+        self._check_environment()
         fields: dict[str, Any] = {name: (model, model()) for name, model in self._models.items()}
         try:
             return create_model("DocDuetSettings", __base__=Root, **fields)()
         except ValidationError as error:
-            where = files[-1].name if len(files) > 1 else "the environment"
-            raise ConfigError(f"{where}: " + "; ".join(self._explain(e) for e in error.errors())) from None
+            own = files[-1].name
+            raise ConfigError(
+                "; ".join(f"{self._origin(e, own)}: {self._explain(e)}" for e in error.errors())
+            ) from None
+        except SettingsError as error:
+            raise ConfigError(
+                f"the environment: {error} ({error.__cause__}); lists and tables are given as JSON"
+            ) from None
+
+    def _check_environment(self) -> None:
+        """An unknown DOCDUET__TABLE__KEY is an error that names the nearest known one."""
+        known = [_variable(table, key) for table, model in self._models.items() for key in model.model_fields]
+        tables = [_variable(table) for table in self._models]
+        for name in sorted(os.environ):
+            parts = name.upper().split("__")
+            if parts[0] != ENV_PREFIX or "__".join(parts[:3]) in known or name.upper() in tables:
+                continue
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"tables: {', '.join(sorted(self._models))}"
+            raise ConfigError(f"the environment: unknown setting {name}; {hint}")
+
+    @staticmethod
+    def _origin(error: Mapping[str, Any], file: str) -> str:
+        """Where a wrong value comes from: the environment wins over files, so it is asked first."""
+        loc = [str(part) for part in error["loc"]]
+        given = {name.upper() for name in os.environ}
+        if any(_variable(*loc[:length]) in given for length in range(1, len(loc) + 1)):
+            return "the environment"
+        return file
 
     @staticmethod
     def _check_syntax(path: Path) -> None:
@@ -118,6 +154,11 @@ class Settings:
                 continue
             model = _inner_model(model.model_fields[part].annotation) if part in model.model_fields else None
         return list(model.model_fields) if model else []
+
+
+def _variable(*path: str) -> str:
+    """``serving, port`` -> DOCDUET__SERVING__PORT."""
+    return "__".join([ENV_PREFIX, *path]).upper()
 
 
 def _inner_model(annotation: Any) -> type[BaseModel] | None:
