@@ -4,7 +4,6 @@
 const root = element.querySelector(".dd-chat");
 let shown = new Map(); // key of a turn -> the HTML on the page
 let copies = new Map(); // key of a turn -> what "copy" takes
-let following = true; // the reader is at the end, so new text keeps the end in view
 
 const narrow = () => window.matchMedia("(max-width: 900px)").matches;
 
@@ -33,7 +32,6 @@ function fragment(html) {
 function show() {
   const value = props.value || {};
   const turns = value.turns || [];
-  const nearEnd = following;
   document.documentElement.lang = value.lang === "zh" ? "zh-CN" : "en";
   root.classList.toggle("dd-empty", turns.length === 0);
   if (turns.length === 0) {
@@ -49,12 +47,14 @@ function show() {
   for (const turn of turns) showTurn(turn);
   shown = new Map(turns.map((turn) => [turn.key, turn.html]));
   copies = new Map(turns.map((turn) => [turn.key, turn.copy]));
-  if (added.length || nearEnd) toEnd();
+  if (added.length) toTop(added[0].key);
 }
+
+const find = (key) => root.querySelector(`article[data-key="${CSS.escape(key)}"]`);
 
 function showTurn({ key, html }) {
   if (shown.get(key) === html) return;
-  let article = root.querySelector(`article[data-key="${CSS.escape(key)}"]`);
+  let article = find(key);
   if (!article) {
     article = document.createElement("article");
     article.className = "dd-turn";
@@ -67,16 +67,17 @@ function showTurn({ key, html }) {
   if (sources && !hadSources && narrow()) sources.open = false;
 }
 
-function toEnd() {
-  element.scrollTop = element.scrollHeight;
-  following = true;
+// A new question goes to the top and its answer grows below it: nothing moves under the reader's eyes.
+function toTop(key) {
+  const article = find(key);
+  if (article === root.firstElementChild) element.scrollTop = 0;
+  else element.scrollTop += article.getBoundingClientRect().top - element.getBoundingClientRect().top + 1;
 }
 
 function leadTo(number, article) {
   const card = article.querySelector(`.dd-card[id$="-${CSS.escape(number)}"]`);
   if (!card) return;
   card.closest("details").open = true;
-  following = false;
   card.classList.remove("dd-hit");
   void card.offsetWidth; // lets the animation start again
   card.classList.add("dd-hit");
@@ -120,10 +121,6 @@ element.addEventListener("click", (event) => {
   else if (target.dataset.copy) copy(copies.get(article.dataset.key), target);
   else if (target.dataset.ask) trigger("submit", { question: target.dataset.ask });
   else unfold(target);
-});
-
-element.addEventListener("scroll", () => {
-  following = element.scrollHeight - element.scrollTop - element.clientHeight < 80;
 });
 
 watch("value", show);

@@ -31,11 +31,15 @@ TIMEOUT = httpx.Timeout(30.0, read=180.0)  # the gateway bounds an answer itself
 
 @dataclass(frozen=True)
 class Readiness:
-    """What /readyz says. ``mode``: "engine" or "quoting"; ``error``: why there is no index, or ""."""
+    """What /readyz says. ``mode``: "engine" or "quoting"; ``error``: why there is no index, or "".
+
+    ``engine``: "" where none is configured, else "starting", "failed" or "ready".
+    """
 
     ready: bool
     mode: str = "engine"
     error: str = ""
+    engine: str = ""
 
 
 class RequestError(GatewayError):
@@ -171,8 +175,23 @@ def _model_names(body: dict[str, Any]) -> list[str]:
 
 
 def _readiness(body: dict[str, Any]) -> Readiness:
-    index = (body.get("parts") or {}).get("index") or {}
-    return Readiness(bool(body.get("ready")), str(body.get("mode", "engine")), str(index.get("error", "")))
+    parts = body.get("parts") or {}
+    states = {str(engine.get("state")) for engine in (parts.get("engines") or {}).values()}
+    return Readiness(
+        ready=bool(body.get("ready")),
+        mode=str(body.get("mode", "engine")),
+        error=str((parts.get("index") or {}).get("error", "")),
+        engine=_engine_state(states),
+    )
+
+
+def _engine_state(states: set[str]) -> str:
+    """One word for all engines: the most hopeful one that is not ready yet, for a reader who waits."""
+    if not states:
+        return ""
+    if states <= {"ready", "external"}:
+        return "ready"
+    return "starting" if states & {"starting", "restarting"} else "failed"
 
 
 def error_of(status: int, content: bytes, url: str) -> GatewayError:

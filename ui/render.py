@@ -59,7 +59,9 @@ def banner_html(state: Readiness | str, words: Words) -> str:
         return _banner("bad", words("banner.down", reason=state))
     if not state.ready:
         return _banner("bad", words("banner.not_ready", reason=state.error))
-    return _banner("note", words("banner.quoting")) if state.mode == "quoting" else ""
+    if state.mode != "quoting":
+        return ""
+    return _banner("note", words(f"banner.engine_{state.engine}" if state.engine else "banner.quoting"))
 
 
 def seconds(ms: float) -> str:
@@ -141,7 +143,7 @@ def _footer(turn: Turn, words: Words) -> str:
     times = " · ".join(
         words(f"time.{name}", value=seconds(turn.timings_ms[name])) for name in TIMES if turn.timings_ms.get(name)
     )
-    shown = copy if turn.answer.strip() else ""
+    shown = copy if turn.answer.strip() and not turn.refused else ""
     return f'<div class="dd-footer">{shown}<span class="dd-times">{times}</span></div>' if shown or times else ""
 
 

@@ -1,0 +1,103 @@
+"""``docduet ask``: one answer in the terminal, streamed, then its sources.
+
+    ask(Gateway("http://127.0.0.1:7860"), "How do I change the port?")  -> 0
+
+Exit codes: 0 answered, 1 failed, 3 not in the docs. Text goes to stdout, everything about it to stderr; through a pipe it
+is plain. Escapes and control characters in answers and documents never reach the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text as Styled
+
+from data.errors import GatewayError
+from ui.client import Gateway, user
+from ui.events import Event, Marker, Source, Started, Text
+from ui.text import clean, one_line, pieces
+from ui.turns import Turn, after, dump
+
+ANSWERED, FAILED, NOT_IN_DOCS = 0, 1, 3
+QUOTED_LINES = 6  # lines of a quote that are shown
+AROUND = 200  # characters shown before the first matching word of a longer quote
+
+
+def ask(
+    gateway: Gateway, question: str, model: str = "rag", as_json: bool = False, console: Console | None = None
+) -> int:
+    """Print the answer to ``question`` and return the exit code. GatewayError when the gateway gives none at all."""
+    out = console or Console(highlight=False, soft_wrap=True)
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not question.strip():
+        raise GatewayError('the question is empty: ask one, as in docduet ask "How do I change the port?"')
+    turn = Turn(key="terminal", question=question, voice=model)
+    for event in gateway.ask([user(question)], model):
+        turn = after(turn, event)
+        if not as_json:
+            _stream(event, out, notes)
+    if as_json:
+        out.print(json.dumps(_as_json(turn), ensure_ascii=False, indent=2), markup=False)
+    else:
+        _finish(turn, out, notes)
+    return FAILED if turn.state == "failed" else NOT_IN_DOCS if turn.refused else ANSWERED
+
+
+def _stream(event: Event, out: Console, notes: Console) -> None:
+    """Print what an event adds to the answer."""
+    match event:
+        case Started(query=query, rewritten=True):
+            notes.print(Styled(f"searched for: {one_line(query)}", style="dim"))
+        case Marker(text):
+            out.print(Styled(clean(text), style="bold cyan"), end="")
+        case Text(text):
+            out.print(Styled(clean(text)), end="")
+        case _:
+            return
+
+
+def _finish(turn: Turn, out: Console, notes: Console) -> None:
+    """Print the sources and what else is worth knowing."""
+    out.print()
+    for source in turn.sources:
+        out.print()
+        _print_source(source, out)
+    if turn.degraded:
+        notes.print(Styled(f"\nno model wrote this: {one_line(turn.degraded)}, so passages are quoted", style="yellow"))
+    if turn.state == "failed":
+        notes.print(Styled(f"docduet: {one_line(turn.failure)}", style="red"))
+
+
+def _print_source(source: Source, out: Console) -> None:
+    path = [source.title, *(part for part in source.heading_path if part != source.title)]
+    head = Styled(f"[{source.n}] ", style="bold cyan")
+    head.append(one_line(" > ".join(path)), style="bold default")
+    out.print(head)
+    if source.quote:
+        out.print(_quote(source))
+    out.print(Styled(f"    {one_line(source.href)}", style="dim underline" if out.is_terminal else ""))
+
+
+def _quote(source: Source) -> Styled:
+    """The part of the passage around its matching words, indented, the words in bold."""
+    start = max(0, min((mark[0] for mark in source.marks), default=0) - AROUND)
+    start = source.quote.rfind("\n", 0, start) + 1 if start else 0  # whole lines
+    marks = [(a - start, b - start) for a, b in source.marks if a >= start]
+    text = Styled()
+    for piece, marked in pieces(source.quote[start:], marks):
+        text.append(piece, style="bold" if marked else "")
+    lines = [line for line in text.split("\n", allow_blank=True) if line.plain.strip()]
+    shown = [Styled("    ").append_text(line) for line in lines[:QUOTED_LINES]]
+    if len(lines) > QUOTED_LINES:
+        shown.append(Styled("    …"))
+    return Styled("\n").join(shown)
+
+
+def _as_json(turn: Turn) -> dict[str, Any]:
+    """The answer for programs: as it came, nothing neutralised."""
+    wanted = ("question", "voice", "arm", "answer", "sources", "query", "refused", "degraded", "timings_ms", "thinking")
+    values = dump(turn)
+    error = {"message": turn.failure, "code": turn.failure_code} if turn.state == "failed" else None
+    return {**{name: values[name] for name in wanted}, "error": error}
