@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, model_validator
 
 from data.settings import Table
 
@@ -22,7 +24,17 @@ class EngineConfig(Table):
     port: int = Field(0, ge=0, le=65535, description="Port for a started engine; 0 takes a free one.")
     args: tuple[str, ...] = Field((), description="More arguments for `vllm serve`.")
     env: dict[str, str] = Field({}, description="More environment variables for the engine's process.")
+    thinking: bool = Field(False, description="Let a started Qwen3 think before it answers.")
+    extra_body: dict[str, Any] = Field({}, description="Fields that every request to this engine carries.")
     start_timeout_s: float = Field(600.0, gt=0, description="An engine not ready after this is restarted (seconds).")
+    first_timeout_s: float = Field(90.0, gt=0, description="No first piece of an answer after this: failed (seconds).")
+    idle_timeout_s: float = Field(30.0, gt=0, description="Silence mid-answer that counts as failure (seconds).")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> EngineConfig:
+        if bool(self.model) == bool(self.base_url):
+            raise ValueError("an engine needs either model (to start vLLM with) or base_url (of a running server)")
+        return self
 
 
 class ServingConfig(Table):
@@ -37,7 +49,4 @@ class ServingConfig(Table):
     )
     max_body_mb: float = Field(4.0, gt=0, description="Larger request bodies are refused (MB).")
     answer_timeout_s: float = Field(120.0, gt=0, description="An answer takes at most this long (seconds).")
-    idle_timeout_s: float = Field(
-        30.0, gt=0, description="An engine silent for this long mid-answer has failed (seconds)."
-    )
     max_tokens: int = Field(1024, gt=0, description="Longest answer when the request names none (tokens).")

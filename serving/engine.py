@@ -145,7 +145,9 @@ class Engine:
                 async with asyncio.timeout(self._idle_timeout_s if started else self._first_timeout_s):
                     line = await response.content.readline()
             except TimeoutError:
-                raise EngineError(f"engine {self.name!r} fell silent for {self._idle_timeout_s:g} s mid-answer") from None
+                raise EngineError(
+                    f"engine {self.name!r} fell silent for {self._idle_timeout_s:g} s mid-answer"
+                ) from None
             except ValueError:  # aiohttp: a line longer than the buffer
                 raise EngineError(f"engine {self.name!r} sent an endless line") from None
             field = line.rstrip(b"\r\n")

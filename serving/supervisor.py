@@ -1,0 +1,260 @@
+"""Starts engines, watches them, restarts them, and takes them down with the gateway.
+
+Each engine with a ``model`` runs under serving/reaper.py in a process group of its own and logs to logs/engine-NAME.log;
+each engine with a ``base_url`` is only asked now and then whether it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from data.errors import ConfigError, EngineStartError
+from serving import vllm
+from serving.config import EngineConfig
+from serving.engine import Engine
+
+log = logging.getLogger(__name__)
+
+State = Literal["external", "unreachable", "starting", "ready", "restarting", "failed"]
+Launcher = Callable[[EngineConfig, int], vllm.Launch]
+REAPER = Path(__file__).with_name("reaper.py")
+STOP_S = 20.0
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """``detail`` says why, in words for a person."""
+
+    name: str
+    state: State
+    detail: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How patient the supervisor is (seconds)."""
+
+    poll_s: float = 0.5  # while an engine starts
+    check_s: float = 5.0  # while it runs
+    misses: int = 3  # failed checks in a row that make an engine dead
+    backoff_s: float = 1.0  # doubles with each quick death ...
+    backoff_cap_s: float = 60.0
+    quick_deaths: int = 5  # ... of which this many in a row are enough
+    stable_s: float = 60.0  # an engine that ran this long has not died quickly
+
+
+class Supervisor:
+    """Async context manager around all engines. ``engine(name)`` gives an engine only while it can be asked."""
+
+    def __init__(
+        self,
+        configs: Sequence[EngineConfig],
+        logs: Path,
+        launcher: Launcher = vllm.launch,
+        policy: Policy | None = None,
+    ) -> None:
+        names = [config.name for config in configs]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"two engines have the same name: {', '.join(names)}")
+        policy = policy or Policy()
+        self._watched: dict[str, _External | _Started] = {
+            config.name: _External(config, policy) if config.base_url else _Started(config, logs, launcher, policy)
+            for config in configs
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Supervisor:
+        external = [watched for watched in self._watched.values() if isinstance(watched, _External)]
+        await asyncio.gather(*(watched.check() for watched in external))  # the first question finds the truth
+        self._tasks = [asyncio.create_task(watched.run()) for watched in self._watched.values()]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(watched.aclose() for watched in self._watched.values()))
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """The engines that can be asked now."""
+        return {name: engine for name in self._watched if (engine := self.engine(name))}
+
+    def engine(self, name: str) -> Engine | None:
+        watched = self._watched.get(name)
+        return watched.engine if watched and watched.up else None
+
+    def states(self) -> list[EngineState]:
+        return [EngineState(name, watched.state, watched.detail) for name, watched in self._watched.items()]
+
+
+class _External:
+    """An engine somebody else runs."""
+
+    def __init__(self, config: EngineConfig, policy: Policy) -> None:
+        self._policy = policy
+        self.detail = config.base_url
+        self.state: State = "unreachable"
+        self.engine = Engine(
+            config.name,
+            config.base_url,
+            model=config.served_model,
+            api_key=os.environ.get(config.api_key_env, "") if config.api_key_env else "",
+            idle_timeout_s=config.idle_timeout_s,
+            first_timeout_s=config.first_timeout_s,
+            extra_body=config.extra_body,
+        )
+
+    @property
+    def up(self) -> bool:
+        return self.state == "external"
+
+    async def check(self) -> None:
+        before, self.state = self.state, "external" if await self.engine.ready() else "unreachable"
+        if before != self.state:
+            log.info("engine %s is %s", self.engine.name, self.state)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self._policy.check_s)
+            await self.check()
+
+    async def aclose(self) -> None:
+        await self.engine.aclose()
+
+
+class _Started:
+    """An engine we run: a loop of start, watch, bury, wait."""
+
+    def __init__(self, config: EngineConfig, logs: Path, launcher: Launcher, policy: Policy) -> None:
+        self._config = config
+        self._launcher = launcher
+        self._policy = policy
+        self._log = logs / f"engine-{config.name}.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.engine: Engine | None = None
+        self.state: State = "starting"
+        self.detail = config.model
+
+    @property
+    def up(self) -> bool:
+        return self.state == "ready"
+
+    async def run(self) -> None:
+        deaths = 0
+        while True:
+            born = time.monotonic()
+            try:
+                reason = await self._live()
+            except EngineStartError as error:
+                self._set("failed", str(error))
+                return
+            finally:
+                await self._bury()
+            lived = time.monotonic() - born
+            deaths = deaths + 1 if lived < self._policy.stable_s else 1
+            if deaths >= self._policy.quick_deaths:
+                self._set("failed", f"{reason}; gave up after {deaths} tries, see {self._log}\n{self._last_lines()}")
+                return
+            self._set("restarting", f"{reason}; see {self._log}")
+            await asyncio.sleep(min(self._policy.backoff_cap_s, self._policy.backoff_s * 2 ** (deaths - 1)))
+
+    async def _live(self) -> str:
+        """One life of the engine; returns why it ended."""
+        port = self._config.port or free_port()
+        await self._start(port)
+        assert self._process
+        ended = asyncio.create_task(self._process.wait())
+        try:
+            if not await self._until_ready(ended):
+                return self._why_ended(ended, f"not ready after {self._config.start_timeout_s:g} s")
+            self._set("ready", self._config.model)
+            await self._until_dead(ended)
+            return self._why_ended(ended, f"no answer to {self._policy.misses} health checks in a row")
+        finally:
+            ended.cancel()
+
+    async def _start(self, port: int) -> None:
+        what = self._launcher(self._config, port)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as sink:
+            sink.write(f"\n--- {time.strftime('%Y-%m-%d %H:%M:%S')} starting: {' '.join(what.argv)}\n".encode())
+            sink.flush()
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-S", str(REAPER), *what.argv),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=sink,
+                stderr=sink,
+                env=os.environ | dict(what.env),
+                start_new_session=True,  # the terminal's Ctrl-C is for the gateway alone
+            )
+        self.engine = Engine(
+            self._config.name,
+            f"http://127.0.0.1:{port}/v1",
+            model=self._config.served_model or self._config.name,
+            idle_timeout_s=self._config.idle_timeout_s,
+            first_timeout_s=self._config.first_timeout_s,
+            extra_body={"chat_template_kwargs": {"enable_thinking": self._config.thinking}} | self._config.extra_body,
+        )
+
+    async def _until_ready(self, ended: asyncio.Task[int]) -> bool:
+        deadline = time.monotonic() + self._config.start_timeout_s
+        assert self.engine
+        while not ended.done() and time.monotonic() < deadline:
+            if await self.engine.ready():
+                return True
+            await asyncio.wait([ended], timeout=self._policy.poll_s)
+        return False
+
+    async def _until_dead(self, ended: asyncio.Task[int]) -> None:
+        missed = 0
+        assert self.engine
+        while not ended.done() and missed < self._policy.misses:
+            await asyncio.wait([ended], timeout=self._policy.check_s)
+            missed = 0 if ended.done() or await self.engine.ready() else missed + 1
+
+    async def _bury(self) -> None:
+        """End the process group (by closing the reaper's pipe) and wait for it."""
+        process, self._process = self._process, None
+        if process and process.stdin:
+            process.stdin.close()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_S)
+            except TimeoutError:
+                process.kill()
+        engine, self.engine = self.engine, None
+        if engine:
+            await engine.aclose()
+
+    async def aclose(self) -> None:
+        await self._bury()
+
+    def _set(self, state: State, detail: str) -> None:
+        self.state, self.detail = state, detail
+        log.log(logging.WARNING if state in ("failed", "restarting") else logging.INFO, "engine %s is %s: %s",
+                self._config.name, state, detail)  # fmt: skip
+
+    def _why_ended(self, ended: asyncio.Task[int], otherwise: str) -> str:
+        return f"exited with code {ended.result()}" if ended.done() else otherwise
+
+    def _last_lines(self, count: int = 8) -> str:
+        try:
+            return "\n".join(self._log.read_text(errors="replace").splitlines()[-count:])
+        except OSError:
+            return ""
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port

