@@ -116,8 +116,9 @@ def _clean(content: LexborNode, resolve: Resolve) -> None:
     for node in content.css(_NEVER):
         node.decompose()
     for image in content.css("img"):
-        image.replace_with(" ".join((image.attributes.get("alt") or "").split()))
-    for block in content.css("[class*=highlight-] pre, [class*=language-] pre, pre[class*=language-]"):
+        alt, source = image.attributes.get("alt") or "", image.attributes.get("src")
+        image.replace_with("" if alt == source else " ".join(alt.split()))
+    for block in content.css("[class*=highlight-] pre, [class*=language-] pre, pre[class*=language-], pre[lang]"):
         _name_language(block)
     for link in content.css("a"):
         target = resolve(link.attributes.get("href") or "")
@@ -132,7 +133,7 @@ def _name_language(block: LexborNode) -> None:
     """Sphinx and others name the language on a wrapper of <pre>; the writer looks for it on <pre>."""
     parent: LexborNode | None = block
     while parent is not None and parent.tag in ("pre", "div"):
-        found = re.search(r"\b(?:highlight|language)-([\w+#]+)", parent.attributes.get("class") or "")
+        found = re.search(r"\b(?:highlight-|language-|lang=)([\w+#]+)", _class_and_lang(parent))
         if found:
             name = {"python3": "python", "default": "", "none": "", "text": "", "notranslate": ""}.get(
                 found[1], found[1]
@@ -141,6 +142,10 @@ def _name_language(block: LexborNode) -> None:
                 (block.css_first("code") or block).attrs["class"] = f"language-{name}"
             return
         parent = parent.parent
+
+
+def _class_and_lang(node: LexborNode) -> str:
+    return f"{node.attributes.get('class') or ''} lang={node.attributes.get('lang') or ''}"
 
 
 @cache
