@@ -145,7 +145,8 @@ def sync_with_progress(source: str, store: PageStore, config: DataConfig) -> Syn
         TimeRemainingColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
         return sync_folder(
             source,
