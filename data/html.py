@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
+from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -106,8 +107,9 @@ def _main_content(html: str, drop: str) -> tuple[LexborNode, str]:
     for selector in _CONTENT:
         found = tree.css(selector)
         # Several articles are a listing; a main element that holds little of the text is not the main one.
-        if len(found) == 1 and len(found[0].text(strip=True)) * 2 >= min(whole, 2 * _MIN_CHARS):
-            return found[0], title
+        if len(found) == 1 and (chars := len(found[0].text(strip=True))) * 2 >= min(whole, 2 * _MIN_CHARS):
+            heading_outside = found[0].css_first("h1") is None and body.css_first("h1") is not None
+            return (body if heading_outside and chars >= 0.8 * whole else found[0]), title
     return body, title
 
 
@@ -120,6 +122,10 @@ def _clean(content: LexborNode, resolve: Resolve) -> None:
         image.replace_with("" if alt == source else " ".join(alt.split()))
     for block in content.css("[class*=highlight-] pre, [class*=language-] pre, pre[class*=language-], pre[lang]"):
         _name_language(block)
+    for signature in content.css("dt.sig"):  # Sphinx: emphasis on every argument would tear f(*, x) apart
+        signature.inner_html = f"<code>{escape(' '.join(signature.text().split()))}</code>"
+    for label in content.css(".admonition-title"):
+        label.inner_html = f"<strong>{escape(' '.join(label.text().split()))}</strong>"
     for link in content.css("a"):
         target = resolve(link.attributes.get("href") or "")
         if target and link.text(strip=True):

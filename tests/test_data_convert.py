@@ -98,6 +98,25 @@ def test_a_chapter_page_keeps_its_table_of_contents() -> None:
     assert "First steps" not in html_to_markdown(f"<body><h1>Chapter</h1>{toc}<p>{'Long text. ' * 40}</p></body>")[1]
 
 
+def test_signatures_and_admonitions_of_sphinx() -> None:
+    signature = (
+        '<dl><dt class="sig"><b>f(</b><em>src</em>, <em>*</em>, <em>x=1</em>)<a class="headerlink">¶</a></dt></dl>'
+    )
+    note = '<div class="admonition note"><p class="admonition-title">Note</p><p>Mind &lt;it&gt;.</p></div>'
+    body = html_to_markdown(f"<body>{signature}{note}</body>")[1]
+    assert "`f(src, *, x=1)`" in body
+    assert "**Note**" in body
+
+
+def test_a_main_heading_beside_the_content_is_the_title() -> None:
+    header = "<div id=header><h1>git-commit(1)</h1><h2>NAME</h2><p>git-commit - Record changes</p></div>"
+    content = f"<div id=content><h2>SYNOPSIS</h2><p>{'Words. ' * 100}</p></div>"
+    page = convert(f"<html><body>{header}{content}</body></html>".encode(), "git-commit.html")
+    assert page.title == "git-commit(1)"
+    assert "Record changes" in page.body
+    assert "## SYNOPSIS" in page.body
+
+
 def test_a_listing_of_articles_keeps_them_all() -> None:
     articles = "".join(f"<article><h2>News {n}</h2><p>{'words ' * 30}</p></article>" for n in range(3))
     assert all(f"News {n}" in html_to_markdown(f"<body>{articles}</body>")[1] for n in range(3))
