@@ -61,13 +61,13 @@ class Gateway:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        local = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
-        self._options: dict[str, Any] = {"base_url": self.url, "timeout": TIMEOUT, "trust_env": not local}
+        self._options: dict[str, Any] = {"base_url": self.url, "timeout": TIMEOUT, "trust_env": not _is_local(self.url)}
         self._sync: httpx.Client | None = None
         self._async: httpx.AsyncClient | None = None
 
     @property
     def sync_client(self) -> httpx.Client:
+        """Raises httpx.InvalidURL."""
         if self._sync is None:
             self._sync = httpx.Client(**self._options)
         return self._sync
@@ -124,34 +124,35 @@ class Gateway:
 
     def models(self) -> list[str]:
         """Names of the voices that can be asked."""
-        return _model_names(self._get("/v1/models").json())
+        return _model_names(self._get("/v1/models"))
 
     async def models_async(self) -> list[str]:
         """As ``models``."""
-        return _model_names((await self._get_async("/v1/models")).json())
+        return _model_names(await self._get_async("/v1/models"))
 
     def readiness(self) -> Readiness:
         """Whether questions can be answered, and how."""
-        return _readiness(self._get("/readyz", accept=(503,)).json())
+        return _readiness(self._get("/readyz", accept=(503,)))
 
     async def readiness_async(self) -> Readiness:
         """As ``readiness``."""
-        return _readiness((await self._get_async("/readyz", accept=(503,))).json())
+        return _readiness(await self._get_async("/readyz", accept=(503,)))
 
-    def _get(self, path: str, accept: tuple[int, ...] = ()) -> httpx.Response:
+    def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
             response = self.sync_client.get(path)
             return self._checked(response, accept)
 
-    async def _get_async(self, path: str, accept: tuple[int, ...] = ()) -> httpx.Response:
+    async def _get_async(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
             response = await self.async_client.get(path)
             return self._checked(response, accept)
 
-    def _checked(self, response: httpx.Response, accept: tuple[int, ...]) -> httpx.Response:
+    def _checked(self, response: httpx.Response, accept: tuple[int, ...]) -> dict[str, Any]:
         if response.is_error and response.status_code not in accept:
             raise error_of(response.status_code, response.content, self.url)
-        return response
+        body: dict[str, Any] = response.json()
+        return body
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -160,6 +161,14 @@ class Gateway:
             yield
         except (httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError) as error:
             raise GatewayError(explain(error, self.url)) from error
+
+
+def _is_local(url: str) -> bool:
+    """Whether ``url`` is on this machine, where no proxy of the environment helps."""
+    try:
+        return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return False
 
 
 def _body(messages: Sequence[Message], model: str, filters: Filters) -> dict[str, Any]:

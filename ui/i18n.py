@@ -28,7 +28,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "welcome_more": "Answers come from your product docs, and every claim carries a source you can open.",
         "try": "For example",
         "banner.quoting": "No language model is configured, so answers are quotes from the best passages.",
-        "banner.engine_starting": "The language model is still starting; until then answers are quotes from the best passages.",
+        "banner.engine_starting": "The language model is still starting; until then answers are quotes from the docs.",
         "banner.engine_failed": "The language model is not available, so answers are quotes from the best passages.",
         "banner.engine_ready": "The language model does not answer, so answers are quotes from the best passages.",
         "banner.not_ready": "The docs cannot be searched yet: {reason}",

@@ -2,8 +2,8 @@
 
     ask(Gateway("http://127.0.0.1:7860"), "How do I change the port?")  -> 0
 
-Exit codes: 0 answered, 1 failed, 3 not in the docs. Text goes to stdout, everything about it to stderr; through a pipe it
-is plain. Escapes and control characters in answers and documents never reach the terminal.
+Exit codes: 0 answered, 1 failed, 3 not in the docs. Text goes to stdout, everything about it to stderr; through a pipe
+it is plain. Escapes and control characters in answers and documents never reach the terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.text import Text as Styled
 from data.errors import GatewayError
 from ui.client import Gateway, user
 from ui.events import Event, Marker, Source, Started, Text
-from ui.text import clean, one_line, pieces
+from ui.text import clean, escape_controls, one_line, pieces
 from ui.turns import Turn, after, dump
 
 ANSWERED, FAILED, NOT_IN_DOCS = 0, 1, 3
@@ -39,7 +39,7 @@ def ask(
         if not as_json:
             _stream(event, out, notes)
     if as_json:
-        out.print(json.dumps(_as_json(turn), ensure_ascii=False, indent=2), markup=False)
+        out.print(Styled(escape_controls(json.dumps(_as_json(turn), ensure_ascii=False, indent=2))))
     else:
         _finish(turn, out, notes)
     return FAILED if turn.state == "failed" else NOT_IN_DOCS if turn.refused else ANSWERED
@@ -96,7 +96,7 @@ def _quote(source: Source) -> Styled:
 
 
 def _as_json(turn: Turn) -> dict[str, Any]:
-    """The answer for programs: as it came, nothing neutralised."""
+    """The answer for programs: as it came, nothing left out."""
     wanted = ("question", "voice", "arm", "answer", "sources", "query", "refused", "degraded", "timings_ms", "thinking")
     values = dump(turn)
     error = {"message": turn.failure, "code": turn.failure_code} if turn.state == "failed" else None

@@ -16,6 +16,11 @@ def clean(text: str) -> str:
     return _HOSTILE.sub("", text)
 
 
+def escape_controls(json_text: str) -> str:
+    r"""JSON with the same characters written as ``\uXXXX``: harmless in a terminal, and nothing is lost."""
+    return _HOSTILE.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
+
+
 def one_line(text: str) -> str:
     """``text`` cleaned, its white space runs as single spaces."""
     return " ".join(clean(text).split())

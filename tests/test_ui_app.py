@@ -1,0 +1,143 @@
+"""The chat app mounted on a gateway: routes, page and handlers. The browser's part is in tests/e2e."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+from fake_gateway import FakeGateway, Script, in_thread, source
+
+import ui
+from ui.app import Chat, mount
+from ui.client import Gateway
+from ui.config import UiConfig
+from ui.turns import Turn, dump
+
+FAKE = FakeGateway({"cited": Script("Set it [1].", (source(1),)), "boom": Script(error=(503, "no index", "no_index"))})
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with in_thread(lambda url: mount(FAKE.app(), url, UiConfig(title="Acme docs"))) as url:
+        yield url
+
+
+@pytest.fixture
+async def chat(url: str) -> Any:
+    page = Chat(Gateway(url), UiConfig())
+    page.blocks()
+    yield page
+    await page.gateway.aclose()
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/healthz", "ok"),
+        ("/readyz", '"ready"'),
+        ("/metrics", "docduet_up"),
+        ("/v1/models", '"rag"'),
+        ("/pages/ab12", "Stored page ab12"),
+    ],
+)
+def test_the_gateway_keeps_its_paths(url: str, path: str, there: str) -> None:
+    assert there in httpx.get(url + path).text
+
+
+def test_the_rest_is_the_app(url: str) -> None:
+    page = httpx.get(url)
+    assert page.status_code == 200
+    assert "<title>Acme docs</title>" in page.text or '"title":"Acme docs"' in page.text
+
+
+def test_the_page_loads_nothing_from_elsewhere(url: str) -> None:
+    html = httpx.get(url).text
+    loaded = re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"']([^\"']+)", html)
+    assert loaded
+    assert [address for address in loaded if re.match(r"(https?:)?//", address)] == []
+    for name in ("style.css", "chat.js", "page.js", "favicon.svg"):
+        text = (Path(ui.__path__[0]) / name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|@import|url\(", text), name
+
+
+def test_no_telemetry_and_no_connection_per_tab(url: str) -> None:
+    config = httpx.get(f"{url}/config").json()
+    assert config["analytics_enabled"] is False
+    assert config["connect_heartbeat"] is False
+    assert config["footer_links"] == []
+    assert not [c for c in config["components"] if c["type"] == "state"]
+
+
+def test_nothing_can_be_uploaded(url: str) -> None:
+    answer = httpx.post(f"{url}/gradio_api/upload", files={"files": ("a.txt", b"x" * 5000)})
+    assert answer.status_code >= 400
+
+
+async def frames(chat: Chat, question: str, value: Any = None, data: Any = None) -> list[Any]:
+    event = gr.EventData(None, data)
+    return [outputs async for outputs in chat.ask(question, value, "rag", event)]
+
+
+def turns_of(frame: Any) -> list[dict[str, Any]]:
+    turns: list[dict[str, Any]] = frame[0]["turns"]
+    return turns
+
+
+async def test_an_answer_grows_and_ends_with_its_sources(chat: Chat) -> None:
+    seen = await frames(chat, "cited")
+    first, last = turns_of(seen[0])[-1]["turn"], turns_of(seen[-2])[-1]["turn"]
+    assert (first["state"], first["answer"]) == ("waiting", "")
+    assert (last["state"], last["answer"]) == ("done", "Set it [1].")
+    assert last["sources"][0]["href"] == "/pages/page1?quote=x"
+    assert seen[0][1]["stop_btn"] is True
+    assert seen[-1][1]["stop_btn"] is False
+
+
+async def test_a_failed_answer_is_a_turn_that_can_be_asked_again(chat: Chat) -> None:
+    turn = turns_of((await frames(chat, "boom"))[-2])[-1]
+    assert turn["turn"]["state"] == "failed"
+    assert 'data-ask="boom"' in turn["html"]
+    assert "Nothing has been indexed yet" in turn["html"]
+
+
+async def test_no_gateway_is_said_in_the_conversation() -> None:
+    page = Chat(Gateway("http://127.0.0.1:9"), UiConfig())
+    seen = await frames(page, "x")
+    assert "The gateway does not answer" in turns_of(seen[-2])[-1]["html"]
+    assert "dd-banner-bad" in seen[-1][2]
+
+
+async def test_an_example_is_asked_instead_of_the_box(chat: Chat) -> None:
+    assert turns_of((await frames(chat, "", None, {"question": "cited"}))[0])[-1]["turn"]["question"] == "cited"
+
+
+async def test_an_empty_question_asks_nothing(chat: Chat) -> None:
+    asked = len(FAKE.asked)
+    assert len(await frames(chat, "   ")) == 1
+    assert len(FAKE.asked) == asked
+
+
+async def test_earlier_turns_travel_along_and_stay(chat: Chat) -> None:
+    earlier = Turn("k1", "How?", state="done", answer="So.")
+    value = {"lang": "zh", "turns": [{"turn": dump(earlier)}, "nonsense", {"turn": {"key": 3}}]}
+    seen = await frames(chat, "cited", value)
+    assert [item["key"] for item in turns_of(seen[-2])][0] == "k1"
+    assert seen[-2][0]["lang"] == "zh"
+    assert [m["content"] for m in FAKE.asked[-1]["messages"]] == ["How?", "So.", "cited"]
+
+
+async def test_stop_keeps_what_was_said_and_switch_changes_the_words(chat: Chat) -> None:
+    value = {"lang": "en", "turns": [{"turn": dump(Turn("k1", "How?", state="writing", answer="Half"))}]}
+    conversation, box = chat.stop(value)
+    assert "Stopped." in conversation["turns"][0]["html"]
+    assert box["submit_btn"] is True
+    page = await chat.switch(value, "base")
+    assert "已停止" in page[chat.chat]["turns"][0]["html"]
+    assert page[chat.saved] == {"lang": "zh"}
+    assert page[chat.voice]["value"] == "base"
+    assert chat.clear(value)[0]["turns"] == []

@@ -1,0 +1,172 @@
+"""Turns as HTML, and how events change a turn."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from ui.client import Readiness
+from ui.events import Done, Failure, Marker, Source, SourceFound, Started, Text, Thinking
+from ui.i18n import Words
+from ui.render import banner_html, item, seconds, turn_html, welcome_html
+from ui.turns import Turn, after, dump, load, messages, plain_text, stopped, with_local_links
+
+EN, ZH = Words("en"), Words("zh")
+SOURCE = Source(
+    1, "Ports", ("Setup",), "Set the port.", ((8, 12),), "/pages/ab?quote=x", "guide/ports.md", "ab", "en", 0.9
+)
+DONE = Turn("k1", "How?", state="done", answer="Set it [1].", sources=(SOURCE,), arm="rag", timings_ms={"total": 912.0})
+EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+
+
+class Balanced(HTMLParser):
+    """Fails on markup that is not closed properly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in ("br", "hr", "rect", "circle", "path"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        """Nothing is left open."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_an_answer_stands_beside_its_sources() -> None:
+    html = turn_html(DONE, EN)
+    assert 'href="#src-k1-1"' in html
+    assert 'id="src-k1-1"' in html
+    assert "<mark>port</mark>" in html
+    assert '<a class="dd-open" href="/pages/ab?quote=x"' in html
+    assert "Sources (1)" in html
+    assert "total 0.9 s" in html
+
+
+def test_a_refusal_looks_different_and_has_no_sources() -> None:
+    done = Done("rag", sources=(SOURCE,), refused=True)
+    html = turn_html(after(replace(DONE, sources=()), done), EN)
+    assert "dd-refused" in html
+    assert "Not in the docs" in html
+    assert "dd-card" not in html
+
+
+def test_a_failure_says_what_to_do_and_keeps_what_was_said() -> None:
+    turn = after(replace(DONE, state="writing"), Failure("the engine broke off", "engine_unavailable"))
+    html = turn_html(turn, ZH)
+    assert "语言模型暂时不可用" in html
+    assert "the engine broke off" in html
+    assert 'data-ask="How?"' in html
+    assert "Set it" in html
+
+
+def test_states_are_told_apart() -> None:
+    assert "dd-wait" in turn_html(Turn("k", "q"), EN)
+    assert "Stopped." in turn_html(stopped(Turn("k", "q", state="writing", answer="Half")), EN)
+    assert "quotes from the best passages" in turn_html(replace(DONE, degraded="no engine"), EN)
+    assert "odd &lt;reason&gt;" in turn_html(replace(DONE, degraded="odd <reason>"), EN)
+    assert "has no sources" in turn_html(replace(DONE, arm="base", sources=()), EN)
+    assert "came back empty" in turn_html(replace(DONE, answer=" ", sources=()), EN)
+    assert stopped(DONE) == DONE
+
+
+def test_the_query_is_shown_only_when_it_was_rewritten() -> None:
+    turn = Turn("k", "and on Windows?")
+    rewritten = after(turn, Started(query="How on Windows?", rewritten=True))
+    assert "How on Windows?" in turn_html(rewritten, EN)
+    assert "dd-query" not in turn_html(after(turn, Started(query="and on Windows?")), EN)
+
+
+@pytest.mark.parametrize("words", [EN, ZH])
+def test_hostile_text_is_escaped_everywhere(words: Words) -> None:
+    source = Source(1, EVIL, (EVIL,), EVIL, ((0, 3),), EVIL, EVIL, EVIL, EVIL)
+    fields = dict.fromkeys(("question", "answer", "thinking", "query", "arm", "voice", "degraded"), EVIL)
+    failed = Turn("k", sources=(source,), state="failed", failure=EVIL, failure_code=EVIL, **fields)
+    for turn in (failed, replace(failed, state="done"), replace(failed, state="done", refused=True)):
+        html = turn_html(turn, words)
+        assert "<img" not in html
+        assert "<script" not in html
+        parser = Balanced()
+        parser.feed(html)
+        assert parser.open == []
+
+
+def test_a_key_from_the_browser_cannot_break_out() -> None:
+    html = turn_html(replace(DONE, key='x" onclick="alert(1)'), EN)
+    assert 'onclick="' not in html
+
+
+def test_long_quotes_start_folded() -> None:
+    assert "dd-folded" not in turn_html(DONE, EN)
+    assert "dd-folded" in turn_html(replace(DONE, sources=(replace(SOURCE, quote="long " * 100),)), EN)
+
+
+def test_sources_show_while_the_answer_streams() -> None:
+    turn = Turn("k", "q")
+    for event in (Started(), Text("See "), SourceFound(Source(1, "Ports", quote="Set it.")), Marker("[1]", 4, 7)):
+        turn = after(turn, event)
+    assert turn.answer == "See [1]"
+    assert 'id="src-k-1"' in turn_html(turn, EN)
+    assert after(turn, Thinking("hm")).thinking == "hm"
+
+
+def test_the_browser_gives_back_what_it_got() -> None:
+    assert load([dump(DONE)]) == [DONE]
+    assert item(DONE, EN)["turn"]["sources"][0]["marks"] == [[8, 12]]
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", {}, [None], [{"key": "k"}], [{"key": "k", "question": {}}]])
+def test_nonsense_from_the_browser_is_no_turn(value: object) -> None:
+    assert load(value) == []
+
+
+def test_history_is_answers_only_and_bounded() -> None:
+    refused = replace(DONE, refused=True, question="refused")
+    turns = [replace(DONE, question=f"q{n}") for n in range(20)] + [refused, Turn("k", "unanswered")]
+    sent = messages(turns, "now?")
+    assert len(sent) == 17
+    assert sent[-1] == {"role": "user", "content": "now?"}
+    assert sent[-3]["content"] == "q19"
+
+
+def test_links_to_our_pages_become_relative() -> None:
+    there = replace(SOURCE, href="http://127.0.0.1:7860/pages/ab?quote=x")
+    event = with_local_links(
+        Done(sources=(there, replace(there, href="https://example.org/p"))), "http://127.0.0.1:7860"
+    )
+    assert isinstance(event, Done)
+    assert [s.href for s in event.sources] == ["/pages/ab?quote=x", "https://example.org/p"]
+
+
+def test_copy_takes_the_sources_along() -> None:
+    assert plain_text(DONE) == "Set it [1].\n\n[1] Ports > Setup /pages/ab?quote=x"
+
+
+def test_banner_says_in_plain_words_what_the_mode_is() -> None:
+    assert banner_html(Readiness(True), EN) == ""
+    assert "No language model is configured" in banner_html(Readiness(True, "quoting"), EN)
+    assert "still starting" in banner_html(Readiness(True, "quoting", engine="starting"), EN)
+    assert "docduet sync" in banner_html(Readiness(False, error="run `docduet sync FOLDER`"), ZH)
+    assert "&lt;b&gt;" in banner_html("<b>", EN)
+
+
+def test_the_welcome_offers_questions() -> None:
+    assert welcome_html(ZH, ()).count("data-ask=") == 4
+    assert 'data-ask="&lt;x&gt;"' in welcome_html(EN, ("<x>",))
+
+
+@pytest.mark.parametrize(("ms", "text"), [(12.4, "12 ms"), (912, "0.9 s"), (14_200, "14 s")])
+def test_durations_read_well(ms: float, text: str) -> None:
+    assert seconds(ms) == text
+
+
+def test_the_same_turn_is_the_same_html() -> None:
+    assert turn_html(DONE, EN) == turn_html(load([dump(DONE)])[0], EN)
+    assert not re.search(r"\s{3,}", turn_html(DONE, EN))
