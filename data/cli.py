@@ -157,8 +157,10 @@ def sync_with_progress(source: str, store: PageStore, config: DataConfig) -> Syn
 
 
 def print_report(report: SyncReport, total: int) -> None:
-    """The summary on stdout, skipped files with their reasons on stderr."""
-    shown = report.skipped[:SHOWN_SKIPPED]
+    """The summary on stdout; skipped files with their reasons on stderr, those that should be documents first."""
+    from data.detect import looks_like_document
+
+    shown = sorted(report.skipped, key=lambda entry: not looks_like_document(entry[0]))[:SHOWN_SKIPPED]
     for path, reason in shown:
         typer.secho(f"skipped {path}: {reason}", fg="yellow", err=True)
     if len(report.skipped) > len(shown):

@@ -92,8 +92,17 @@ def _by_model(data: bytes, suffix: str) -> Kind:
     if documentlike and (output.is_text or output.label == "unknown") and _readable(data):
         return TEXT_SUFFIXES.get(suffix, "html")
     named = f" named {suffix}" if documentlike else ""
-    what = "binary data of an unknown kind" if output.label == "unknown" else _with_article(output.description)
+    what = (
+        "binary data of an unknown kind"
+        if output.label == "unknown"
+        else _with_article(output.description.removesuffix(" data"))
+    )
     raise UnreadableDocument(f"{what}{named}: not a kind of document that is read")
+
+
+def looks_like_document(path: str) -> bool:
+    """Whether a file's name promises a document: such a file that gave no page is worth a second look."""
+    return PurePosixPath(path).suffix.lower() in (*TEXT_SUFFIXES, *_HTML_SUFFIXES, ".pdf", ".docx")
 
 
 def _readable(data: bytes) -> bool:
