@@ -13,6 +13,7 @@ import typer
 
 from data.cli import app as data_app
 from data.errors import DocDuetError
+from rag.cli import app as rag_app
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data")
+app.add_typer(rag_app, name="rag")
 
 
 def _version(wanted: bool) -> None:
@@ -65,6 +67,22 @@ def root(
         "ui": UiConfig,
     }
     ctx.obj = Settings(tables, path=config, profile=profile)
+
+
+@app.command()
+def sync(
+    ctx: typer.Context,
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders with documents.")],
+) -> None:
+    """Read documents into pages and index them: what most people need. What did not change costs nothing.
+
+    Examples:
+
+        docduet sync docs/
+
+        docduet sync docs/en docs/zh
+    """
+    sync_and_index(ctx.obj, sources)
 
 
 @app.command()
@@ -135,6 +153,23 @@ def ask(
     with in_background(_gateway(settings, serving, live, "")) as own:
         code = ask_in_terminal(Gateway(own), question, model=model, as_json=json)
     raise typer.Exit(code)
+
+
+def sync_and_index(settings: Settings, sources: list[str]) -> None:
+    """`data sync` of each source, then `rag index` of all pages."""
+    import time
+
+    from data.cli import print_report, sync_with_progress
+    from data.config import DataConfig
+    from data.store import PageStore
+    from rag.cli import index_with_progress, print_built
+
+    store = PageStore(settings.home.pages)
+    for source in sources:
+        report = sync_with_progress(source, store, settings.table(DataConfig))
+        print_report(report, store.count())
+    started = time.monotonic()
+    print_built(index_with_progress(settings), time.monotonic() - started)
 
 
 def _serving_config(settings: Settings, host: str | None, port: int | None, engine: str | None) -> ServingConfig:

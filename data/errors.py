@@ -10,6 +10,7 @@
     ├── IndexMismatchError     (ValueError)          the index does not fit the configuration
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   └── EngineStartError                         ... or did not start
+    ├── DiskFullError          (OSError)             no room left; what was there before still serves
     ├── PortInUseError         (OSError)             somebody else listens there
     └── GatewayError           (ConnectionError)     the gateway cannot be reached or answered with an error
 
@@ -56,6 +57,10 @@ class EngineError(DocDuetError, ConnectionError):
 
 class EngineStartError(EngineError):
     """A vLLM process died, or did not get ready in time."""
+
+
+class DiskFullError(DocDuetError, OSError):
+    """No room left on the disk; what was there before still serves."""
 
 
 class PortInUseError(DocDuetError, OSError):

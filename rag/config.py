@@ -10,6 +10,10 @@ from data.settings import Table
 class RagConfig(Table):
     """Chunks, models and the number of passages."""
 
-    embedder: str = Field("minilm", description="'minilm' (bundled, offline) or any sentence-transformers model name or folder.")
+    embedder: str = Field(
+        "minilm", description="'minilm' (bundled, offline) or any sentence-transformers model name or folder."
+    )
     chunk_tokens: int = Field(220, gt=31, description="Largest chunk, in the embedder's tokens.")
     top_k: int = Field(6, gt=0, le=50, description="Passages handed to the model.")
+    keep_generations: int = Field(3, ge=2, le=100, description="Index generations kept, the live one included.")
+    candidates: int = Field(50, ge=10, le=1000, description="Chunks each side (BM25, vectors) puts up for fusion.")
