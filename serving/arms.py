@@ -150,6 +150,8 @@ class RagArm:
                     if gate.refused:
                         break
         except EngineError as error:
+            for part in reply.close():
+                yield part
             if said:
                 yield Text(f"\n\n{BROKE_OFF['zh' if turn.lang == 'zh' else 'en']}\n\n")
             async for quoted in self._quoted(reply, f"engine failed: {error}", clock):
@@ -175,8 +177,6 @@ class RagArm:
 
     async def _quoted(self, reply: _Reply, degraded: str, clock: Clock) -> AsyncGenerator[Event]:
         """Quoting mode. Text already said by an engine stays; numbering goes on where it stopped."""
-        for part in reply.close():
-            yield part
         found = await asyncio.to_thread(quotes, reply.query, reply.passages)
         for number, quote in enumerate(found):
             clock.once("first_token")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 
 from data.errors import EngineError
 from data.prompts import Message
@@ -19,7 +20,6 @@ from data.prompts import Message
 # What a client of the gateway may influence. Never chat_template*, vllm_xargs or priority.
 SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "presence_penalty", "frequency_penalty"})
 CONNECT_TIMEOUT_S = 5.0
-MAX_EVENT_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Engine:
         self._session: aiohttp.ClientSession | None = None
 
     async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta]:
-        """Stream an answer. Raises EngineError before or between pieces; closing the generator ends the work upstream."""
+        """Stream an answer. Raises EngineError before or between pieces; closing it ends the work upstream."""
         unknown = params.keys() - SAMPLING
         if unknown:
             raise TypeError(f"not a sampling parameter: {', '.join(sorted(unknown))}")
@@ -89,10 +89,10 @@ class Engine:
             self._model = str(listed[0]["id"])
         return self._model
 
-    async def ready(self) -> bool:
+    async def ready(self, timeout_s: float = CONNECT_TIMEOUT_S) -> bool:
         """Whether the server answers and has the model."""
         try:
-            listed = {str(model.get("id")) for model in (await self._get("/models")).get("data") or []}
+            listed = {str(model.get("id")) for model in (await self._get("/models", timeout_s)).get("data") or []}
         except EngineError:
             return False
         return bool(listed) and (not self._model or self._model in listed)
@@ -110,8 +110,8 @@ class Engine:
             )
         return self._session
 
-    async def _get(self, path: str) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S)
+    async def _get(self, path: str, timeout_s: float = CONNECT_TIMEOUT_S) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._client().get(self.base_url + path, timeout=timeout) as response:
                 if response.status != 200:
@@ -148,7 +148,7 @@ class Engine:
                 raise EngineError(
                     f"engine {self.name!r} fell silent for {self._idle_timeout_s:g} s mid-answer"
                 ) from None
-            except ValueError:  # aiohttp: a line longer than the buffer
+            except LineTooLong:
                 raise EngineError(f"engine {self.name!r} sent an endless line") from None
             field = line.rstrip(b"\r\n")
             if field.startswith(b"data:"):

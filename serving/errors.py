@@ -81,6 +81,8 @@ def _from_validation(first: Any) -> ApiError:
         return ApiError(
             f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}", 400, "invalid_json"
         )
+    if first["loc"] == ("body",):
+        return ApiError("the body must be a JSON object, sent with Content-Type: application/json", 400, "invalid_json")
     param = ".".join(str(part) for part in first["loc"] if part != "body") or None
     message = first["msg"].removeprefix("Value error, ")
     return ApiError(f"{param}: {message}" if param else message, 400, "invalid_request", param)

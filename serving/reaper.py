@@ -1,9 +1,9 @@
 """Runs one engine and takes it down, with everything it started, when the gateway is gone.
 
-    python -P -S reaper.py COMMAND [ARGUMENT...]
+    python -P -S reaper.py SECONDS COMMAND [ARGUMENT...]
 
 Its standard input is a pipe that only the gateway holds: when the gateway ends, in whatever way (SIGKILL too), the pipe
-closes and the engine's whole process group is ended, politely first. Exits with the engine's exit code. Standard
+closes and the engine's whole process group is ended: SIGTERM, and SIGKILL for what is left after SECONDS. Exits with the engine's exit code. Standard
 library only and no project import: this process lives as long as the engine and must stay small.
 """
 
@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 
-POLITE_S = 10.0
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -26,13 +25,13 @@ def main() -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(
-        sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_default_signals
+        sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_default_signals
     )
     while child.poll() is None:
         gateway_gone, _, _ = select.select([sys.stdin], [], [], 0.2)
         if gateway_gone and not os.read(sys.stdin.fileno(), 1):
             break
-    _end(child)
+    _end(child, float(sys.argv[1]))
     return child.wait()
 
 
@@ -41,12 +40,12 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: subprocess.Popen[bytes], polite_s: float) -> None:
     """SIGTERM to the group, SIGKILL to what is left of it after a while."""
-    deadline = time.monotonic() + POLITE_S
-    number = signal.SIGTERM
+    deadline = time.monotonic() + polite_s
+    number = int(signal.SIGTERM)
     while _signal_group(child.pid, number):
-        number = signal.Signals(0) if time.monotonic() < deadline else signal.SIGKILL
+        number = 0 if time.monotonic() < deadline else signal.SIGKILL
         child.poll()
         _reap_orphans(child)
         time.sleep(0.05)

@@ -1,7 +1,7 @@
 """Starts engines, watches them, restarts them, and takes them down with the gateway.
 
-Each engine with a ``model`` runs under serving/reaper.py in a process group of its own and logs to logs/engine-NAME.log;
-each engine with a ``base_url`` is only asked now and then whether it answers.
+Each engine with a ``model`` runs under serving/reaper.py in a process group of its own and logs to
+logs/engine-NAME.log; each engine with a ``base_url`` is only asked now and then whether it answers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 State = Literal["external", "unreachable", "starting", "ready", "restarting", "failed"]
 Launcher = Callable[[EngineConfig, int], vllm.Launch]
 REAPER = Path(__file__).with_name("reaper.py")
-STOP_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class Policy:
     backoff_cap_s: float = 60.0
     quick_deaths: int = 5  # ... of which this many in a row are enough
     stable_s: float = 60.0  # an engine that ran this long has not died quickly
+    answer_s: float = 5.0  # longest wait for the answer to a check
+    polite_s: float = 10.0  # between SIGTERM and SIGKILL
 
 
 class Supervisor:
@@ -119,7 +120,7 @@ class _External:
         return self.state == "external"
 
     async def check(self) -> None:
-        before, self.state = self.state, "external" if await self.engine.ready() else "unreachable"
+        before, self.state = self.state, "external" if await self.engine.ready(self._policy.answer_s) else "unreachable"
         if before != self.state:
             log.info("engine %s is %s", self.engine.name, self.state)
 
@@ -190,7 +191,7 @@ class _Started:
             sink.write(f"\n--- {time.strftime('%Y-%m-%d %H:%M:%S')} starting: {' '.join(what.argv)}\n".encode())
             sink.flush()
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-S", str(REAPER), *what.argv),
+                *(sys.executable, "-P", "-S", str(REAPER), str(self._policy.polite_s), *what.argv),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=sink,
                 stderr=sink,
@@ -210,7 +211,7 @@ class _Started:
         deadline = time.monotonic() + self._config.start_timeout_s
         assert self.engine
         while not ended.done() and time.monotonic() < deadline:
-            if await self.engine.ready():
+            if await self.engine.ready(self._policy.answer_s):
                 return True
             await asyncio.wait([ended], timeout=self._policy.poll_s)
         return False
@@ -220,7 +221,7 @@ class _Started:
         assert self.engine
         while not ended.done() and missed < self._policy.misses:
             await asyncio.wait([ended], timeout=self._policy.check_s)
-            missed = 0 if ended.done() or await self.engine.ready() else missed + 1
+            missed = 0 if ended.done() or await self.engine.ready(self._policy.answer_s) else missed + 1
 
     async def _bury(self) -> None:
         """End the process group (by closing the reaper's pipe) and wait for it."""
@@ -228,7 +229,7 @@ class _Started:
         if process and process.stdin:
             process.stdin.close()
             try:
-                await asyncio.wait_for(process.wait(), STOP_S)
+                await asyncio.wait_for(process.wait(), self._policy.polite_s + 10)
             except TimeoutError:
                 process.kill()
         engine, self.engine = self.engine, None

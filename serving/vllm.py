@@ -1,4 +1,7 @@
-"""The command that starts a vLLM engine: whichever wheel is installed, CPU or CUDA. Pure but for looking at what is there."""
+"""The command that starts a vLLM engine, whichever wheel is installed: CPU or CUDA.
+
+Reads what is installed and the model's config.json; starts nothing.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ class ScriptedEngine(Engine):
             for number, piece in enumerate(pieces):
                 if number == self.fail_after:
                     raise EngineError("the engine broke off")
+                await asyncio.sleep(0)  # as a socket would
                 yield EngineDelta(text=piece, reasoning="", finish_reason=None, usage=None)
             if self.fail_after is not None and self.fail_after >= len(pieces):
                 raise EngineError("the engine broke off")
@@ -41,7 +43,7 @@ class ScriptedEngine(Engine):
         finally:
             self.closed_early += not done
 
-    async def ready(self) -> bool:
+    async def ready(self, timeout_s: float = 5.0) -> bool:
         return True
 
     async def aclose(self) -> None:

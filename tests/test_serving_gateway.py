@@ -30,6 +30,8 @@ PAGES = [
 ]
 PORT_QUESTION = "Which port does the gateway listen on by default?"
 
+JSON = {"Content-Type": "application/json"}
+
 Serve = Callable[..., str]
 
 
@@ -265,7 +267,9 @@ def test_bad_requests_in_openais_error_shape(serve: Serve, body: Any, status: in
 def test_malformed_json_wrong_path_wrong_method_and_huge_body(serve: Serve) -> None:
     url = serve(max_body_mb=0.5)
     got = [
-        httpx.post(f"{url}/v1/chat/completions", content=b'{"model": "rag", '),
+        httpx.post(f"{url}/v1/chat/completions", content=b'{"model": "rag", ', headers=JSON),
+        httpx.post(f"{url}/v1/chat/completions", content=b'{"model": "rag"}'),
+        httpx.post(f"{url}/v1/chat/completions", content=b"[]", headers=JSON),
         httpx.get(f"{url}/v1/nothing"),
         httpx.get(f"{url}/v1/chat/completions"),
         httpx.post(f"{url}/v1/chat/completions", content=b"x" * 600_000),
@@ -273,6 +277,8 @@ def test_malformed_json_wrong_path_wrong_method_and_huge_body(serve: Serve) -> N
         httpx.get(f"{url}/pages/0123456789abcdef"),
     ]
     assert [(r.status_code, r.json()["error"]["code"]) for r in got] == [
+        (400, "invalid_json"),
+        (400, "invalid_json"),
         (400, "invalid_json"),
         (404, "not_found"),
         (405, "method_not_allowed"),
