@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 import httpx
 import pytest
-from fake_gateway import FakeGateway, Script, in_thread, source
 
 import ui
+from tests.fake_gateway import FakeGateway, Script, in_thread, source
 from ui.app import Chat, mount
 from ui.client import Gateway
 from ui.config import UiConfig
@@ -126,7 +126,7 @@ async def test_earlier_turns_travel_along_and_stay(chat: Chat) -> None:
     earlier = Turn("k1", "How?", state="done", answer="So.")
     value = {"lang": "zh", "turns": [{"turn": dump(earlier)}, "nonsense", {"turn": {"key": 3}}]}
     seen = await frames(chat, "cited", value)
-    assert [item["key"] for item in turns_of(seen[-2])][0] == "k1"
+    assert turns_of(seen[-2])[0]["key"] == "k1"
     assert seen[-2][0]["lang"] == "zh"
     assert [m["content"] for m in FAKE.asked[-1]["messages"]] == ["How?", "So.", "cited"]
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from fake_gateway import FakeGateway, Script, serving, source
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from data.errors import GatewayError
 from data.types import Filters
+from tests.fake_gateway import FakeGateway, Script, serving, source
 from ui.client import Gateway, Readiness, RequestError, user
 from ui.events import AnswerParser, Done, Failure, Marker, SourceFound, Started, Text, Thinking
 

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from fake_gateway import FakeGateway, Script, serving, source
 from rich.console import Console
 
 from data.errors import GatewayError
+from tests.fake_gateway import FakeGateway, Script, serving, source
 from ui.client import Gateway
 from ui.terminal import ask
 

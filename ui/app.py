@@ -50,6 +50,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono
 def mount(app: FastAPI, gateway_url: str, config: UiConfig) -> FastAPI:
     """``app`` with the chat app at ``/``. Routes that ``app`` has already keep their paths."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else statistics nobody reads after every answer
 
     return gr.mount_gradio_app(
         app,

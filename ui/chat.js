@@ -71,7 +71,7 @@ function showTurn({ key, html }) {
 function toTop(key) {
   const article = find(key);
   if (article === root.firstElementChild) element.scrollTop = 0;
-  else element.scrollTop += article.getBoundingClientRect().top - element.getBoundingClientRect().top + 1;
+  else element.scrollTop += article.getBoundingClientRect().top - element.getBoundingClientRect().top + 2;
 }
 
 function leadTo(number, article) {

@@ -165,12 +165,13 @@ def _card(source: Source, key: str, words: Words) -> str:
         labels = f'data-more="{words("more")}" data-less="{words("less")}"'
         more = f'<button type="button" class="dd-more" aria-expanded="false" {labels}>{words("more")}</button>'
     folded = " dd-folded" if more else ""
+    foot = _open(source, words) + more
     return (
         f'<li class="dd-card" id="src-{escape(key)}-{source.n}" tabindex="-1">'
         f'<div class="dd-card-head"><span class="dd-number">{source.n}</span>'
         f'<div><div class="dd-title" dir="auto">{escape(shorten(one_line(source.title), 160))}</div>{trail}</div></div>'
         f'<blockquote class="dd-quote{folded}" dir="auto" lang="{escape(source.lang)}">{quote}</blockquote>'
-        f'<div class="dd-card-foot">{_open(source, words)}{more}</div></li>'
+        f"{f'<div class=dd-card-foot>{foot}</div>' if foot else ''}</li>"
     )
 
 

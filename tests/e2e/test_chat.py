@@ -8,17 +8,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from fake_gateway import FakeGateway, Script, in_thread, source
-
+from tests.fake_gateway import FakeGateway, Script, in_thread, source
 from ui.app import mount
 from ui.config import UiConfig
 
@@ -196,6 +192,19 @@ def test_shift_enter_is_a_new_line(open_page: Open, fake: FakeGateway) -> None:
     page.keyboard.type("two")
     assert page.input_value("#dd-box textarea") == "one\ntwo"
     assert page.locator("article").count() == 0
+
+
+def test_enter_that_confirms_an_input_method_does_not_send(open_page: Open) -> None:
+    page = open_page(lang="zh-CN")
+    page.fill("#dd-box textarea", "duankou")
+    options = "{key: 'Enter', keyCode: 13, bubbles: true, cancelable: true, isComposing: composing}"
+    press = f"document.activeElement.dispatchEvent(new KeyboardEvent(type, {options}))"
+    send = f"(composing) => {{ for (const type of ['keydown', 'keypress']) {press} }}"
+    page.evaluate(send, True)
+    page.wait_for_timeout(300)
+    assert page.locator("article").count() == 0
+    page.evaluate(send, False)
+    page.locator("article").wait_for()
 
 
 def test_an_example_is_one_click(open_page: Open) -> None:
