@@ -45,7 +45,7 @@ def test_an_answer_stands_beside_its_sources() -> None:
     assert 'href="#src-k1-1"' in html
     assert 'id="src-k1-1"' in html
     assert "<mark>port</mark>" in html
-    assert '<a class="dd-open" href="/pages/ab?quote=x"' in html
+    assert '<a class="dd-open" href="/pages/ab?quote=x#quote"' in html
     assert "Sources (1)" in html
     assert "total 0.9 s" in html
 

@@ -56,7 +56,7 @@ def test_a_pipe_gets_plain_text(gateway: Gateway) -> None:
     assert code == 0
     lines = text.splitlines()
     assert lines[:4] == ["Set it [1].", "", "[1] Ports > Setup > Network", "    Set the port."]
-    assert lines[4].strip().startswith(f"{gateway.url}/pages/page1")
+    assert lines[4].strip() == f"{gateway.url}/pages/page1"
 
 
 def test_matching_words_are_bold_in_a_terminal(gateway: Gateway) -> None:

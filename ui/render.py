@@ -179,6 +179,8 @@ def _open(source: Source, words: Words) -> str:
     href = safe_href(source.href)
     if not href:
         return ""
+    if href.startswith("/pages/") and "#" not in href:
+        href += "#quote"  # the stored page opens at the quote
     return (
         f'<a class="dd-open" href="{escape(href)}" target="_blank" rel="noopener noreferrer">'
         f'{words("open_page")}<span aria-hidden="true"> ↗</span></a>'

@@ -17,6 +17,7 @@ from rich.text import Text as Styled
 from data.errors import GatewayError
 from ui.client import Gateway, user
 from ui.events import Event, Marker, Source, Started, Text
+from ui.markdown import safe_href
 from ui.text import clean, escape_controls, one_line, pieces
 from ui.turns import Turn, after, dump
 
@@ -77,7 +78,13 @@ def _print_source(source: Source, out: Console) -> None:
     out.print(head)
     if source.quote:
         out.print(_quote(source))
-    out.print(Styled(f"    {one_line(source.href)}", style="dim underline" if out.is_terminal else ""))
+    out.print(Styled("    ").append_text(_link(source.href)))
+
+
+def _link(href: str) -> Styled:
+    """The page's address, without the quote it carries along; a terminal that can opens the whole of it."""
+    shown = one_line(href.split("?quote=")[0])
+    return Styled(shown, style=f"dim link {href}" if safe_href(href) else "")
 
 
 def _quote(source: Source) -> Styled:
