@@ -229,7 +229,13 @@ class Chat:
     def _conversation(self, words: Words, items: list[dict[str, Any]]) -> dict[str, Any]:
         """The value of the conversation component."""
         welcome = "" if items else render.welcome_html(words, self.config.examples)
-        return {"lang": words.lang, "copied": words("copied"), "welcome": welcome, "turns": items}
+        return {
+            "lang": words.lang,
+            "copied": words("copied"),
+            "theme": words("theme"),
+            "welcome": welcome,
+            "turns": items,
+        }
 
 
 def _words(value: Any) -> Words:

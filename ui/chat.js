@@ -33,6 +33,7 @@ function show() {
   const value = props.value || {};
   const turns = value.turns || [];
   document.documentElement.lang = value.lang === "zh" ? "zh-CN" : "en";
+  for (const name of ["aria-label", "title"]) document.querySelector("#dd-theme")?.setAttribute(name, value.theme || "");
   root.classList.toggle("dd-empty", turns.length === 0);
   if (turns.length === 0) {
     shown = new Map();

@@ -333,3 +333,4 @@ def test_the_first_paint_is_light(open_page: Open) -> None:
     sent = page.evaluate("performance.getEntriesByType('resource').reduce((sum, r) => sum + r.transferSize, 0)")
     assert 0 < sent < 3_000_000
     assert page.locator("footer a, footer button").count() == 0
+    assert page.get_attribute("#dd-theme", "aria-label") == "Light or dark"
