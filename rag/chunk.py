@@ -144,8 +144,11 @@ def _blocks(body: str) -> Iterator[_Block]:
     lines = [0, *(match.end() for match in _NEWLINE.finditer(body)), len(body)]
     opening = [i for i, token in enumerate(tokens) if token.level == 0 and token.map and token.nesting >= 0]
     starts = [lines[tokens[i].map[0]] for i in opening]
-    if not starts or body[: starts[0]].strip():
-        yield _Block(0, starts[0] if starts else len(body))
+    if not starts:  # blank, or nothing but link definitions
+        yield _Block(0, len(body))
+        return
+    if body[: starts[0]].strip():
+        yield _Block(0, starts[0])
     for i, start, end in zip(opening, starts, [*starts[1:], len(body)], strict=True):
         token = tokens[i]
         if token.type == "heading_open":

@@ -78,7 +78,8 @@ class Manifest:
 
 
 def _row(chunk_id: int, page_id: str, heading_path: str, *rest: Any) -> Row:
-    return Row(chunk_id, page_id, tuple(json.loads(heading_path)), *rest[:-1], labels=json.loads(rest[-1]))
+    *others, labels = rest
+    return Row(chunk_id, page_id, tuple(json.loads(heading_path)), *others, json.loads(labels))  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ _PLAIN = re.compile(r"[A-Za-z]?[a-z]+|[A-Z]+")
 _ENGLISH_STOP = frozenset(
     """
     s t a about after again all also am an and any anything are as at be because been before being between both but by
-    can
-    cannot could did do does doing don down each else ever few for from further get gets getting give go got had has
+    can cannot could did do does doing don down each else ever few for from further get gets getting give go got had has
     have having he her here hers him his how i if in into is isn it its itself just let like ll make many may me might
     more most much must my myself need no nor not now of off on once one only or other our out over own please same
     shall she should so some something such tell than that the their them then there these they thing this those
@@ -46,10 +45,9 @@ _ENGLISH_STOP = frozenset(
 _CHINESE_STOP = frozenset(
     """
     的 了 和 是 在 有 我 我们 你 你们 您 他 她 它 他们 这 那 这个 那个 这些 那些 哪 哪个 哪些 哪里 哪儿
-    什么 怎么 怎样 如何
-    怎么样 怎么办 为什么 为何 为啥 多少 几 几个 是否 能否 可否 可以 能 能够 会 要 想 需要 应该 应当 吗 呢 吧 啊 呀 么 嘛
-    也 都 就 还 又 再 很 太 最 更 与 及 以及 或 或者 而 而且 但 但是 如果 若 因为 所以 则 即 被 把 让 使 对 对于 关于 从
-    到 向 由 于 为 以 用 使用 请 请问 一下 一个 一种 一些 个 种 中 里 上 下 时 时候 后 前 之 其 该 本 此 各 每 并 并且 不 
+    什么 怎么 怎样 如何 怎么样 怎么办 为什么 为何 为啥 多少 几 几个 是否 能否 可否 可以 能 能够 会 要 想 需要 应该 应当
+    吗 呢 吧 啊 呀 么 嘛 也 都 就 还 又 再 很 太 最 更 与 及 以及 或 或者 而 而且 但 但是 如果 若 因为 所以 则 即 被 把 让 使 对 对于 关于 从
+    到 向 由 于 为 以 用 使用 请 请问 一下 一个 一种 一些 个 种 中 里 上 下 时 时候 后 前 之 其 该 本 此 各 每 并 并且 不
     没 没有 无法 进行 通过 根据 按照 等 等等 地 得 着 过 来 去 做 有没有 是不是 能不能 会不会 哪种 什么样 告诉 介绍 才
     里面 其中
     """.split()  # noqa: SIM905

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import zlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -70,3 +72,36 @@ class ScriptedSupervisor:
         from serving.supervisor import EngineState
 
         return [EngineState(name, "external", "") for name in self.engines]
+
+
+class HashedWords:
+    """An embedder without a model: each word adds to one of 64 dimensions. ``slow``: seconds a text takes."""
+
+    langs: tuple[str, ...] = ()
+
+    def __init__(self, name: str = "hashed-words", slow: float = 0.0) -> None:
+        self.name = name
+        self.slow = slow
+        self.embedded: list[str] = []
+
+    @property
+    def fingerprint(self) -> str:
+        return f"fake-{self.name}"
+
+    def documents(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        time.sleep(self.slow * len(texts))
+        self.embedded.extend(texts)
+        return np.stack([self._vector(text) for text in texts])
+
+    def query(self, text: str) -> Any:
+        return self._vector(text)
+
+    def _vector(self, text: str) -> Any:
+        import numpy as np
+
+        vector = np.full(64, 1e-3, dtype=np.float32)
+        for word in text.lower().split():
+            vector[zlib.crc32(word.encode()) % 64] += 1
+        return vector / np.linalg.norm(vector)
