@@ -2,8 +2,8 @@
 
 A small logistic model over features that do not depend on the corpus' size: how much of what the question says
 stands in the passages, what nobody in the corpus has ever said, and how far the best passages stand out. Cosine
-similarity alone cannot tell (relevant and irrelevant scores overlap); here it is one feature of several. `benchmarks/fit_refusals.py`
-fits the coefficients and prints precision and recall.
+similarity alone cannot tell (relevant and irrelevant scores overlap); here it is one feature of several.
+`benchmarks/fit_refusals.py` fits the coefficients and prints precision and recall.
 """
 
 from __future__ import annotations
