@@ -153,7 +153,7 @@ def test_banner_says_in_plain_words_what_the_mode_is() -> None:
     assert banner_html(Readiness(True), EN) == ""
     assert "No language model is configured" in banner_html(Readiness(True, "quoting"), EN)
     assert "still starting" in banner_html(Readiness(True, "quoting", engine="starting"), EN)
-    assert "docduet sync" in banner_html(Readiness(False, error="run `docduet sync FOLDER`"), ZH)
+    assert "<code>docduet sync FOLDER</code>" in banner_html(Readiness(False, error="run `docduet sync FOLDER`"), ZH)
     assert "&lt;b&gt;" in banner_html("<b>", EN)
 
 

@@ -6,6 +6,7 @@ in style.css; chat.js puts the turns on the page and makes markers, cards and bu
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -119,7 +120,7 @@ def _notes(turn: Turn, words: Words) -> str:
     if turn.refused:
         notes.append(words("refused_hint"))
     elif turn.degraded:
-        notes.append(words.first(f"degraded.{turn.degraded}", "degraded", reason=turn.degraded))
+        notes.append(words.first(f"degraded.{turn.degraded}", "degraded", reason=shorten(turn.degraded, 300)))
     elif turn.state == "done" and turn.arm == "base":
         notes.append(words("unsourced"))
     return "".join(f'<p class="dd-note">{escape(note)}</p>' for note in notes)
@@ -130,10 +131,7 @@ def _failure(turn: Turn, words: Words) -> str:
         return ""
     title = words.first(f"failed.{turn.failure_code}", "failed")
     again = f'<button type="button" class="dd-retry" data-ask="{escape(turn.question)}">{words("retry")}</button>'
-    return (
-        f'<div class="dd-error" role="alert"><strong>{title}</strong>'
-        f"<p>{escape(one_line(shorten(turn.failure, 600)))}</p>{again}</div>"
-    )
+    return f'<div class="dd-error" role="alert"><strong>{title}</strong><p>{_message(turn.failure)}</p>{again}</div>'
 
 
 def _footer(turn: Turn, words: Words) -> str:
@@ -188,7 +186,12 @@ def _open(source: Source, words: Words) -> str:
 
 
 def _banner(kind: str, text: str) -> str:
-    return f'<div class="dd-banner dd-banner-{kind}" role="status">{escape(one_line(text))}</div>'
+    return f'<div class="dd-banner dd-banner-{kind}" role="status">{_message(text)}</div>'
+
+
+def _message(text: str) -> str:
+    """A message of ours, with its `commands` as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(one_line(shorten(text, 600))))
 
 
 def _icon(path: str) -> str:
