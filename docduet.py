@@ -13,6 +13,7 @@ import typer
 
 from data.cli import app as data_app
 from data.errors import DocDuetError
+from evals.cli import app as eval_app
 from rag.cli import app as rag_app
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(rag_app, name="rag")
+app.add_typer(eval_app, name="eval")
 
 
 def _version(wanted: bool) -> None:
