@@ -45,16 +45,16 @@ class Features:
 
 
 COEFFICIENTS: Mapping[str, float] = {
-    "intercept": -3.0,
-    "best": 3.0,
-    "together": 2.0,
-    "unknown": -3.0,
-    "identifiers": -2.0,
-    "bm25": 1.0,
-    "gap": 0.0,
-    "dense": 3.0,
-    "dense_gap": 0.0,
-    "foreign": 1.0,
+    "intercept": -3.831,
+    "best": 3.848,
+    "together": 1.406,
+    "unknown": -2.211,
+    "identifiers": -0.914,
+    "bm25": 3.294,
+    "gap": -1.925,
+    "dense": 1.089,
+    "dense_gap": 0.417,
+    "foreign": 0.636,
 }
 
 
