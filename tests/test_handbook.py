@@ -131,6 +131,14 @@ def test_every_relative_link_resolves(text: Path) -> None:
                 assert (text.parent / target.split("#")[0]).exists(), target
 
 
+def test_the_readme_names_the_folders_that_there_are() -> None:
+    tree = next(token.content for token in tokens(ROOT / "README.md") if token.type == "fence" and not token.info)
+    named = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    assert all((ROOT / name).exists() for name in named)
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages <= named
+
+
 @each_text
 def test_every_command_parses(text: Path) -> None:
     for words in commands(text):
