@@ -7,6 +7,7 @@ module outside rag that imports LlamaIndex: here it is what we compare with, not
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,18 @@ from rag.embed import Embedder
 
 
 class LlamaIndexStock:
-    """Built from ``pages`` into ``folder``, or opened from there."""
+    """Built from ``pages`` into ``folder``, or opened from there when it was built with the same ``key``."""
 
     name = "llamaindex"
 
-    def __init__(self, pages: Sequence[Page], embedder: Embedder, folder: Path) -> None:
-        done = folder / "complete"
-        self._index = _open(embedder, folder) if done.is_file() else _build(pages, embedder, folder)
-        done.touch()
+    def __init__(self, pages: Sequence[Page], embedder: Embedder, folder: Path, key: str) -> None:
+        done = folder / "key"
+        if done.is_file() and done.read_text() == key:
+            self._index = _open(embedder, folder)
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        self._index = _build(pages, embedder, folder)
+        done.write_text(key)
 
     def search(self, question: str, depth: int) -> list[Hit]:
         found = self._index.as_retriever(similarity_top_k=depth).retrieve(question)

@@ -58,7 +58,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over ``questions`` questions, in [0, 1]; latencies in milliseconds. ``answer_at_5``: see the module."""
+    """Means over ``questions`` questions, in [0, 1]. ``answer_at_5``: see the module.
+
+    Latencies are those of a search for as many passages as the configuration hands to the model, in milliseconds.
+    """
 
     questions: int
     hit_at_1: float
@@ -117,7 +120,7 @@ class Bench:
         for name in names:
             progress(f"Preparing {name}", 0, 1)
             system = self._system(name, generation)
-            outcomes[name] = evaluate(system, questions.questions, progress)
+            outcomes[name] = evaluate(system, questions.questions, self.config.top_k, progress)
         info = generation.info
         return Report(questions.name, corpus, info.pages, info.chunks, info.embedder, outcomes)
 
@@ -126,9 +129,7 @@ class Bench:
             chunks = ((page, chunk) for page in self.pages for chunk in chunk_page(page, self.config.chunk_tokens))
             return BigramBM25([Hit(page.url, chunk.text) for page, chunk in chunks])
         if name == "llamaindex":
-            return LlamaIndexStock(
-                self.pages, self.embedder, self.home.root / "llamaindex" / generation.manifest.key[:16]
-            )
+            return LlamaIndexStock(self.pages, self.embedder, self.home.root / "llamaindex", generation.manifest.key)
         return ours(name, generation, self.embedder, self.config)
 
 
@@ -155,14 +156,18 @@ def prepare(
     return Bench(pages, home, config, load_embedder(config.embedder))
 
 
-def evaluate(system: System, questions: Sequence[Question], progress: Progress) -> list[Outcome]:
-    """Ask ``system`` every question, once; a first question beforehand warms it up and is not counted."""
-    system.search(questions[0].question, DEPTH)
+def evaluate(system: System, questions: Sequence[Question], top_k: int, progress: Progress) -> list[Outcome]:
+    """Ask ``system`` every question: for ``top_k`` passages, timed, and for as many as the scores want.
+
+    A first question beforehand warms it up and is not counted.
+    """
+    system.search(questions[0].question, top_k)
     outcomes = []
     for done, question in enumerate(questions, start=1):
         started = time.perf_counter()
-        hits = system.search(question.question, DEPTH)
+        system.search(question.question, top_k)
         ms = (time.perf_counter() - started) * 1000
+        hits = system.search(question.question, DEPTH)
         pages = tuple(dict.fromkeys(hit.page for hit in hits))
         outcomes.append(Outcome(question, pages, answer_rank(hits, question), ms))
         progress(f"Asking {system.name}", done, len(questions))

@@ -46,7 +46,7 @@ def asked(number: int, *pages: str, span: str = "", lang: str = "en") -> Questio
 
 def test_pages_are_ranked_by_their_best_passage() -> None:
     system = Scripted(Hit("a", "one"), Hit("a", "two"), Hit("b", "thr\nee"), Hit("c", "four"))
-    first, second = evaluate(system, [asked(1, "b", "c", span="th ree"), asked(2, "x")], lambda *_: None)
+    first, second = evaluate(system, [asked(1, "b", "c", span="th ree"), asked(2, "x")], 2, lambda *_: None)
     assert first.pages == ("a", "b", "c")
     assert (first.rank, first.answer_rank) == (2, 3)
     assert (second.rank, second.answer_rank) == (None, None)
@@ -103,15 +103,17 @@ def test_character_pairs() -> None:
 
 def test_the_peer_is_built_once_and_opened_after(tmp_path: Path) -> None:
     embedder = HashedWords()
-    built = LlamaIndexStock(PAGES, embedder, tmp_path / "peer")
+    built = LlamaIndexStock(PAGES, embedder, tmp_path / "peer", "one")
     work = len(embedder.embedded)
     assert work == 3
-    opened = LlamaIndexStock(PAGES, embedder, tmp_path / "peer")
+    opened = LlamaIndexStock(PAGES, embedder, tmp_path / "peer", "one")
     assert len(embedder.embedded) == work
     found = built.search("Keys are made with docduet keys create.", 2)
     assert found[0].page == "key.md"
     assert "docduet keys create" in found[0].text
     assert opened.search("Keys are made with docduet keys create.", 2) == found
+    LlamaIndexStock(PAGES[:2], embedder, tmp_path / "peer", "two")
+    assert len(embedder.embedded) == work + 2
 
 
 # ---------------------------------------------------------------- the command
