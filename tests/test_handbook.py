@@ -98,6 +98,12 @@ def test_at_least_twelve_pages_in_each_language() -> None:
     assert len(PAGES) >= 24
 
 
+def test_the_folder_holds_pages_only() -> None:
+    """The demo syncs it: whatever else lay there would be reported as skipped."""
+    files = [path for path in FOLDER.rglob("*") if path.is_file()]
+    assert {path.relative_to(FOLDER).as_posix() for path in files} == set(PAGES)
+
+
 def test_both_languages_have_the_same_pages() -> None:
     english, chinese = ({page.split("/")[1] for page in PAGES if page.startswith(lang)} for lang in LANGUAGES)
     assert english == chinese
