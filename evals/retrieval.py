@@ -33,7 +33,10 @@ from rag.config import RagConfig
 from rag.embed import Embedder, load_embedder
 
 DEPTH = 25
-"""Passages asked of each system: enough for ten different pages."""
+"""Passages asked of each system. Half of [rag] candidates: as deep as our fusion goes without putting up more
+candidates than in the product's own searches, which would change the ranking. Where 25 passages are of fewer than ten
+pages, what might follow counts as not found.
+"""
 
 ANSWER_AT = 5
 
