@@ -3,7 +3,8 @@
 A model writes ``[1]``, ``[1, 3]``, ``[1-3]``, ``[[2]]``, ``【1】`` or ``［1］``, often split over several deltas. What
 leaves here is plain ``[n]``, numbered 1..k in the order in which sources are first cited. A number with no passage
 behind it is dropped, and code (fenced or inline) is left alone. No link is ever built from a marker:
-``[1](http://...)`` and ``[1]: http://...`` come out with a space after the bracket, so that no client takes them for Markdown links.
+``[1](http://...)`` and ``[1]: http://...`` come out with a space after the bracket, so that no client takes them for
+Markdown links.
 
 Pure: no I/O. What a source is belongs to serving/sources.py.
 """

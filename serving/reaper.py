@@ -2,9 +2,10 @@
 
     python -P -S reaper.py SECONDS COMMAND [ARGUMENT...]
 
-Its standard input is a pipe that only the gateway holds: when the gateway ends, in whatever way (SIGKILL too), the pipe
-closes and the engine's whole process group is ended: SIGTERM, and SIGKILL for what is left after SECONDS. Exits with the engine's exit code. Standard
-library only and no project import: this process lives as long as the engine and must stay small.
+Its standard input is a pipe that only the gateway holds: when the gateway ends, in whatever way (SIGKILL too), the
+pipe closes and the engine's whole process group is ended: SIGTERM, and SIGKILL for what is left after SECONDS. Exits
+with the engine's exit code. Standard library only and no project import: this process lives as long as the engine and
+must stay small.
 """
 
 import ctypes

@@ -24,7 +24,7 @@ GOOD = (chunk("Hello "), chunk("world"), chunk(finish="stop"), USAGE, DONE)
 
 @dataclass
 class FakeEngineServer:
-    """``script``: bytes to send, floats to sleep, or None to cut the connection. ``status`` other than 200: an error."""
+    """``script``: bytes to send, floats to sleep, None to cut the connection. ``status`` other than 200: an error."""
 
     script: tuple[bytes | float | None, ...] = GOOD
     status: int = 200

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -153,10 +152,10 @@ async def main():
         await asyncio.sleep(300)
 asyncio.run(main())
 """
-    parent = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[1])
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=Path(__file__).parents[1])
     await until(lambda: len(children.alive()) == 2)
     parent.kill()
-    parent.wait()
+    await parent.wait()
     await until(lambda: not children.alive())
 
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -29,7 +30,7 @@ PAGES = [Page("port.md", "Ports", "# Ports\n\nThe gateway listens on port 7860 b
 
 
 def flags(argv: tuple[str, ...]) -> dict[str, str]:
-    return {flag: value for flag, value in zip(argv, argv[1:], strict=False) if flag.startswith("--")}
+    return {flag: value for flag, value in pairwise(argv) if flag.startswith("--")}
 
 
 def test_the_command_on_a_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -133,11 +133,13 @@ class Chat:
             concurrency_limit=None,
             **quiet,
         )
-        self.box.stop(self.stop, [self.chat], [self.chat, self.box], cancels=[asking], queue=False, **quiet)
-        self.new.click(self.clear, [self.chat], [self.chat, self.box], cancels=[asking], queue=False, **quiet)
-        self.language.click(
-            self.switch, [self.chat, self.voice], [*chrome, self.saved], cancels=[asking], queue=False, **quiet
-        )
+        # Cancel first, then say what the page becomes: in one step, a late piece of the answer can overwrite it.
+        for trigger, then, inputs, outputs in (
+            (self.box.stop, self.stop, [self.chat], [self.chat, self.box]),
+            (self.new.click, self.clear, [self.chat], [self.chat, self.box]),
+            (self.language.click, self.switch, [self.chat, self.voice], [*chrome, self.saved]),
+        ):
+            trigger(None, cancels=[asking], queue=False, **quiet).then(then, inputs, outputs, queue=False, **quiet)
         self.theme.click(None, js=_TOGGLE_THEME)
 
     async def open(self, saved: dict[str, str] | None, request: gr.Request) -> dict[Any, Any]:
