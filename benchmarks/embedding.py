@@ -1,4 +1,4 @@
-"""Embedding: speed, memory and retrieval quality of the ways to run the bundled model, and of LlamaIndex's stock pipeline.
+"""Embedding: speed, memory and quality of the ways to run the bundled model, and of LlamaIndex's stock pipeline.
 
     python benchmarks/embedding.py ../shared/corpora/ms-swift-docs [--texts 200] [--only NAME,...] [--quality]
 
