@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-RECIPE = "onnx int8 1"
+RECIPE = "onnx 1"
 """Part of the fingerprint: change it whenever vectors come out differently."""
 
 MAX_TOKENS = 256
@@ -42,7 +42,7 @@ class MiniLM:
 
     langs = ("en",)
 
-    def __init__(self, name: str, folder: Path, files: str, precision: str = "int8") -> None:
+    def __init__(self, name: str, folder: Path, files: str, precision: str = "fp32") -> None:
         """``files``: the fingerprint of the folder."""
         self.name = name
         self._folder = folder
