@@ -29,7 +29,8 @@ MAX_TOKENS = 256
 """What the model was trained for; the rest of a longer text is not seen."""
 
 PRECISIONS = ("int8", "mixed", "fp32")
-"""``int8``: all products by fixed weights in integers. ``mixed``: but for those that leave the feed-forward layers."""
+"""``int8``, the default: all products by fixed weights in integers; the vectors lie at a cosine of .99 to the original and
+find as well (benchmarks/LOG.md). ``mixed``: but for those that leave the feed-forward layers. ``fp32``: exact."""
 
 _LAYERS, _HEADS, _EPSILON = 6, 12, 1e-12
 _TOP = 63
@@ -42,7 +43,7 @@ class MiniLM:
 
     langs = ("en",)
 
-    def __init__(self, name: str, folder: Path, files: str, precision: str = "fp32") -> None:
+    def __init__(self, name: str, folder: Path, files: str, precision: str = "int8") -> None:
         """``files``: the fingerprint of the folder."""
         self.name = name
         self._folder = folder

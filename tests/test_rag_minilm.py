@@ -31,7 +31,7 @@ def reference() -> np.ndarray:
     return SentenceTransformerEmbedder(str(bundled())).documents(texts)
 
 
-@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("mixed", 0.99), ("int8", 0.98)])
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("mixed", 0.985), ("int8", 0.975)])
 def test_vectors_are_those_of_the_original(reference: np.ndarray, precision: str, least: float) -> None:
     vectors = MiniLM("minilm", bundled(), "files", precision).documents(TEXTS)
     assert vectors.dtype == np.float32
