@@ -29,7 +29,7 @@ MAX_TOKENS = 256
 """What the model was trained for; the rest of a longer text is not seen."""
 
 PRECISIONS = ("int8", "mixed", "fp32")
-"""``int8``, the default: all products by fixed weights in integers; the vectors lie at a cosine of .99 to the original and
+"""``int8``, the default: all products by fixed weights in integers; vectors at a cosine of .99 to the original's, which
 find as well (benchmarks/LOG.md). ``mixed``: but for those that leave the feed-forward layers. ``fp32``: exact."""
 
 _LAYERS, _HEADS, _EPSILON = 6, 12, 1e-12
