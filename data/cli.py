@@ -132,11 +132,11 @@ def forget(ctx: typer.Context, source: Annotated[str, typer.Argument(help="Folde
 
 
 def sync_with_progress(source: str, store: PageStore, config: DataConfig) -> SyncReport:
-    """sync_folder with a progress bar on stderr (only where that is a terminal)."""
+    """sync_source with a progress bar on stderr (only where that is a terminal)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from data.sync import sync_folder
+    from data.sync import sync_source
 
     columns = (
         TextColumn("Reading"),
@@ -148,7 +148,7 @@ def sync_with_progress(source: str, store: PageStore, config: DataConfig) -> Syn
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        return sync_folder(
+        return sync_source(
             source,
             store,
             config,

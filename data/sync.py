@@ -62,6 +62,14 @@ class SyncReport:
         return {**asdict(self), "unchanged": len(self.unchanged), "skipped": skipped}
 
 
+def sync_source(source: str, store: PageStore, config: DataConfig, progress: Progress | None = None) -> SyncReport:
+    """Make the store hold what ``source`` holds, whatever kind of source its name says it is.
+
+    Raises what the sync of that kind raises: see `sync_folder`.
+    """
+    return sync_folder(source, store, config, progress)
+
+
 def sync_folder(source: str, store: PageStore, config: DataConfig, progress: Progress | None = None) -> SyncReport:
     """Make the store hold what ``source`` holds.
 
