@@ -3,7 +3,10 @@
     DocDuetError
     ├── ConfigError            (ValueError)          docduet.toml, the environment or a flag is wrong
     ├── SourceError            (ValueError)          a source cannot be read at all
-    │   └── EmptySourceError                         ... or holds nothing readable
+    │   ├── EmptySourceError                         ... or holds nothing readable
+    │   ├── RefusedAddress                           ... or an address must not be fetched
+    │   └── UnreachableSource  (ConnectionError)     ... or a site does not answer
+    ├── SuddenLossError        (RuntimeError)        a site lost so many pages that it must be confirmed
     ├── UnreadableDocument     (ValueError)          one document cannot be turned into a page
     ├── BusyError              (RuntimeError)        another sync or build holds the lock
     ├── NoIndexError           (FileNotFoundError)   nothing has been indexed yet
@@ -33,6 +36,18 @@ class SourceError(DocDuetError, ValueError):
 
 class EmptySourceError(SourceError):
     """A source holds no readable document."""
+
+
+class RefusedAddress(SourceError):
+    """An address that must not be fetched: private, malformed, or with a port that nobody allowed."""
+
+
+class UnreachableSource(SourceError, ConnectionError):
+    """A web site or git server does not answer; the pages of earlier syncs stay."""
+
+
+class SuddenLossError(DocDuetError, RuntimeError):
+    """A site lost so many pages at once that nothing was removed; `--prune` confirms it."""
 
 
 class UnreadableDocument(DocDuetError, ValueError):

@@ -20,7 +20,7 @@ from data.errors import BusyError, EmptySourceError, SourceError
 from data.reader import Job, Outcome, read, read_all
 from data.source import Candidate, Skipped, scan
 from data.store import PageStore
-from data.sync import SyncReport, sync_folder
+from data.sync import SyncReport, sync_source
 
 REPO = Path(__file__).parents[1]
 CORPUS = REPO.parent / "shared" / "corpora" / "ms-swift-docs"
@@ -46,7 +46,7 @@ def write(folder: Path, files: dict[str, str | bytes]) -> None:
 
 
 def run(folder: Path, store: PageStore, **config: object) -> SyncReport:
-    return sync_folder(str(folder), store, DataConfig.model_validate(config))
+    return sync_source(str(folder), store, DataConfig.model_validate(config))
 
 
 def urls(store: PageStore) -> list[str]:
@@ -109,7 +109,7 @@ def test_labels_and_base_url(docs: Path, store: PageStore) -> None:
 
 def test_progress_counts_up_to_all(docs: Path, store: PageStore) -> None:
     seen: list[tuple[int, int, str]] = []
-    sync_folder(str(docs), store, DataConfig(), lambda *step: seen.append(step))
+    sync_source(str(docs), store, DataConfig(), lambda *step: seen.append(step))
     assert [step[:2] for step in seen] == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -241,7 +241,7 @@ def test_a_source_that_is_no_folder(docs: Path, store: PageStore, tmp_path: Path
 
 def test_a_web_address_is_no_folder(store: PageStore) -> None:
     with pytest.raises(SourceError, match="only folders"):
-        sync_folder("https://docs.example", store, DataConfig())
+        sync_source("https://docs.example", store, DataConfig())
 
 
 def test_two_folders_with_the_same_path_in_them(docs: Path, store: PageStore, tmp_path: Path) -> None:
@@ -347,9 +347,9 @@ import sys
 from pathlib import Path
 from data.config import DataConfig
 from data.store import PageStore
-from data.sync import sync_folder
+from data.sync import sync_source
 if __name__ == "__main__":
-    sync_folder(sys.argv[1], PageStore(Path(sys.argv[2])), DataConfig())
+    sync_source(sys.argv[1], PageStore(Path(sys.argv[2])), DataConfig())
 """
 
 
