@@ -85,12 +85,12 @@ def _parts(url: str) -> tuple[str, str, int]:
         ours, theirs = urlsplit(url), URL(url, encoded=True)
         scheme, host = ours.scheme.lower(), ours.hostname or ""
         port = _DEFAULT_PORTS.get(scheme, 0) if ours.port is None else ours.port
-        agreed = (theirs.scheme, theirs.raw_host, theirs.port) == (scheme, host, port)
+        agreed = (theirs.scheme, (theirs.raw_host or "").lower(), theirs.port) == (scheme, host, port)
     except ValueError:
         raise RefusedAddress(f"{url}: not a valid address") from None
     if scheme not in _DEFAULT_PORTS:
         raise RefusedAddress(f"{url}: only http and https are fetched")
-    if "@" in ours.netloc:
+    if re.match(r"[^/]*//[^/]*@", url):  # also http://a#@b and http://a?@b, which some read as host b
         raise RefusedAddress(f"{url}: no user names in addresses")
     if not host or not agreed:
         raise RefusedAddress(f"{url}: programs disagree about where this address leads")
@@ -176,7 +176,8 @@ def connector(allow: Collection[str], limit: int) -> TCPConnector:
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
         ) -> list[ResolveResult]:
             found = await self.inner.resolve(host, port, family)
-            allowed = f"{host}:{port}" in allow or (port in _DEFAULT_PORTS.values() and host in allow)
+            name = host.removesuffix(".")
+            allowed = f"{name}:{port}" in allow or (port in _DEFAULT_PORTS.values() and name in allow)
             refuse_private(host, port, [entry["host"] for entry in found], allowed)
             return found
 
