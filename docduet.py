@@ -74,7 +74,9 @@ def root(
 @app.command()
 def sync(
     ctx: typer.Context,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders with documents.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Folders with documents, web sites or git repositories.")
+    ],
 ) -> None:
     """Read documents into pages and index them: what most people need. What did not change costs nothing.
 
@@ -83,6 +85,8 @@ def sync(
         docduet sync docs/
 
         docduet sync docs/en docs/zh
+
+        docduet sync https://docs.example.com
     """
     sync_and_index(ctx.obj, sources)
 

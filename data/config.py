@@ -26,12 +26,15 @@ class DataConfig(Table):
     max_pages: int = Field(10_000, ge=1, description="Web: addresses visited in one sync of a site, at most.")
     depth: int = Field(20, ge=0, description="Web: links followed away from the start page or a sitemap entry.")
     llms: Literal["auto", "off", "full"] = Field(
-        "auto", description="Web: use the pages that llms.txt lists (auto), ignore it (off), or read llms-full.txt only."
+        "auto",
+        description="Web: use the pages that llms.txt lists (auto), ignore it (off), or read llms-full.txt only.",
     )
     requests_per_second: float = Field(5.0, gt=0, description="Web: requests to a site in a second, at most.")
     concurrency: int = Field(4, ge=1, le=64, description="Web: requests to a site at the same time, at most.")
     request_timeout_s: float = Field(30.0, gt=0, description="Web: one request, its text included (seconds).")
-    retries: int = Field(3, ge=0, le=10, description="Web: tries after one that failed for a while (5xx, 429, silence).")
+    retries: int = Field(
+        3, ge=0, le=10, description="Web: tries after one that failed for a while (5xx, 429, silence)."
+    )
     grace_syncs: int = Field(2, ge=1, description="Web: syncs in a row that must miss a page before it is removed.")
     max_loss: float = Field(
         0.2, gt=0, le=1, description="Web: share of a site's pages whose loss in one sync must be confirmed (--prune)."

@@ -37,15 +37,20 @@ class Repository:
     ref: str = ""
     folder: str = ""
 
+    @property
+    def name(self) -> str:
+        """What the store calls it: ``https://host/org/docs.git#branch:folder``."""
+        return f"{self.url}#{self.ref}{':' * bool(self.folder)}{self.folder}".removesuffix("#")
+
 
 class GitSource:
     """The documents of one branch of a repository. ``root`` is DOCDUET_HOME."""
 
     def __init__(self, source: str, config: DataConfig, root: Path) -> None:
         self.repository = parse(source)
-        url, ref, folder = self.repository.url, self.repository.ref, self.repository.folder
-        self.name = f"{url}#{ref}{':' * bool(folder)}{folder}".removesuffix("#")
-        self.checkout = Home(root).cache / "git" / hashlib.sha256(f"{url}#{ref}".encode()).hexdigest()[:16]
+        self.name = self.repository.name
+        key = hashlib.sha256(f"{self.repository.url}#{self.repository.ref}".encode()).hexdigest()[:16]
+        self.checkout = Home(root).cache / "git" / key
         self.config = config
 
     def read_into(self, ledger: Ledger, progress: Progress) -> None:

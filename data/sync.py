@@ -18,13 +18,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data.config import DataConfig
-from data.errors import BusyError
+from data.errors import BusyError, SourceError
 from data.folder import FolderSource
 from data.ledger import Ledger, Progress, Source, SyncReport
 from data.source import kind_of
 from data.store import PageStore
 
-__all__ = ["Progress", "SyncReport", "open_source", "sync_source"]
+__all__ = ["Progress", "SyncReport", "forget_source", "open_source", "sync_source"]
 
 
 def sync_source(
@@ -55,6 +55,39 @@ def open_source(source: str, store: PageStore, config: DataConfig, prune: bool =
 
         return GitSource(source, config, store.path.parent)
     return FolderSource(source)
+
+
+def forget_source(source: str, store: PageStore) -> int | None:
+    """Remove a source's pages and all that is known of it; their number, None when the store knows no such source."""
+    names = {summary.source for summary in store.sources()}
+    found = next((name for name in _names(source) if name in names), None)
+    if found is None:
+        return None
+    with _lock(store.path):
+        if kind_of(found) == "web":
+            from data.web.site import state_path
+            from data.web.state import CrawlState
+
+            with CrawlState(state_path(store.path), found) as state:
+                state.forget()
+        return store.remove_source(found)
+
+
+def _names(source: str) -> Iterator[str]:
+    """What the store may call a source that the user calls ``source``."""
+    yield source
+    with suppress(SourceError):
+        kind = kind_of(source)
+        if kind == "web":
+            from data.web.links import normalise
+
+            yield normalise(source)
+        elif kind == "git":
+            from data.git import parse
+
+            yield parse(source).name
+        else:
+            yield str(Path(source).expanduser().resolve())
 
 
 @contextmanager

@@ -162,7 +162,9 @@ class Crawl:
         if entry.url == self.ledger.source and target != found:
             raise SourceError(f"{entry.url} redirects to {found or location}; nothing was removed; sync that address")
         if entry.hops >= _MAX_HOPS or target == entry.url:
-            self._skip(entry, f"redirects more than {_MAX_HOPS} times" if target != entry.url else "redirects to itself")
+            self._skip(
+                entry, f"redirects more than {_MAX_HOPS} times" if target != entry.url else "redirects to itself"
+            )
             return
         with self.state.writing():
             self.seed([target] if target else [], entry.depth, entry.hops + 1, entry.listed)
@@ -195,7 +197,7 @@ class Crawl:
         self._store(entry, fresh, record, document, reply)
 
     def _store(self, entry: Entry, visit: Visit, record: FileRecord, document: Document, reply: Reply) -> None:
-        """Queue the links, then write the page, then say that the visit is over: a kill in between costs one request."""
+        """Queue the links, write the page, then say that the visit is over: a kill in between costs one request."""
         url = entry.url
         if entry.listed and is_markdown(url) and document.html and self.state.release(url):
             self._skip(entry, "llms.txt names it as Markdown, and it is not")

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _SUFFIXES = {"text/html": ".html", "application/xhtml+xml": ".html", "text/markdown": ".md", "text/x-markdown": ".md"}
-_READ = re.compile(r"text/(?!css|javascript|calendar|csv|xml|vtt)|application/(pdf|xhtml\+xml|msword|octet-stream|vnd\.)|$")
+_READ = re.compile(
+    r"text/(?!css|javascript|calendar|csv|xml|vtt)|application/(pdf|xhtml\+xml|msword|octet-stream|vnd\.)|$"
+)
 _MAX_LINKS = 5_000
 _IN_THREAD = 32
 """Texts read before processes are started, which takes half a second."""
@@ -104,7 +106,9 @@ def _look(body: bytes, url: str, html: bool) -> Document:
 
 
 def _robots(tree: LexborHTMLParser) -> set[str]:
-    nodes = [node for node in tree.css("meta[name]") if (node.attributes["name"] or "").lower() in ("robots", "docduet")]
+    nodes = [
+        node for node in tree.css("meta[name]") if (node.attributes["name"] or "").lower() in ("robots", "docduet")
+    ]
     return {word for node in nodes for word in re.split(r"[,\s]+", (node.attributes.get("content") or "").lower())}
 
 
@@ -123,7 +127,9 @@ def _html_links(tree: LexborHTMLParser, base: str) -> Iterator[str]:
 
 def markdown_links(text: str, base: str) -> Iterator[str]:
     """The targets of inline links, reference links and <...> links; images are left out."""
-    for found in re.finditer(r"(?<!!)\[[^\]\n]*\]\(<?([^)\s>]+)|^\[[^\]\n]+\]:\s*<?(\S+?)>?\s|<(https?://[^>\s]+)>", text, re.M):
+    for found in re.finditer(
+        r"(?<!!)\[[^\]\n]*\]\(<?([^)\s>]+)|^\[[^\]\n]+\]:\s*<?(\S+?)>?\s|<(https?://[^>\s]+)>", text, re.M
+    ):
         url = normalise(found[1] or found[2] or found[3], base)
         if url:
             yield url

@@ -6,7 +6,8 @@
 A crawler runs inside the network and follows what strangers write, so links to metadata services, routers or databases
 are refused. The text is checked first (`check`): one reading only, no private literal, usual ports. A name is resolved
 for each new connection and the connection goes to the very address that was checked (`GuardedResolver`), so a name that
-changes its mind between check and use gains nothing. TLS still verifies the name. Proxies of the environment are not used.
+changes its mind between check and use gains nothing. TLS still verifies the name. Proxies of the environment are not
+used.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.web.document import markdown_links
-from data.web.fetch import ROBOT, UnwantedReply, Unpacker
+from data.web.fetch import ROBOT, Unpacker, UnwantedReply
 from data.web.links import normalise
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def llms_pages(text: str, url: str) -> Iterator[tuple[str, str]]:
     taken: set[str] = set()
     for part in _top_sections(text):
         title = part.lstrip("# ").partition("\n")[0]
-        source = re.search(r"^(?:Source|URL):\s*<?(https?://[^>\s]+)>?[ \t]*\n?", part[:2000], re.MULTILINE | re.IGNORECASE)
+        source = re.search(
+            r"^(?:Source|URL):\s*<?(https?://[^>\s]+)>?[ \t]*\n?", part[:2000], re.MULTILINE | re.IGNORECASE
+        )
         slug = re.sub(r"\W+", "-", title.lower()).strip("-")[:80] or "page"
         address = (normalise(source[1]) if source else "") or f"{url}#{slug}"
         while address in taken:

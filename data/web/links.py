@@ -12,10 +12,10 @@ _TRACKING = re.compile(
     r"(utm_\w+|gclid|dclid|fbclid|msclkid|yclid|igshid|mc_[ce]id|_g[al]|_hs\w+|phpsessid|jsessionid|sid|sessionid)",
     re.IGNORECASE,
 )
-_NEVER_PAGES = frozenset(
-    "png jpg jpeg gif svg webp avif ico bmp tif tiff css js mjs map json xml rss atom woff woff2 ttf otf eot mp3 mp4 "
-    "webm ogg wav avi mov zip gz tgz bz2 xz 7z rar tar jar war whl deb rpm exe msi dmg iso bin so dll class o a "
-    "csv tsv xls xlsx ppt pptx odt ods odp epub mobi ps sig asc sha256 md5 inv wasm py c h cpp java go rs".split()
+_NEVER_PAGES = re.compile(
+    "png|jpe?g|gif|svg|webp|avif|ico|bmp|tiff?|css|m?js|map|json|xml|rss|atom|woff2?|ttf|otf|eot|mp[34]|webm|og[gv]|wav|"
+    "avi|mov|zip|gz|tgz|bz2|xz|7z|rar|tar|jar|war|whl|deb|rpm|exe|msi|dmg|iso|bin|so|dll|class|o|a|csv|tsv|xlsx?|pptx?|"
+    "od[tsp]|epub|mobi|ps|sig|asc|sha\\d+|md5|inv|wasm|py|c|h|cpp|java|go|rs"
 )
 _PAGE_SUFFIXES = frozenset({".html", ".htm", ".xhtml", ".md", ".markdown", ".txt", ".php", ".asp", ".aspx", ".jsp"})
 _INDEX = re.compile(r"/index\.(html?|xhtml|php)$")
@@ -71,7 +71,11 @@ class Scope:
         other_scheme = {parts.scheme, ours.scheme} == {"http", "https"} and parts.netloc == ours.netloc
         if parts.netloc != ours.netloc or (parts.scheme != ours.scheme and (":" in parts.netloc or not other_scheme)):
             return ""
-        return "" if _is_trap(parts.path) or _suffix(url) in _NEVER_PAGES else self.origin + url[len(_origin(url)) :]
+        return (
+            ""
+            if _is_trap(parts.path) or _NEVER_PAGES.fullmatch(_suffix(url))
+            else self.origin + url[len(_origin(url)) :]
+        )
 
     def _below(self, url: str) -> bool:
         path = urlsplit(url).path

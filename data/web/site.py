@@ -94,10 +94,10 @@ class WebSource:
         if self.prune:
             return
         if len(lost) > max(_FEW, self.config.max_loss * held):
-            shown = ", ".join(lost[:3])
             raise SuddenLossError(
-                f"{self.name}: {len(lost)} of {held} pages are gone ({shown}, ...), more than {self.config.max_loss:.0%} "
-                f"(data.max_loss); nothing was removed. If that is meant, run: docduet data sync {self.name} --prune"
+                f"{self.name}: {len(lost)} of {held} pages are gone ({', '.join(lost[:3])}, ...), more than "
+                f"{self.config.max_loss:.0%} (data.max_loss); nothing was removed; if that is meant, run "
+                f"`docduet data sync {self.name} --prune`"
             )
         missed = state.miss(lost)
         ledger.report.kept = [url for url in lost if missed[url] < self.config.grace_syncs]

@@ -110,9 +110,7 @@ class CrawlState:
                 lost = [url for url, outcome, _ in self.outcomes() if outcome in PAGE and url not in held]
                 for url in lost:
                     self._do("UPDATE queue SET outcome = 'failed' WHERE source = :source AND url = :url", url=url)
-                self._do(
-                    "UPDATE queue SET state = 'todo', outcome = '' WHERE source = :source AND outcome = 'failed'"
-                )
+                self._do("UPDATE queue SET state = 'todo', outcome = '' WHERE source = :source AND outcome = 'failed'")
             else:
                 self._do("DELETE FROM queue WHERE source = :source")
                 values = {"options": options, "now": time.time()}
@@ -126,7 +124,7 @@ class CrawlState:
         self._do("UPDATE crawls SET seeded = 1 WHERE source = :source")
 
     def finish(self, complete: bool) -> None:
-        """The crawl is over: its queue goes, and after a ``complete`` one what is known of addresses it did not find."""
+        """The crawl is over: its queue goes; after a ``complete`` one also what is known of addresses not found."""
         with self.writing():
             if complete:
                 found = "SELECT url FROM queue WHERE source = :source"
@@ -165,7 +163,8 @@ class CrawlState:
     def _twin(self, url: str, listed: bool) -> str:
         """The address in the queue that is read instead of ``url``, or ""."""
         rows = self._do(
-            "SELECT url, state, listed, outcome FROM queue WHERE source = :source AND twin = :twin AND state != 'alias'",
+            "SELECT url, state, listed, outcome FROM queue "
+            "WHERE source = :source AND twin = :twin AND state != 'alias'",
             twin=twin_key(url),
         ).fetchall()
         for other, state, other_listed, outcome in rows:
@@ -234,8 +233,13 @@ class CrawlState:
         self.visited += 1
 
     def _point(self, url: str, target: str, outcome: str = "") -> None:
-        sql = "UPDATE queue SET state = 'alias', target = :target, outcome = :outcome WHERE source = :source AND url = :url"
-        self._do(sql, url=url, target=target, outcome=outcome)
+        self._do(
+            "UPDATE queue SET state = 'alias', target = :target, outcome = :outcome "
+            "WHERE source = :source AND url = :url",
+            url=url,
+            target=target,
+            outcome=outcome,
+        )
 
     def leads_back(self, target: str, url: str) -> bool:
         """Whether ``target`` is known to give no page, or points (through others) back to ``url``."""
