@@ -121,8 +121,8 @@ def page(title: str, *links: str, head: str = "", text: str = "") -> str:
 
 def tree(pages: int, fan: int = 5) -> dict[str, Any]:
     """``pages`` pages as a tree: /0.html links to the next ``fan``, and so on; / is the first."""
-    site: dict[str, Any] = {"/": page("Start", "0.html")}
+    site: dict[str, Any] = {"/": page("Start", "/0.html")}
     for number in range(pages - 1):
-        below = [f"{child}.html" for child in range(number * fan + 1, number * fan + fan + 1) if child < pages - 1]
+        below = [f"/{child}.html" for child in range(number * fan + 1, number * fan + fan + 1) if child < pages - 1]
         site[f"/{number}.html"] = page(f"Page {number}", *below, "/")
     return site

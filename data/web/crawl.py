@@ -210,9 +210,10 @@ class Crawl:
         target = self._canonical(entry, document.canonical)
         with self.state.writing():
             self.seed(document.links, entry.depth + 1)
-            self.state.remember(Visit(url, visit.etag, visit.modified, document.links, target))
-            if self._stands_aside(entry, target):
-                return
+            aside = self._stands_aside(entry, target)
+            self.state.remember(Visit(url, visit.etag, visit.modified, document.links, target if aside else ""))
+        if aside:
+            return
         reason = document.reason or self._taken(url)
         if reason:
             self._skip(entry, reason, document.keep)

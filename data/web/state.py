@@ -182,14 +182,14 @@ class CrawlState:
         row = self._do("SELECT state, target FROM queue WHERE source = :source AND url = :url", url=url).fetchone()
         if row and row[0] == "alias":
             return str(row[1])
-        if is_markdown(url):
-            return ""
         sql = (
-            "SELECT url FROM queue WHERE source = :source AND twin = :twin AND listed AND state != 'alias' "
-            "AND outcome NOT IN ('gone', 'skipped') LIMIT 1"
+            "SELECT url, listed FROM queue WHERE source = :source AND twin = :twin AND url != :url "
+            "AND state != 'alias' AND outcome NOT IN ('gone', 'skipped', 'failed', 'elsewhere')"
         )
-        twin = self._do(sql, twin=twin_key(url)).fetchone()
-        return str(twin[0]) if twin and twin[0] != url and is_markdown(twin[0]) else ""
+        for other, listed in self._do(sql, url=url, twin=twin_key(url)).fetchall():
+            if is_markdown(other) if listed else is_markdown(url) and not is_markdown(other):
+                return str(other)
+        return ""
 
     def next(self, busy: Collection[str]) -> Entry | None:
         """The next address to visit: near ones first, in the order they were found."""
