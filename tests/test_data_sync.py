@@ -239,9 +239,10 @@ def test_a_source_that_is_no_folder(docs: Path, store: PageStore, tmp_path: Path
         run(tmp_path / name, store)
 
 
-def test_a_web_address_is_no_folder(store: PageStore) -> None:
-    with pytest.raises(SourceError, match="only folders"):
-        sync_source("https://docs.example", store, DataConfig())
+@pytest.mark.parametrize("source", ["ftp://docs.example/", "file:///docs", "s3://bucket/docs"])
+def test_an_address_of_an_unknown_kind(store: PageStore, source: str) -> None:
+    with pytest.raises(SourceError, match="give a folder"):
+        sync_source(source, store, DataConfig())
 
 
 def test_two_folders_with_the_same_path_in_them(docs: Path, store: PageStore, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_sitemap_bomb_stays_packed() -> None:
 
 
 def test_llms_txt() -> None:
-    text = "# Docs\n\n> About.\n\n## Guide\n\n- [Start](https://d.example/start.md): first\n- [Next](next.md)\n![no](x.png)\n"
+    text = "# Docs\n\n> About.\n\n- [Start](https://d.example/start.md): first\n- [Next](next.md)\n![no](x.png)\n"
     assert llms_links(text, "https://d.example/llms.txt") == ["https://d.example/start.md", "https://d.example/next.md"]
 
 

@@ -251,7 +251,7 @@ def test_the_troubleshooting_page_quotes_real_messages(lang: str) -> None:
 
 
 def _modules(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).glob("*.py"))
+    return sorted((ROOT / folder).rglob("*.py"))
 
 
 @each_language
