@@ -27,6 +27,11 @@ from data.ledger import Ledger, Progress
 from data.source import is_bare_repository
 
 _TIMEOUT_S = 900
+_OTHER_REPOSITORY = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"),
+    *("GIT_NAMESPACE", "GIT_COMMON_DIR", "GIT_ALLOW_PROTOCOL", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"),
+)
+"""Set where this runs inside of git, such as in a hook; they would point at that repository or open it up."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +148,9 @@ def _git(checkout: Path, arguments: Sequence[str], repository: Repository | None
         "protocol.file.allow": "always" if repository and repository.url.startswith("/") else "never",
     }
     options = [part for key, value in safe.items() for part in ("-c", f"{key}={value}")]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment = {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=20"}
+    environment |= {key: value for key, value in os.environ.items() if key not in _OTHER_REPOSITORY}
     environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
-    environment |= {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=20"}
     command = ["git", "-C", str(checkout), *options, *arguments]
     name = repository.url if repository else str(checkout)
     try:

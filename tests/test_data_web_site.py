@@ -413,16 +413,50 @@ def test_a_site_that_is_switched_off_keeps_everything(store: PageStore) -> None:
 
 
 def test_a_site_that_goes_down_mid_crawl_is_not_waited_for(site: SiteServer, store: PageStore) -> None:
+    async def last(request: web.Request) -> web.Response:
+        site.down = 500
+        return web.Response(status=500)
+
     fill(site, 60)
-    for number in range(3, 59):
-        site[f"/{number}.html"] = 500
+    site["/3.html"] = last
     with pytest.raises(UnreachableSource, match=r"has stopped answering.*sync again"):
         run(site, store)
     assert site.requests.total() < 30
+    site.down = 0
     fill(site, 60)
     site.forget_counts()
     assert len(run(site, store).added) == 60
     assert site.bodies["/0.html"] == 0  # it went on, not from the start
+
+
+def test_many_broken_pages_are_no_outage(site: SiteServer, store: PageStore) -> None:
+    fill(site, 60)
+    for number in range(6, 40):
+        site[f"/{number}.html"] = 500
+    report = run(site, store)
+    assert (len(report.failed), len(report.added)) == (25, 7)
+
+
+def test_a_kill_between_page_and_state_loses_no_change(
+    site: SiteServer, store: PageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ETag of a text must not be known before its page is stored: the next sync would be told "not modified"."""
+    fill(site)
+    run(site, store)
+    site["/3.html"] = page("Page 3, improved")
+
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    for spoil in ("data.ledger.PageStore.put", "data.web.state.CrawlState.done"):
+        monkeypatch.setattr(spoil, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(site, store)
+        monkeypatch.undo()
+    run(site, store)
+    found = store.find(f"{site.url}/3.html")
+    assert found is not None
+    assert found.title == "Page 3, improved"
 
 
 def test_a_page_that_hangs_does_not_hold_up_the_others(site: SiteServer, store: PageStore) -> None:

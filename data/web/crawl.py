@@ -117,7 +117,7 @@ class Crawl:
         except FailedFetch as failure:
             self._failed(entry, visit, str(failure))
             self._failures += 1
-            if self._failures >= _GIVE_UP_AFTER:
+            if self._failures >= _GIVE_UP_AFTER and not await self._is_up(fetcher):
                 raise UnreachableSource(
                     f"{self.ledger.source} has stopped answering ({url} {failure}); nothing was removed, and what was "
                     f"read is kept: sync again later to go on from there"
@@ -130,6 +130,17 @@ class Crawl:
         finally:
             self._busy.discard(url)
             self.progress(self.state.visited, self.state.total, url)
+
+    async def _is_up(self, fetcher: Fetcher) -> bool:
+        """Whether the site answers at all, be it that many of its pages do not."""
+        try:
+            await fetcher.get(f"{self.scope.origin}/robots.txt")
+        except FailedFetch:
+            return False
+        except UnwantedReply:
+            pass
+        self._failures = 0
+        return True
 
     def _conditions(self, entry: Entry, visit: Visit) -> dict[str, str]:
         """Ask for the text only if it has changed; never for a page that the store does not hold as it would be now."""
@@ -210,10 +221,9 @@ class Crawl:
         target = self._canonical(entry, document.canonical)
         with self.state.writing():
             self.seed(document.links, entry.depth + 1)
-            aside = self._stands_aside(entry, target)
-            self.state.remember(Visit(url, visit.etag, visit.modified, document.links, target if aside else ""))
-        if aside:
-            return
+            if self._stands_aside(entry, target):
+                self.state.remember(Visit(url, visit.etag, visit.modified, document.links, target))
+                return
         reason = document.reason or self._taken(url)
         if reason:
             self._skip(entry, reason, document.keep)
@@ -221,7 +231,8 @@ class Crawl:
             self._end(entry, "elsewhere")
         else:
             outcome = self.ledger.take(record, document.converted)
-            with self.state.writing():
+            with self.state.writing():  # only now: an ETag must never be newer than the page in the store
+                self.state.remember(Visit(url, visit.etag, visit.modified, document.links))
                 self.state.done(url, outcome)
 
     def _canonical(self, entry: Entry, canonical: str) -> str:

@@ -36,6 +36,7 @@ _HEADERS = {
     "Accept-Encoding": "gzip, deflate",
 }
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BUSY = frozenset({429, 503})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 10
 _MAX_WAIT_S = 60.0
@@ -111,15 +112,18 @@ class Fetcher:
                 if reply.status not in _TRY_AGAIN:
                     return reply
                 reason = f"answered {reply.status}"
-                wait = max(wait, _retry_after(reply.headers.get("retry-after", "")))
+                asked = _retry_after(reply.headers.get("retry-after", ""))
+                wait = max(wait, asked)
+                if asked > _MAX_WAIT_S:
+                    raise FailedFetch(f"{reason} and asks to wait for {asked:.0f} s")
+                if asked or reply.status in _BUSY:
+                    self.pace.hold(wait)  # it means the whole site, not this page
             except TimeoutError:
                 reason = f"no complete answer within {self.config.request_timeout_s:g} s"
             except _network_errors() as error:
                 reason = f"could not be fetched ({error or type(error).__name__})"
-            if wait > _MAX_WAIT_S:
-                raise FailedFetch(f"{reason} and asks to wait for {wait:.0f} s")
             if attempt < self.config.retries:
-                self.pace.hold(wait)
+                await asyncio.sleep(wait)
         raise FailedFetch(reason)
 
     async def follow(self, url: str) -> Reply:

@@ -49,20 +49,22 @@ async def _listed(crawl: Crawl, fetcher: Fetcher) -> list[str]:
 
 
 async def _sitemap_pages(crawl: Crawl, fetcher: Fetcher) -> AsyncIterator[str]:
-    """The pages of all sitemaps that robots.txt names, else of sitemap.xml, and of the sitemaps that those name."""
+    """The crawl's pages in all sitemaps that robots.txt names, else in sitemap.xml, and in those that these name."""
     left = crawl.robots.sitemaps or beside(crawl.scope, "sitemap.xml")
     seen = set(left)
-    while left and len(seen) <= _MAX_SITEMAPS:
+    found = 0
+    while left and len(seen) <= _MAX_SITEMAPS and found <= crawl.config.max_pages:
         url = left.pop(0)
         reply = await optional(crawl, fetcher, url)
         if reply is None:
             continue
         sitemap = parse_sitemap(reply.body, reply.url, fetcher.max_bytes)
-        fresh = [found for found in sitemap.sitemaps if found not in seen]
+        fresh = [address for address in sitemap.sitemaps if address not in seen]
         seen.update(fresh)
         left += fresh
-        for page in sitemap.pages:
+        for page in filter(crawl.scope.admit, sitemap.pages):
             yield page
+            found += 1
 
 
 async def optional(crawl: Crawl, fetcher: Fetcher, url: str) -> Reply | None:

@@ -92,6 +92,7 @@ class WebSource:
     def _settle(self, ledger: Ledger, state: CrawlState, lost: list[str], held: int) -> None:
         """Keep ``lost`` pages until enough syncs have missed them; SuddenLossError when there are too many of them."""
         if self.prune:
+            state.miss([])
             return
         if len(lost) > max(_FEW, self.config.max_loss * held):
             raise SuddenLossError(
