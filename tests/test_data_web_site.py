@@ -412,6 +412,30 @@ def test_a_site_that_is_switched_off_keeps_everything(store: PageStore) -> None:
     assert store.count() == 12
 
 
+def test_a_name_that_cannot_be_resolved_keeps_everything(
+    site: SiteServer, store: PageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    fill(site)
+    source, config = f"http://docs.example.com:{site.port}/", config_for(site)
+    config = config.model_copy(update={"allow_hosts": (f"docs.example.com:{site.port}",)})
+    real = socket.getaddrinfo
+
+    def here(host: str, *args: object, **kwargs: object) -> object:
+        return real("127.0.0.1", *args, **kwargs)  # type: ignore[arg-type]
+
+    def fail(*args: object, **kwargs: object) -> object:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    sync_source(source, store, config)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(UnreachableSource, match=r"could not be fetched .*name resolution.*nothing was removed"):
+        sync_source(source, store, config)
+    assert store.count() == 12
+
+
 def test_a_site_that_goes_down_mid_crawl_is_not_waited_for(site: SiteServer, store: PageStore) -> None:
     async def last(request: web.Request) -> web.Response:
         site.down = 500
