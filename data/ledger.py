@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from data.config import DataConfig
 from data.convert import CONVERTER_VERSION, Converted
 from data.errors import EmptySourceError
+from data.labels import fingerprint, labelled
 from data.source import Skipped
 from data.store import FileRecord, PageStore
 from data.types import Page
@@ -77,14 +78,10 @@ class Ledger:
         self.report = SyncReport(source)
         self.known = store.files(source)
         self.owners = store.owners()
-        self.labels = {key: value for key, value in (("product", config.product), ("version", config.version)) if value}
-        self.recipe = f"{CONVERTER_VERSION}|{config.base_url}|{config.product}|{config.version}"
+        self.recipe = f"{CONVERTER_VERSION}|{config.base_url}\n{fingerprint(config)}"
+        self._relabel = {known.url: known for known in self.known.values() if known.recipe != self.recipe}
         self.kept: set[str] = set()
         self._started = time.monotonic()
-
-    def labels_of(self, url: str) -> Mapping[str, str]:
-        """The labels that a page gets."""
-        return self.labels
 
     def taken(self, url: str) -> str:
         """Why this source cannot have a page of that url: another living source has it. Else nothing."""
@@ -96,15 +93,21 @@ class Ledger:
     def current(self, path: str, url: str) -> FileRecord | None:
         """What is known of a document, if its page still is what this sync would make of it."""
         known = self.known.get(path)
-        return known if known and known.recipe == self.recipe and self.owners.get(url) == self.source else None
+        alike = known and _unlabelled(known.recipe) == _unlabelled(self.recipe)
+        return known if alike and self.owners.get(url) == self.source else None
 
     def take(self, record: FileRecord, made: Converted | None) -> str:
         """Write what came of one document (None: its bytes are the known ones): added, changed or unchanged."""
         url = record.url
-        page = None
+        if made is None and url in self._relabel:
+            self._relabel[url] = record
+            return self.note("unchanged", url)
+        self._relabel.pop(url, None)
+        page, old = None, None
         if made is not None:
-            page = Page(url, made.title, made.body, made.lang, self.labels_of(url), time.time(), self.source)
-        old = self.store.find(url) if page and url in self.owners else None
+            page = Page(url, made.title, made.body, made.lang, fetched_at=time.time(), source=self.source)
+            page = labelled(page, self.config, made.lang)
+            old = self.store.find(url) if url in self.owners else None
         if page is None or (old is not None and _same(page, old)):
             self.store.remember(self.source, [record])
             return self.note("unchanged", url)
@@ -137,6 +140,7 @@ class Ledger:
     def close(self) -> SyncReport:
         """Remove what is gone, in one transaction. EmptySourceError, and no removal, when nothing at all was read."""
         self._refuse_if_empty()
+        self._label_anew()
         gone = self.missing()
         self.store.remove(self.source, gone)
         self.report.removed.extend(gone)
@@ -146,6 +150,21 @@ class Ledger:
         self.report.failed.sort()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    def _label_anew(self) -> None:
+        """Pages that are as they were, under label rules that are not: nothing is read again."""
+        for url, record in self._relabel.items():
+            old = self.store.find(url) if url in self.kept else None
+            if old is None or old.source != self.source or _unlabelled(record.recipe) != _unlabelled(self.recipe):
+                continue
+            page, record = labelled(old, self.config), replace(record, recipe=self.recipe)
+            if _same(page, old):
+                self.store.remember(self.source, [record])
+                continue
+            self.store.put(page, record)
+            self.report.changed.append(url)
+        changed = set(self.report.changed)
+        self.report.unchanged = [url for url in self.report.unchanged if url not in changed]
 
     def _refuse_if_empty(self) -> None:
         report = self.report
@@ -162,6 +181,11 @@ class Ledger:
 def _lives(owner: str) -> bool:
     """Whether a source can still bring its pages; only a folder can be seen to be gone."""
     return bool(re.match(r"[\w+.-]+://|[\w.-]+@", owner)) or "#" in owner or Path(owner).is_dir()
+
+
+def _unlabelled(recipe: str) -> str:
+    """The part of a recipe whose change means converting the document anew; its labels come after it."""
+    return recipe.partition("\n")[0]
 
 
 def _same(new: Page, old: Page) -> bool:

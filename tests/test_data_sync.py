@@ -368,3 +368,44 @@ def test_real_documentation(tmp_path: Path, store: PageStore) -> None:
     changed.write_text(changed.read_text(encoding="utf-8") + "\n\nOne more answer.\n", encoding="utf-8")
     report = run(tmp_path / "docs", store)
     assert (report.changed, len(report.unchanged)) == (["en/Instruction/Frequently-asked-questions.md"], 131)
+
+
+def label(folder: Path, store: PageStore, *rules: dict[str, str], **config: object) -> SyncReport:
+    return run(folder, store, labels=list(rules), **config)
+
+
+def shown(store: PageStore) -> dict[str, tuple[str, str]]:
+    """Url -> (product, language)."""
+    return {page.url: (page.labels.get("product", ""), page.lang) for page in store.pages()}
+
+
+def test_a_changed_rule_labels_pages_anew_without_opening_a_file(
+    docs: Path, store: PageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in docs.rglob("*.*"):
+        os.utime(path, (1e9, 1e9))
+    label(docs, store, {"match": "guide/**", "product": "Guide"})
+    before = {page.url: (page.body, page.content_hash, page.fetched_at) for page in store.pages()}
+
+    def no_reading(jobs: list[Job]) -> list[Outcome]:
+        assert not jobs
+        return []
+
+    monkeypatch.setattr("data.folder.read_all", no_reading)
+    report = label(docs, store, {"match": "guide/**", "product": "Manual", "lang": "zh"})
+    assert (report.changed, report.unchanged) == (["guide/b.md"], ["a.md", "c.txt"])
+    assert shown(store)["guide/b.md"] == ("Manual", "zh")
+    assert {page.url: (page.body, page.content_hash, page.fetched_at) for page in store.pages()} == before
+    assert not label(docs, store, {"match": "guide/**", "product": "Manual", "lang": "zh"}).touched
+    assert label(docs, store).changed == ["guide/b.md"]
+    assert shown(store)["guide/b.md"] == ("", "en")
+    assert label(docs, store, product="All").changed == ["a.md", "c.txt", "guide/b.md"]
+    assert label(docs, store, product="All", base_url="").unchanged == ["a.md", "c.txt", "guide/b.md"]
+
+
+def test_a_file_that_was_only_touched_gets_its_new_labels_too(docs: Path, store: PageStore) -> None:
+    label(docs, store)
+    for path in docs.rglob("*.*"):
+        os.utime(path)
+    assert label(docs, store, {"match": "**", "product": "P"}).changed == ["a.md", "c.txt", "guide/b.md"]
+    assert {product for product, _ in shown(store).values()} == {"P"}
