@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -132,6 +132,9 @@ def ask(
     url: Annotated[
         str, typer.Option(help="A running gateway; default: the one on this machine, or one for this question.")
     ] = "",
+    product: Annotated[str, typer.Option(help="Only from pages of this product.")] = "",
+    version: Annotated[str, typer.Option(help="Only from pages of this version.")] = "",
+    lang: Annotated[str, typer.Option(help="Only from pages in this language, such as en or zh.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
 ) -> None:
     """Answer a question in the terminal, streaming, with sources.
@@ -141,7 +144,10 @@ def ask(
         docduet ask "How do I change the port?"
 
         docduet ask "怎么修改端口？" --json
+
+        docduet ask "What is new?" --product Widget --version 2.1
     """
+    from data.types import Filters
     from rag.config import RagConfig
     from rag.live import LiveIndex
     from serving.config import ServingConfig
@@ -151,13 +157,14 @@ def ask(
 
     settings: Settings = ctx.obj
     serving = settings.table(ServingConfig)
+    asking: dict[str, Any] = {"model": model, "as_json": json, "filters": Filters(product, version, lang)}
     here = url or f"http://{serving.host}:{serving.port}"
     if url or answers(here):
-        raise typer.Exit(ask_in_terminal(Gateway(here), question, model=model, as_json=json))
+        raise typer.Exit(ask_in_terminal(Gateway(here), question, **asking))
     live = LiveIndex(settings.home, settings.table(RagConfig))
     live.retriever()  # "nothing indexed yet" is said before anything is started
     with in_background(_gateway(settings, serving, live, "")) as own:
-        code = ask_in_terminal(Gateway(own), question, model=model, as_json=json)
+        code = ask_in_terminal(Gateway(own), question, **asking)
     raise typer.Exit(code)
 
 

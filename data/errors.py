@@ -11,6 +11,7 @@
     ├── BusyError              (RuntimeError)        another sync or build holds the lock
     ├── NoIndexError           (FileNotFoundError)   nothing has been indexed yet
     ├── IndexMismatchError     (ValueError)          the index does not fit the configuration
+    ├── UnknownLabelError      (ValueError)          no page has the labels of a filter
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   └── EngineStartError                         ... or did not start
     ├── DiskFullError          (OSError)             no room left; what was there before still serves
@@ -64,6 +65,14 @@ class NoIndexError(DocDuetError, FileNotFoundError):
 
 class IndexMismatchError(DocDuetError, ValueError):
     """The index was built with other models than the configuration names."""
+
+
+class UnknownLabelError(DocDuetError, ValueError):
+    """No page of the index has the labels that a filter asks for. ``label``: product, version or lang."""
+
+    def __init__(self, message: str, label: str = "") -> None:
+        super().__init__(message)
+        self.label = label
 
 
 class EngineError(DocDuetError, ConnectionError):

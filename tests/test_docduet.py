@@ -59,6 +59,20 @@ def test_sync_ask_and_search(run: Run, docs: Path) -> None:
     assert "7860" in run("rag", "search", "网关端口").stdout
 
 
+def test_rules_label_a_tree_and_questions_keep_to_a_part_of_it(run: Run, tmp_path: Path) -> None:
+    for product, version, port in (("widget", "1.0", 1010), ("widget", "2.0", 1020), ("gadget", "2.0", 3020)):
+        page = tmp_path / "tree" / product / version / "port.md"
+        page.parent.mkdir(parents=True)
+        page.write_text(f"# Ports\n\nThe {product} listens on port {port} by default.\n")
+    (tmp_path / "docduet.toml").write_text('[[data.labels]]\nmatch = "{product}/{version}/**"\n')
+    assert run("sync", "tree").returncode == 0
+    question = "Which port does it listen on by default?"
+    asked = run("ask", question, "--product", "widget", "--version", "1.0")
+    assert "1010" in asked.stdout, asked.stderr
+    assert "1020" not in asked.stdout
+    assert "there are: gadget, widget" in run("rag", "search", "port", "--product", "x").stderr
+
+
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
