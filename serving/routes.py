@@ -89,7 +89,9 @@ async def readyz(request: Request) -> JSONResponse:
     gateway = gateway_of(request)
     index, ready = await asyncio.to_thread(_index_state, gateway)
     engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
-    body = {"ready": ready, "mode": gateway.mode, "parts": {"index": index, "engines": engines}}
+    refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
+    parts = {"index": index, "engines": engines, "refresh": refresh}
+    body = {"ready": ready, "mode": gateway.mode, "parts": parts}
     return JSONResponse(body, 200 if ready else 503)
 
 
@@ -101,6 +103,8 @@ async def metrics(request: Request) -> Response:
     gateway = gateway_of(request)
     for state in gateway.supervisor.states():
         gateway.metrics.engines.labels(state.name).set(gateway.supervisor.engine(state.name) is not None)
+    if gateway.refresher and (last := gateway.refresher.last):
+        gateway.metrics.refreshed(last)
     return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -247,7 +247,9 @@ LABELLED = [
     Page(
         f"{product}/{version}/{lang}/port.md",
         "Ports",
-        f"# Ports\n\nThe {product} gateway listens on port {port} by default.\n" if lang == "en" else f"默认监听 {port} 端口。",
+        f"# Ports\n\nThe {product} gateway listens on port {port} by default.\n"
+        if lang == "en"
+        else f"默认监听 {port} 端口。",
         lang=lang,
         labels={"product": product, "version": version},
     )
