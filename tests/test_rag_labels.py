@@ -60,7 +60,7 @@ def test_pages_without_such_a_label() -> None:
     with pytest.raises(UnknownLabelError, match=r"\[\[data.labels\]\]"):
         check([LabelCount("", "", "en", 4)], Filters(product="Widget"))
     many = [LabelCount(f"p{n:02}", "", "en", 1) for n in range(30)]
-    with pytest.raises(UnknownLabelError, match="p19 and 10 more$"):
+    with pytest.raises(UnknownLabelError, match=r"p19 and 10 more$"):
         check(many, Filters(product="x"))
 
 

@@ -1,6 +1,6 @@
 // Runs inside the filters' gr.HTML component: `element` is its root, `watch` and `props` are Gradio's.
 // Native selects: they need no code of ours for the keyboard, screen readers and phones. A filter is shown where there
-// is more than one value; each offers what goes together with the others. The choice is kept for the next visit.
+// is more than one value; each offers what goes together with those before it. The choice is kept for the next visit.
 const root = element.querySelector(".dd-filters");
 const NAMES = ["product", "version", "lang"];
 const KEPT = "docduet-filters";
@@ -18,10 +18,11 @@ function kept() {
 
 const values = (name) => (props.value?.values || {})[name] || [];
 
-// The values of `name` on pages that have everything else that is chosen.
+// The values of `name` on pages that have what is chosen before it: versions of the product, languages of the version.
 function fitting(name) {
-  const fits = (entry) => NAMES.every((other, i) => other === name || !chosen[other] || chosen[other] === entry[i]);
-  const found = new Set((props.value?.combinations || []).filter(fits).map((entry) => entry[NAMES.indexOf(name)]));
+  const at = NAMES.indexOf(name);
+  const fits = (entry) => NAMES.slice(0, at).every((other, i) => !chosen[other] || chosen[other] === entry[i]);
+  const found = new Set((props.value?.combinations || []).filter(fits).map((entry) => entry[at]));
   return values(name).filter((value) => found.has(value));
 }
 
@@ -44,8 +45,7 @@ function option(value, text) {
 function draw() {
   if (!props.value?.values) return;
   const asked = NAMES.filter((name) => values(name).length > 1);
-  // What is not offered any more cannot be chosen; the later filter gives way to the earlier one.
-  chosen = {};
+  chosen = {}; // what is not on offer any more cannot be chosen
   for (const name of asked) if (wanted[name] && fitting(name).includes(wanted[name])) chosen[name] = wanted[name];
   const now = JSON.stringify([props.value.lang, asked.map((name) => [name, fitting(name), chosen[name]])]);
   if (now !== drawn) {
@@ -78,12 +78,10 @@ function tell() {
 }
 
 root.addEventListener("change", (event) => {
-  const name = event.target.dataset.filter;
-  chosen = { ...chosen, [name]: event.target.value };
-  for (const other of NAMES) if (other !== name && chosen[other] && !fitting(other).includes(chosen[other])) delete chosen[other];
+  wanted = { ...chosen, [event.target.dataset.filter]: event.target.value };
+  draw();
   wanted = chosen;
   localStorage.setItem(KEPT, JSON.stringify(wanted));
-  draw();
 });
 
 watch("value", draw);
