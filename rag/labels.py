@@ -33,7 +33,7 @@ class LabelCount:
 
 
 def values(known: Sequence[LabelCount], name: str, filters: Filters = ANY) -> list[str]:
-    """What ``name`` can be among the pages that ``filters`` keep: versions from new to old, the rest by the alphabet."""
+    """What ``name`` can be on pages that ``filters`` keep: versions from new to old, the rest by the alphabet."""
     found = {getattr(entry, name) for entry in known if entry.matches(filters)} - {""}
     return sorted(sorted(found), key=_newest_first) if name == "version" else sorted(found)
 
