@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,15 @@ from pydantic import ValidationError
 
 from data.config import DataConfig
 from data.labels import labels_for
+from data.store import PageStore
+from data.sync import SyncReport, sync_source
+from tests.site_server import SiteServer, page
 
 TREE = [{"match": "{product}/{version}/{lang}/**"}]
 
 
-def labels(page: str, rules: list[dict[str, str]], **more: Any) -> dict[str, str]:
-    return labels_for(page, DataConfig.model_validate({"labels": rules, **more}))
+def labels(path: str, rules: list[dict[str, str]], **more: Any) -> dict[str, str]:
+    return labels_for(path, DataConfig.model_validate({"labels": rules, **more}))
 
 
 def test_without_rules_every_page_has_the_labels_of_the_table() -> None:
@@ -131,3 +135,29 @@ def test_refresh_is_a_time(text: str, seconds: float) -> None:
 def test_refresh_that_is_no_time(text: str) -> None:
     with pytest.raises(ValidationError, match="30m, 6h or 1d"):
         DataConfig(refresh=text)
+
+
+def test_a_changed_rule_labels_a_web_site_anew_without_fetching_a_text(tmp_path: Path) -> None:
+    store = PageStore(tmp_path / "pages.sqlite")
+
+    def sync(*rules: dict[str, str]) -> SyncReport:
+        quick = {"retries": 0, "requests_per_second": 10_000, "allow_hosts": (site.host,)}
+        return sync_source(f"{site.url}/", store, DataConfig.model_validate({**quick, "labels": list(rules)}))
+
+    def given() -> dict[str, tuple[str, str]]:
+        return {p.url.removeprefix(site.url): (p.labels.get("version", ""), p.lang) for p in store.pages()}
+
+    with SiteServer() as site:
+        site["/"] = page("Start", "/widget/2.1/en/a", "/widget/2.1/zh-cn/a")
+        site["/widget/2.1/en/a"], site["/widget/2.1/zh-cn/a"] = page("A"), page("Another A")
+        sync(*TREE)
+        labelled = {"/": ("", "en"), "/widget/2.1/en/a": ("2.1", "en"), "/widget/2.1/zh-cn/a": ("2.1", "zh")}
+        assert given() == labelled
+        site.forget_counts()
+        report = sync({"match": "widget/**", "version": "2"})
+        assert given() == {"/": ("", "en"), "/widget/2.1/en/a": ("2", "en"), "/widget/2.1/zh-cn/a": ("2", "en")}
+        assert (len(report.changed), len(report.unchanged), site.bodies.total()) == (2, 1, 0)
+        site["/widget/2.1/en/a"] = 503
+        report = sync(*TREE)
+        assert (given(), len(report.changed), len(report.failed)) == (labelled, 2, 1)
+        assert not sync(*TREE).touched
