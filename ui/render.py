@@ -105,7 +105,8 @@ def _voice(turn: Turn, words: Words) -> str:
 def _filtered(turn: Turn, words: Words) -> str:
     if not turn.filters:
         return ""
-    return f'<div class="dd-filtered">{_FUNNEL}<span>{words("filtered")} {escape(_pages(turn, words))}</span></div>'
+    said = escape(words("filtered", filters=_pages(turn, words)))
+    return f'<div class="dd-filtered">{_FUNNEL}<span>{said}</span></div>'
 
 
 def _pages(turn: Turn, words: Words) -> str:
