@@ -6,8 +6,9 @@ Run `docduet --help`. Heavy imports stay inside the commands, so help answers at
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from data.settings import Settings
     from rag.live import LiveIndex
     from serving.config import ServingConfig
+    from serving.refresh import Refresher
 
 app = typer.Typer(
     name="docduet",
@@ -74,7 +76,14 @@ def root(
 @app.command()
 def sync(
     ctx: typer.Context,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders with documents.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...",
+            help="Folders with documents, web sites or git repositories; default: those of [data], else all known.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Read documents into pages and index them: what most people need. What did not change costs nothing.
 
@@ -83,8 +92,12 @@ def sync(
         docduet sync docs/
 
         docduet sync docs/en docs/zh
+
+        docduet sync https://docs.example.com
+
+        docduet sync
     """
-    sync_and_index(ctx.obj, sources)
+    sync_and_index(ctx.obj, sources or known_sources(ctx.obj), as_json)
 
 
 @app.command()
@@ -116,8 +129,9 @@ def serve(
     if demo:
         _prepare_demo(settings)
     live = LiveIndex(settings.home, settings.table(RagConfig))
-    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "")
-    run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui))
+    refresher = _refresher(settings, live, demo)
+    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher)
+    run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui, refresher))
 
 
 @app.command()
@@ -128,6 +142,9 @@ def ask(
     url: Annotated[
         str, typer.Option(help="A running gateway; default: the one on this machine, or one for this question.")
     ] = "",
+    product: Annotated[str, typer.Option(help="Only from pages of this product.")] = "",
+    version: Annotated[str, typer.Option(help="Only from pages of this version.")] = "",
+    lang: Annotated[str, typer.Option(help="Only from pages in this language, such as en or zh.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
 ) -> None:
     """Answer a question in the terminal, streaming, with sources.
@@ -137,7 +154,10 @@ def ask(
         docduet ask "How do I change the port?"
 
         docduet ask "怎么修改端口？" --json
+
+        docduet ask "What is new?" --product Widget --version 2.1
     """
+    from data.types import Filters
     from rag.config import RagConfig
     from rag.live import LiveIndex
     from serving.config import ServingConfig
@@ -147,31 +167,73 @@ def ask(
 
     settings: Settings = ctx.obj
     serving = settings.table(ServingConfig)
+    asking: dict[str, Any] = {"model": model, "as_json": json, "filters": Filters(product, version, lang)}
     here = url or f"http://{serving.host}:{serving.port}"
     if url or answers(here):
-        raise typer.Exit(ask_in_terminal(Gateway(here), question, model=model, as_json=json))
+        raise typer.Exit(ask_in_terminal(Gateway(here), question, **asking))
     live = LiveIndex(settings.home, settings.table(RagConfig))
     live.retriever()  # "nothing indexed yet" is said before anything is started
     with in_background(_gateway(settings, serving, live, "")) as own:
-        code = ask_in_terminal(Gateway(own), question, model=model, as_json=json)
+        code = ask_in_terminal(Gateway(own), question, **asking)
     raise typer.Exit(code)
 
 
-def sync_and_index(settings: Settings, sources: list[str]) -> None:
-    """`data sync` of each source, then `rag index` of all pages."""
-    import time
+def known_sources(settings: Settings) -> list[str]:
+    """The sources of [data], else those that the page store knows. SourceError when there are none."""
+    from data.config import DataConfig
+    from data.errors import SourceError
+    from data.store import PageStore
 
+    known = list(settings.table(DataConfig).sources)
+    known = known or [summary.source for summary in PageStore(settings.home.pages).sources()]
+    if not known:
+        raise SourceError("nothing to sync yet: name a folder, or list `sources` in [data] of docduet.toml")
+    return known
+
+
+def sync_and_index(settings: Settings, sources: list[str], as_json: bool = False) -> None:
+    """`data sync` of each source, then `rag index` of all pages.
+
+    A source that fails keeps its pages, and the others are synced all the same; in the end it is an error.
+    """
     from data.cli import print_report, sync_with_progress
     from data.config import DataConfig
     from data.store import PageStore
-    from rag.cli import index_with_progress, print_built
+    from rag.cli import as_dict, index_with_progress, print_built
 
     store = PageStore(settings.home.pages)
+    done: list[dict[str, Any]] = []
+    failed: dict[str, DocDuetError] = {}
     for source in sources:
-        report = sync_with_progress(source, store, settings.table(DataConfig))
-        print_report(report, store.count())
+        try:
+            report = sync_with_progress(source, store, settings.table(DataConfig))
+        except DocDuetError as error:
+            failed[source] = error
+            continue
+        done.append(report.as_dict())
+        if not as_json:
+            print_report(report, store.count())
+    _raise(failed if not done else {})
     started = time.monotonic()
-    print_built(index_with_progress(settings), time.monotonic() - started)
+    generation = index_with_progress(settings)
+    if as_json:
+        import json
+
+        bad = [{"source": source, "error": str(error)} for source, error in failed.items()]
+        typer.echo(json.dumps({"sources": [*done, *bad], "index": as_dict(generation)}, ensure_ascii=False, indent=2))
+    else:
+        print_built(generation, time.monotonic() - started)
+    _raise(failed)
+
+
+def _raise(failed: dict[str, DocDuetError]) -> None:
+    """The errors of sources as one, which names the sources where there are several."""
+    from data.errors import SourceError
+
+    if len(failed) > 1:
+        raise SourceError("; ".join(f"{source}: {error}" for source, error in failed.items()))
+    for error in failed.values():
+        raise error
 
 
 def _serving_config(settings: Settings, host: str | None, port: int | None, engine: str | None) -> ServingConfig:
@@ -189,13 +251,32 @@ def _serving_config(settings: Settings, host: str | None, port: int | None, engi
     return config.model_copy(update=changes)
 
 
-def _gateway(settings: Settings, serving: ServingConfig, live: LiveIndex, ui_url: str) -> FastAPI:
+def _refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher | None:
+    """What [data] refresh asks for: this very configuration's `docduet sync`, on a schedule."""
+    from data.config import DataConfig
+    from data.handbook import FOLDER
+    from serving.refresh import Plan, Refresher
+
+    every_s = settings.table(DataConfig).refresh_s
+    if not every_s:
+        return None
+    own = [part for path in settings.files()[1:] for part in ("--config", str(path))]
+    sources = [str(FOLDER)] if demo else []
+    argv = (sys.executable, "-m", "docduet", "--profile", settings.profile, *own, "sync", "--json", *sources)
+    home = settings.home
+    env = {"DOCDUET_HOME": str(home.root), "PYTHONUNBUFFERED": "1"}
+    return Refresher(Plan(every_s, argv, home.refresh, home.logs / "refresh.log", env), live)
+
+
+def _gateway(
+    settings: Settings, serving: ServingConfig, live: LiveIndex, ui_url: str, refresher: Refresher | None = None
+) -> FastAPI:
     """The gateway, with the chat app on it when ``ui_url`` says where it reaches the gateway."""
     from serving.app import create_app
     from serving.supervisor import Supervisor
     from ui.config import UiConfig
 
-    gateway = create_app(serving, Supervisor(serving.engines, settings.home.logs), live)
+    gateway = create_app(serving, Supervisor(serving.engines, settings.home.logs), live, refresher)
     if ui_url:
         from ui.app import mount
 
@@ -212,7 +293,7 @@ def _prepare_demo(settings: Settings) -> None:
     sync_and_index(settings, [str(FOLDER)])
 
 
-def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool) -> None:
+def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refresher: Refresher | None) -> None:
     """What a person needs to know once the gateway answers."""
     say = typer.secho
     say(f"\nDocDuet answers at {url}" + ("" if ui else " (API only)"), bold=True)
@@ -221,6 +302,9 @@ def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool) -> No
         say(f"  index     {info.pages} pages, {info.chunks} chunks ({info.embedder})")
     except DocDuetError as error:
         say(f"  index     {error}", fg="yellow")
+    if refresher:
+        said = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(refresher.due_at(), time.time())))
+        say(f"  refresh   next at {said}; the last result stands at {url}/readyz")
     if serving.engines:
         names = ", ".join(f"{engine.name} = {engine.model or engine.base_url}" for engine in serving.engines)
         say(f"  engines   {names} (quoting until ready: see {url}/readyz)")

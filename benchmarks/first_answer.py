@@ -62,14 +62,14 @@ def build(docs: Path) -> None:
     from data.config import DataConfig
     from data.home import Home
     from data.store import PageStore
-    from data.sync import sync_folder
+    from data.sync import sync_source
     from rag.build import build_index
     from rag.config import RagConfig
 
     home = Home.from_env()
     start = time.perf_counter()
     store = PageStore(home.pages)
-    sync_folder(str(docs), store, DataConfig())
+    sync_source(str(docs), store, DataConfig())
     synced = time.perf_counter() - start
     show("pages", store.count(), "")
     show("sync", store.count() / synced, "pages/s")

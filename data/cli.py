@@ -1,8 +1,9 @@
-"""`docduet data`: sync folders into the page store, list and show what is in it."""
+"""`docduet data`: sync folders, web sites and git repositories into the page store, list and show what is in it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,10 +23,36 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 @app.command()
 def sync(
     ctx: typer.Context,
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders with documents.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="Folders, web sites, or git repositories (URL.git#branch:folder)."),
+    ],
     base_url: Annotated[str | None, typer.Option(help="Put before each path to make the page's public URL.")] = None,
     product: Annotated[str | None, typer.Option(help="Product label of these pages.")] = None,
     version: Annotated[str | None, typer.Option(help="Version label of these pages.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Web: only paths that begin so, or match this glob; may be repeated.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Web: no paths that begin so, or match this glob; may be repeated.")
+    ] = None,
+    max_pages: Annotated[int | None, typer.Option(min=1, help="Web: addresses visited at most.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="Web: links followed away from the start page or a sitemap entry.")
+    ] = None,
+    requests_per_second: Annotated[float | None, typer.Option(help="Web: requests in a second, at most.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Web: requests at the same time, at most.")
+    ] = None,
+    llms: Annotated[
+        str | None,
+        typer.Option(
+            help="Web: auto reads the pages that llms.txt lists, off ignores it, full reads llms-full.txt only."
+        ),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Web: remove the pages that are gone at once, however many they are.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read Markdown, HTML, reStructuredText, PDF, Word and text files into pages; only what changed is touched.
@@ -35,20 +62,50 @@ def sync(
         docduet data sync docs/
 
         docduet data sync site/ --base-url https://docs.example.com --product Widget --version 2.1
+
+        docduet data sync https://docs.example.com/guide/ --exclude /guide/archive/ --max-pages 2000
+
+        docduet data sync https://git.example.com/org/docs.git#main:docs/en
     """
-    from data.config import DataConfig
     from data.store import PageStore
 
     settings: Settings = ctx.obj
-    given = {"base_url": base_url, "product": product, "version": version}
-    config = settings.table(DataConfig).model_copy(update={key: val for key, val in given.items() if val is not None})
+    given = {
+        "base_url": base_url,
+        "product": product,
+        "version": version,
+        "include": include,
+        "exclude": exclude,
+        "max_pages": max_pages,
+        "depth": depth,
+        "requests_per_second": requests_per_second,
+        "concurrency": concurrency,
+        "llms": llms,
+    }
+    config = _configured(settings, given)
     store = PageStore(settings.home.pages)
-    reports = [sync_with_progress(source, store, config) for source in sources]
+    reports = [sync_with_progress(source, store, config, prune) for source in sources]
     if as_json:
         typer.echo(json.dumps([report.as_dict() for report in reports], ensure_ascii=False, indent=2))
         return
     for report in reports:
         print_report(report, store.count())
+
+
+def _configured(settings: Settings, given: Mapping[str, object]) -> DataConfig:
+    """[data] with the options that were given on top, checked like the file."""
+    from pydantic import ValidationError
+
+    from data.config import DataConfig
+    from data.errors import ConfigError
+
+    changes = {key: value for key, value in given.items() if value is not None}
+    try:
+        return DataConfig.model_validate({**settings.table(DataConfig).model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise ConfigError(f"--{option}: {first['msg']} (got {first.get('input')!r})") from None
 
 
 @app.command("list")
@@ -112,31 +169,33 @@ def show(
 
 
 @app.command()
-def forget(ctx: typer.Context, source: Annotated[str, typer.Argument(help="Folder whose pages go.")]) -> None:
+def forget(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(help="Folder, web site or git repository whose pages go.")],
+) -> None:
     """Remove all pages of a source from the store; its files stay.
 
     Example: `docduet data forget old-docs/`
     """
-    from pathlib import Path
-
     from data.errors import SourceError
     from data.store import PageStore
+    from data.sync import forget_source
 
     settings: Settings = ctx.obj
     store = PageStore(settings.home.pages)
-    names = [summary.source for summary in store.sources()]
-    name = source if source in names else str(Path(source).expanduser().resolve())
-    if name not in names:
-        raise SourceError(f"no pages from {source}; sources are: {', '.join(names) or 'none'}")
-    typer.echo(f"{store.remove_source(name)} pages removed")
+    removed = forget_source(source, store)
+    if removed is None:
+        names = ", ".join(summary.source for summary in store.sources())
+        raise SourceError(f"no pages from {source}; sources are: {names or 'none'}")
+    typer.echo(f"{removed} pages removed")
 
 
-def sync_with_progress(source: str, store: PageStore, config: DataConfig) -> SyncReport:
-    """sync_folder with a progress bar on stderr (only where that is a terminal)."""
+def sync_with_progress(source: str, store: PageStore, config: DataConfig, prune: bool = False) -> SyncReport:
+    """sync_source with a progress bar on stderr (only where that is a terminal)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from data.sync import sync_folder
+    from data.sync import sync_source
 
     columns = (
         TextColumn("Reading"),
@@ -148,11 +207,12 @@ def sync_with_progress(source: str, store: PageStore, config: DataConfig) -> Syn
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        return sync_folder(
+        return sync_source(
             source,
             store,
             config,
             lambda done, total, path: bar.update(task, completed=done, total=total, description=path[-50:]),
+            prune,
         )
 
 
@@ -160,12 +220,20 @@ def print_report(report: SyncReport, total: int) -> None:
     """The summary on stdout; skipped files with their reasons on stderr, those that should be documents first."""
     from data.detect import looks_like_document
 
-    shown = sorted(report.skipped, key=lambda entry: not looks_like_document(entry[0]))[:SHOWN_SKIPPED]
-    for path, reason in shown:
-        typer.secho(f"skipped {path}: {reason}", fg="yellow", err=True)
-    if len(report.skipped) > len(shown):
-        typer.secho(f"... and {len(report.skipped) - len(shown)} more (all of them: --json)", fg="yellow", err=True)
-    counts = [
-        f"{len(getattr(report, name))} {name}" for name in ("added", "changed", "removed", "unchanged", "skipped")
-    ]
+    shown = sorted(report.skipped, key=lambda entry: not looks_like_document(entry[0]))
+    _print_reasons("skipped", shown)
+    _print_reasons("failed", report.failed)
+    names = ["added", "changed", "removed", "unchanged", "skipped"]
+    counts = [f"{len(getattr(report, name))} {name}" for name in names]
+    if report.failed:
+        counts.append(f"{len(report.failed)} failed (their pages are kept)")
+    if report.kept:
+        counts.append(f"{len(report.kept)} missing (kept for now)")
     typer.echo(f"{report.source}: {', '.join(counts)} in {report.seconds:.1f} s; {total} pages in the store")
+
+
+def _print_reasons(what: str, entries: Sequence[tuple[str, str]]) -> None:
+    for path, reason in entries[:SHOWN_SKIPPED]:
+        typer.secho(f"{what} {path}: {reason}", fg="yellow", err=True)
+    if len(entries) > SHOWN_SKIPPED:
+        typer.secho(f"... and {len(entries) - SHOWN_SKIPPED} more {what} (all of them: --json)", fg="yellow", err=True)

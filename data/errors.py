@@ -3,11 +3,15 @@
     DocDuetError
     ├── ConfigError            (ValueError)          docduet.toml, the environment or a flag is wrong
     ├── SourceError            (ValueError)          a source cannot be read at all
-    │   └── EmptySourceError                         ... or holds nothing readable
+    │   ├── EmptySourceError                         ... or holds nothing readable
+    │   ├── RefusedAddress                           ... or an address must not be fetched
+    │   └── UnreachableSource  (ConnectionError)     ... or a site does not answer
+    ├── SuddenLossError        (RuntimeError)        a site lost so many pages that it must be confirmed
     ├── UnreadableDocument     (ValueError)          one document cannot be turned into a page
     ├── BusyError              (RuntimeError)        another sync or build holds the lock
     ├── NoIndexError           (FileNotFoundError)   nothing has been indexed yet
     ├── IndexMismatchError     (ValueError)          the index does not fit the configuration
+    ├── UnknownLabelError      (ValueError)          no page has the labels of a filter
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   └── EngineStartError                         ... or did not start
     ├── DiskFullError          (OSError)             no room left; what was there before still serves
@@ -35,6 +39,18 @@ class EmptySourceError(SourceError):
     """A source holds no readable document."""
 
 
+class RefusedAddress(SourceError):
+    """An address that must not be fetched: private, malformed, or with a port that nobody allowed."""
+
+
+class UnreachableSource(SourceError, ConnectionError):
+    """A web site or git server does not answer; the pages of earlier syncs stay."""
+
+
+class SuddenLossError(DocDuetError, RuntimeError):
+    """A site lost so many pages at once that nothing was removed; `--prune` confirms it."""
+
+
 class UnreadableDocument(DocDuetError, ValueError):
     """One document cannot be turned into a page; the message is the reason shown to the user."""
 
@@ -49,6 +65,14 @@ class NoIndexError(DocDuetError, FileNotFoundError):
 
 class IndexMismatchError(DocDuetError, ValueError):
     """The index was built with other models than the configuration names."""
+
+
+class UnknownLabelError(DocDuetError, ValueError):
+    """No page of the index has the labels that a filter asks for. ``label``: product, version or lang."""
+
+    def __init__(self, message: str, label: str = "") -> None:
+        super().__init__(message)
+        self.label = label
 
 
 class EngineError(DocDuetError, ConnectionError):

@@ -33,5 +33,10 @@ class Home:
         return self.root / "cache"
 
     @property
+    def refresh(self) -> Path:
+        """What came of the last scheduled refresh."""
+        return self.root / "refresh.json"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"

@@ -87,7 +87,7 @@ def read_all(jobs: Sequence[Job]) -> Iterator[Outcome]:
 
 def _pooled(left: deque[Job], workers: int, in_flight: list[Job]) -> Iterator[Outcome]:
     """Read ``left`` (emptied on the way). When a process dies, stop: ``in_flight`` then holds what it may have been."""
-    pool = _pool(workers)
+    pool = new_pool(workers)
     running: dict[Future[Outcome], Job] = {}
     try:
         while left or running:
@@ -106,7 +106,7 @@ def _pooled(left: deque[Job], workers: int, in_flight: list[Job]) -> Iterator[Ou
 
 
 def _alone(job: Job) -> Iterator[Outcome]:
-    with _pool(1) as pool:
+    with new_pool(1) as pool:
         try:
             yield pool.submit(read, job).result()
         except BrokenProcessPool:
@@ -114,8 +114,8 @@ def _alone(job: Job) -> Iterator[Outcome]:
             yield Outcome(job, skipped=Skipped(job.candidate.path, reason))
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes: forking one that runs a progress bar's thread can deadlock."""
+def new_pool(workers: int) -> ProcessPoolExecutor:
+    """Processes to convert in. Fresh processes: forking one that runs a progress bar's thread can deadlock."""
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
 
 

@@ -52,7 +52,7 @@ class Settings:
         self.home = Home.from_env()
         self._models = dict(tables)
         self._path = path
-        self._profile = profile
+        self.profile = profile
         self._loaded: BaseSettings | None = None
 
     def table(self, model: type[M]) -> M:
@@ -65,13 +65,13 @@ class Settings:
 
     def files(self) -> list[Path]:
         """The TOML files that are read, in order; later ones win."""
-        if self._profile not in PROFILE_NAMES:
-            raise ConfigError(f"unknown profile {self._profile!r}: choose one of {', '.join(PROFILE_NAMES)}")
+        if self.profile not in PROFILE_NAMES:
+            raise ConfigError(f"unknown profile {self.profile!r}: choose one of {', '.join(PROFILE_NAMES)}")
         if self._path and not self._path.is_file():
             raise ConfigError(f"{self._path}: no such file")
         candidates = [self._path] if self._path else [Path(CONFIG_NAME), self.home.root / CONFIG_NAME]
         own = next((path for path in candidates if path.is_file()), None)
-        return [PROFILES / f"{self._profile}.toml", *([own] if own else [])]
+        return [PROFILES / f"{self.profile}.toml", *([own] if own else [])]
 
     def _load(self) -> BaseSettings:
         files = self.files()

@@ -1,11 +1,14 @@
-"""What a source folder holds: every file that may be a document, in a fixed order, without reading any of them."""
+"""What a source's name says it is, and what a source folder holds: every file that may be a document, in a fixed order,
+without reading any of them."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from data.errors import SourceError
 
@@ -32,10 +35,30 @@ class Candidate:
     mtime_ns: int
 
 
+def kind_of(source: str) -> Literal["folder", "web", "git"]:
+    """What a source is by its name; whether it exists is another question.
+
+    git: ``git+https://...``, ``ssh://...``, ``user@host:path``, ``https://.../repo.git``, the path of a bare
+    repository; any of them may end in ``#branch:subfolder``. web: any other http(s) address. SourceError for the rest
+    of what looks like an address.
+    """
+    address = source.partition("#")[0]
+    if re.match(r"git\+(https|ssh)://|ssh://|[\w.-]+@[\w.-]+:(?!/)", source):
+        return "git"
+    if re.match(r"https?:", source, re.IGNORECASE):
+        return "git" if address.rstrip("/").endswith(".git") else "web"
+    if re.match(r"[\w+.-]+:(//|:)", source):
+        raise SourceError(f"{source}: give a folder, an https:// address, or a git repository (https, ssh or a path)")
+    return "git" if is_bare_repository(Path(address).expanduser()) else "folder"
+
+
+def is_bare_repository(path: Path) -> bool:
+    """Whether ``path`` is a git repository without files checked out, such as ``docs.git``."""
+    return (path / "HEAD").is_file() and (path / "objects").is_dir() and (path / "refs").is_dir()
+
+
 def open_folder(source: str) -> Path:
     """The folder's real path; SourceError when there is none."""
-    if source.startswith(("http://", "https://")):
-        raise SourceError(f"{source}: only folders can be synced; download the site and give its folder")
     folder = Path(source).expanduser()
     try:
         resolved = folder.resolve(strict=True)

@@ -21,7 +21,7 @@ from data.config import DataConfig
 from data.errors import ConfigError, EmptySourceError
 from data.home import Home
 from data.store import PageStore
-from data.sync import sync_folder
+from data.sync import sync_source
 from data.types import Page
 from evals.metrics import average, hit_at_k, ndcg_at_k, percentile, reciprocal_rank
 from evals.peer import LlamaIndexStock
@@ -205,7 +205,7 @@ def summarize(outcomes: Sequence[Outcome]) -> Scores:
 def _synced(corpus: Path, home: Home, progress: Progress) -> list[Page]:
     """The folder's pages, as `docduet data sync` reads them; the second time only what changed is read."""
     store = PageStore(home.pages)
-    sync_folder(str(corpus), store, DataConfig(), lambda done, total, path: progress("Reading pages", done, total))
+    sync_source(str(corpus), store, DataConfig(), lambda done, total, path: progress("Reading pages", done, total))
     return list(store.pages())
 
 

@@ -59,13 +59,16 @@ def search(
     from data.errors import SourceError
     from data.types import Filters
     from rag.config import RagConfig
+    from rag.labels import check
     from rag.live import LiveIndex
 
     settings: Settings = ctx.obj
     if not query.strip():
         raise SourceError("the query is empty: say what to look for")
     retriever = LiveIndex(settings.home, settings.table(RagConfig)).retriever()
-    passages = retriever.search(query, top_k, Filters(product=product, version=version, lang=lang))
+    filters = Filters(product=product, version=version, lang=lang)
+    check(retriever.labels, filters)
+    passages = retriever.search(query, top_k, filters)
     verdict = retriever.answerability(query, passages)
     if as_json:
         from dataclasses import asdict

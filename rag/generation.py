@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from data.types import Filters, Page
 from rag.chunk import Chunk
 from rag.embed import Vectors
+from rag.labels import LabelCount
 from rag.lexical import tokenize
 
 FORMAT = 1
@@ -208,6 +209,13 @@ class IndexGeneration:
             return None
         url, title, body, lang, labels, fetched_at, source = found[0]
         return Page(url, title, body, lang, json.loads(labels), fetched_at, source)
+
+    @cached_property
+    def labels(self) -> list[LabelCount]:
+        """The combinations of labels that there are."""
+        field = "coalesce(json_extract(labels, '$.{}'), '')".format
+        columns = f"{field('product')}, {field('version')}, lang"
+        return [LabelCount(*row) for row in self._query(f"SELECT {columns}, count(*) FROM pages GROUP BY 1, 2, 3")]
 
     def mask(self, filters: Filters) -> NDArray[np.bool_]:
         """Which chunks' pages match, by chunk id."""

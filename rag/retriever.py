@@ -18,6 +18,7 @@ from rag.config import RagConfig
 from rag.embed import Embedder
 from rag.fuse import fuse
 from rag.generation import GenerationInfo, IndexGeneration, Row
+from rag.labels import LabelCount
 from rag.lexical import terms, tokenize
 from rag.types import Passage, Why
 
@@ -45,6 +46,11 @@ class HybridRetriever:
     @property
     def info(self) -> GenerationInfo:
         return self._generation.info
+
+    @property
+    def labels(self) -> list[LabelCount]:
+        """What searches can be filtered by (rag/labels.py)."""
+        return self._generation.labels
 
     def page(self, page_id: str) -> Page | None:
         """A page as it was when this index was built."""

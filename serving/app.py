@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -13,15 +13,21 @@ from serving import chat, errors, routes
 from serving.bodylimit import BodyLimit
 from serving.config import ServingConfig
 from serving.gateway import build_gateway
+from serving.refresh import Refresher
 from serving.supervisor import Supervisor
 
 
-def create_app(config: ServingConfig, supervisor: Supervisor, live: LiveIndex) -> FastAPI:
-    """The gateway. Its lifespan starts the engines (without waiting for them) and stops them."""
+def create_app(
+    config: ServingConfig, supervisor: Supervisor, live: LiveIndex, refresher: Refresher | None = None
+) -> FastAPI:
+    """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with supervisor:
+        async with AsyncExitStack() as parts:
+            await parts.enter_async_context(supervisor)
+            if refresher:
+                await parts.enter_async_context(refresher)
             yield
 
     app = FastAPI(
@@ -33,7 +39,7 @@ def create_app(config: ServingConfig, supervisor: Supervisor, live: LiveIndex) -
         openapi_url="/v1/openapi.json",
         redoc_url=None,
     )
-    app.state.gateway = build_gateway(config, live, supervisor)
+    app.state.gateway = build_gateway(config, live, supervisor, refresher)
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
     errors.install(app)
     for router in (chat.router, routes.api, routes.pages, routes.operations):

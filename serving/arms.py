@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from data.errors import EngineError
 from data.prompts import Message, base_messages, rag_messages, refusal_text
 from data.types import ANY, Filters
+from rag.labels import check
 from rag.lexical import tokenize
 from rag.live import LiveIndex
 from rag.types import Passage
@@ -49,7 +50,8 @@ class Turn:
 
 
 class Arm(Protocol):
-    """Raises EngineError (no engine to ask), NoIndexError or IndexMismatchError before the first event only."""
+    """Raises EngineError (no engine to ask), NoIndexError, IndexMismatchError or UnknownLabelError (a filter that no
+    page passes) before the first event only."""
 
     name: str
 
@@ -111,6 +113,7 @@ class RagArm:
     async def answer(self, turn: Turn) -> AsyncGenerator[Event]:
         clock = Clock()
         retriever = await asyncio.to_thread(self._live.retriever)
+        check(retriever.labels, turn.filters)
         engine = self._engine_of()
         ask = await standalone(turn.question, turn.history, engine, turn.lang)
         if ask.rewritten:

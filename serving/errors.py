@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexError
+from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexError, UnknownLabelError
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(str(error), 503, "no_index")
         case IndexMismatchError():
             return ApiError(str(error), 503, "index_mismatch")
+        case UnknownLabelError():
+            return ApiError(str(error), 400, "unknown_label", f"filters.{error.label}")
         case EngineError():
             return ApiError(str(error), 503, "engine_unavailable")
         case _:

@@ -11,6 +11,7 @@ from serving.arms import Arm, BaseArm, EngineOf, RagArm
 from serving.config import ServingConfig
 from serving.errors import ApiError
 from serving.metrics import Metrics
+from serving.refresh import Refresher
 from serving.supervisor import Supervisor
 
 
@@ -22,6 +23,7 @@ class Gateway:
     live: LiveIndex
     supervisor: Supervisor
     arms: dict[str, Arm]
+    refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     def arm(self, model: str) -> Arm:
@@ -41,7 +43,9 @@ class Gateway:
         return "engine" if self.supervisor.engine("base") else "quoting"
 
 
-def build_gateway(config: ServingConfig, live: LiveIndex, supervisor: Supervisor) -> Gateway:
+def build_gateway(
+    config: ServingConfig, live: LiveIndex, supervisor: Supervisor, refresher: Refresher | None = None
+) -> Gateway:
     """The gateway with the arms that the configuration allows: ``base`` needs an engine to be configured."""
 
     def engine_of(name: str) -> EngineOf:
@@ -50,7 +54,7 @@ def build_gateway(config: ServingConfig, live: LiveIndex, supervisor: Supervisor
     arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
     if config.engines:
         arms["base"] = BaseArm(engine_of("base"), config)
-    return Gateway(config, live, supervisor, arms)
+    return Gateway(config, live, supervisor, arms, refresher)
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from serving.events import Finished
+from serving.refresh import Result
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -21,6 +22,15 @@ class Metrics:
         self.seconds = Histogram("docduet_seconds", "By stage", ["arm", "stage"], buckets=_SECONDS, registry=to)
         self.streams = Gauge("docduet_streams", "Answers being written now", registry=to)
         self.engines = Gauge("docduet_engine_ready", "1 when the engine can be asked", ["engine"], registry=to)
+        self.refresh_ok = Gauge("docduet_refresh_ok", "1 when the last refresh had no error", registry=to)
+        self.refresh_seconds = Gauge("docduet_refresh_seconds", "Duration of the last refresh", registry=to)
+        self.refreshed_at = Gauge("docduet_refreshed_at", "Unix time of the last refresh without error", registry=to)
+
+    def refreshed(self, last: Result) -> None:
+        """Show the last refresh."""
+        self.refresh_ok.set(not last.error)
+        self.refresh_seconds.set(last.seconds)
+        self.refreshed_at.set(last.succeeded_at)
 
     def finished(self, event: Finished) -> None:
         """Record one answer."""

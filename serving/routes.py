@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from data.errors import DocDuetError
+from rag import labels
 from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
 from serving.pageview import POLICY, page_html
@@ -46,10 +47,22 @@ async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
         limit = gateway.config.max_question_chars
         raise ApiError(f"the query is longer than {limit:,} characters", 400, "query_too_long", "query")
     retriever = await asyncio.to_thread(gateway.live.retriever)
-    found = await asyncio.to_thread(retriever.search, query, body.top_k, body.filters.to_filters())
-    wanted = ("url", "title", "heading_path", "text", "score", "rank", "page_id", "lang")
+    filters = body.filters.to_filters()
+    labels.check(retriever.labels, filters)
+    found = await asyncio.to_thread(retriever.search, query, body.top_k, filters)
+    wanted = ("url", "title", "heading_path", "text", "score", "rank", "page_id", "product", "version", "lang")
     data = [{key: getattr(passage, key) for key in wanted} | {"why": asdict(passage.why)} for passage in found]
     return {"object": "list", "data": data}
+
+
+@api.get("/labels", tags=["search"])
+async def known_labels(request: Request) -> dict[str, Any]:
+    """What answers and searches can be filtered by: each value, and each combination with its number of pages."""
+    retriever = await asyncio.to_thread(gateway_of(request).live.retriever)
+    known = await asyncio.to_thread(lambda: retriever.labels)
+    values = {name: labels.values(known, name) for name in labels.NAMES}
+    data = [asdict(entry) for entry in known]
+    return {"object": "list", "data": data, "values": values, "generation": retriever.info.id}
 
 
 @pages.get("/pages/{page_id}", response_class=HTMLResponse, tags=["pages"])
@@ -76,7 +89,9 @@ async def readyz(request: Request) -> JSONResponse:
     gateway = gateway_of(request)
     index, ready = await asyncio.to_thread(_index_state, gateway)
     engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
-    body = {"ready": ready, "mode": gateway.mode, "parts": {"index": index, "engines": engines}}
+    refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
+    parts = {"index": index, "engines": engines, "refresh": refresh}
+    body = {"ready": ready, "mode": gateway.mode, "parts": parts}
     return JSONResponse(body, 200 if ready else 503)
 
 
@@ -88,6 +103,8 @@ async def metrics(request: Request) -> Response:
     gateway = gateway_of(request)
     for state in gateway.supervisor.states():
         gateway.metrics.engines.labels(state.name).set(gateway.supervisor.engine(state.name) is not None)
+    if gateway.refresher and (last := gateway.refresher.last):
+        gateway.metrics.refreshed(last)
     return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

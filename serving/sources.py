@@ -29,6 +29,8 @@ class Source:
     marks: tuple[tuple[int, int], ...]
     lang: str
     score: float
+    product: str = ""
+    version: str = ""
 
     @property
     def name(self) -> str:
@@ -54,4 +56,6 @@ def source_of(passage: Passage, number: int, terms: Sequence[str]) -> Source:
         marks=tuple(spans(passage.text, terms)),
         lang=passage.lang,
         score=passage.score,
+        product=passage.product,
+        version=passage.version,
     )

@@ -36,6 +36,8 @@ def source_body(source: Source, public_url: str) -> dict[str, Any]:
         "heading_path": list(source.heading_path),
         "quote": source.quote,
         "marks": [list(mark) for mark in source.marks],
+        "product": source.product,
+        "version": source.version,
         "lang": source.lang,
         "score": source.score,
     }

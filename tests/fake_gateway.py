@@ -63,12 +63,15 @@ class FakeGateway:
     mode: str = "engine"
     ready: bool = True
     voices: tuple[str, ...] = ("rag", "base")
+    labels: tuple[tuple[str, str, str], ...] = ()  # (product, version, language) of each page
+    refresh: dict[str, Any] = field(default_factory=lambda: {"state": "off"})
     asked: list[dict[str, Any]] = field(default_factory=list)
     hung_up: int = 0
 
     def app(self) -> FastAPI:
         app = FastAPI()
         app.get("/v1/models")(self._models)
+        app.get("/v1/labels")(self._labels)
         app.get("/readyz")(self._readyz)
         app.get("/healthz")(lambda: {"status": "ok"})
         app.get("/metrics")(lambda: Response("docduet_up 1\n", media_type="text/plain"))
@@ -79,9 +82,15 @@ class FakeGateway:
     def _models(self) -> dict[str, Any]:
         return {"object": "list", "data": [{"id": name, "object": "model"} for name in self.voices]}
 
+    def _labels(self) -> dict[str, Any]:
+        data = [dict(zip(("product", "version", "lang"), entry, strict=True)) for entry in dict.fromkeys(self.labels)]
+        values = {name: sorted({entry[name] for entry in data} - {""}) for name in ("product", "version", "lang")}
+        return {"object": "list", "data": [entry | {"pages": 1} for entry in data], "values": values}
+
     def _readyz(self) -> JSONResponse:
         index = {"pages": 3} if self.ready else {"error": "nothing is indexed yet: run `docduet sync FOLDER`"}
-        body = {"ready": self.ready, "mode": self.mode, "parts": {"index": index, "engines": {}}}
+        parts = {"index": index, "engines": {}, "refresh": self.refresh}
+        body = {"ready": self.ready, "mode": self.mode, "parts": parts}
         return JSONResponse(body, 200 if self.ready else 503)
 
     def _page(self, page_id: str) -> HTMLResponse:

@@ -20,7 +20,7 @@ from data.errors import BusyError, EmptySourceError, SourceError
 from data.reader import Job, Outcome, read, read_all
 from data.source import Candidate, Skipped, scan
 from data.store import PageStore
-from data.sync import SyncReport, sync_folder
+from data.sync import SyncReport, sync_source
 
 REPO = Path(__file__).parents[1]
 CORPUS = REPO.parent / "shared" / "corpora" / "ms-swift-docs"
@@ -46,7 +46,7 @@ def write(folder: Path, files: dict[str, str | bytes]) -> None:
 
 
 def run(folder: Path, store: PageStore, **config: object) -> SyncReport:
-    return sync_folder(str(folder), store, DataConfig.model_validate(config))
+    return sync_source(str(folder), store, DataConfig.model_validate(config))
 
 
 def urls(store: PageStore) -> list[str]:
@@ -109,7 +109,7 @@ def test_labels_and_base_url(docs: Path, store: PageStore) -> None:
 
 def test_progress_counts_up_to_all(docs: Path, store: PageStore) -> None:
     seen: list[tuple[int, int, str]] = []
-    sync_folder(str(docs), store, DataConfig(), lambda *step: seen.append(step))
+    sync_source(str(docs), store, DataConfig(), lambda *step: seen.append(step))
     assert [step[:2] for step in seen] == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -239,9 +239,10 @@ def test_a_source_that_is_no_folder(docs: Path, store: PageStore, tmp_path: Path
         run(tmp_path / name, store)
 
 
-def test_a_web_address_is_no_folder(store: PageStore) -> None:
-    with pytest.raises(SourceError, match="only folders"):
-        sync_folder("https://docs.example", store, DataConfig())
+@pytest.mark.parametrize("source", ["ftp://docs.example/", "file:///docs", "s3://bucket/docs"])
+def test_an_address_of_an_unknown_kind(store: PageStore, source: str) -> None:
+    with pytest.raises(SourceError, match="give a folder"):
+        sync_source(source, store, DataConfig())
 
 
 def test_two_folders_with_the_same_path_in_them(docs: Path, store: PageStore, tmp_path: Path) -> None:
@@ -347,9 +348,9 @@ import sys
 from pathlib import Path
 from data.config import DataConfig
 from data.store import PageStore
-from data.sync import sync_folder
+from data.sync import sync_source
 if __name__ == "__main__":
-    sync_folder(sys.argv[1], PageStore(Path(sys.argv[2])), DataConfig())
+    sync_source(sys.argv[1], PageStore(Path(sys.argv[2])), DataConfig())
 """
 
 
@@ -367,3 +368,44 @@ def test_real_documentation(tmp_path: Path, store: PageStore) -> None:
     changed.write_text(changed.read_text(encoding="utf-8") + "\n\nOne more answer.\n", encoding="utf-8")
     report = run(tmp_path / "docs", store)
     assert (report.changed, len(report.unchanged)) == (["en/Instruction/Frequently-asked-questions.md"], 131)
+
+
+def label(folder: Path, store: PageStore, *rules: dict[str, str], **config: object) -> SyncReport:
+    return run(folder, store, labels=list(rules), **config)
+
+
+def shown(store: PageStore) -> dict[str, tuple[str, str]]:
+    """Url -> (product, language)."""
+    return {page.url: (page.labels.get("product", ""), page.lang) for page in store.pages()}
+
+
+def test_a_changed_rule_labels_pages_anew_without_opening_a_file(
+    docs: Path, store: PageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in docs.rglob("*.*"):
+        os.utime(path, (1e9, 1e9))
+    label(docs, store, {"match": "guide/**", "product": "Guide"})
+    before = {page.url: (page.body, page.content_hash, page.fetched_at) for page in store.pages()}
+
+    def no_reading(jobs: list[Job]) -> list[Outcome]:
+        assert not jobs
+        return []
+
+    monkeypatch.setattr("data.folder.read_all", no_reading)
+    report = label(docs, store, {"match": "guide/**", "product": "Manual", "lang": "zh"})
+    assert (report.changed, report.unchanged) == (["guide/b.md"], ["a.md", "c.txt"])
+    assert shown(store)["guide/b.md"] == ("Manual", "zh")
+    assert {page.url: (page.body, page.content_hash, page.fetched_at) for page in store.pages()} == before
+    assert not label(docs, store, {"match": "guide/**", "product": "Manual", "lang": "zh"}).touched
+    assert label(docs, store).changed == ["guide/b.md"]
+    assert shown(store)["guide/b.md"] == ("", "en")
+    assert label(docs, store, product="All").changed == ["a.md", "c.txt", "guide/b.md"]
+    assert label(docs, store, product="All", base_url="").unchanged == ["a.md", "c.txt", "guide/b.md"]
+
+
+def test_a_file_that_was_only_touched_gets_its_new_labels_too(docs: Path, store: PageStore) -> None:
+    label(docs, store)
+    for path in docs.rglob("*.*"):
+        os.utime(path)
+    assert label(docs, store, {"match": "**", "product": "P"}).changed == ["a.md", "c.txt", "guide/b.md"]
+    assert {product for product, _ in shown(store).values()} == {"P"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
+
+from data.errors import SourceError
+from docduet import app
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -59,6 +64,20 @@ def test_sync_ask_and_search(run: Run, docs: Path) -> None:
     assert "7860" in run("rag", "search", "网关端口").stdout
 
 
+def test_rules_label_a_tree_and_questions_keep_to_a_part_of_it(run: Run, tmp_path: Path) -> None:
+    for product, version, port in (("widget", "1.0", 1010), ("widget", "2.0", 1020), ("gadget", "2.0", 3020)):
+        page = tmp_path / "tree" / product / version / "port.md"
+        page.parent.mkdir(parents=True)
+        page.write_text(f"# Ports\n\nThe {product} listens on port {port} by default.\n")
+    (tmp_path / "docduet.toml").write_text('[[data.labels]]\nmatch = "{product}/{version}/**"\n')
+    assert run("sync", "tree").returncode == 0
+    question = "Which port does it listen on by default?"
+    asked = run("ask", question, "--product", "widget", "--version", "1.0")
+    assert "1010" in asked.stdout, asked.stderr
+    assert "1020" not in asked.stdout
+    assert "there are: gadget, widget" in run("rag", "search", "port", "--product", "x").stderr
+
+
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
@@ -99,3 +118,26 @@ def test_serve_until_interrupted(run: Run, docs: Path, environment: dict[str, st
     assert httpx.get(f"{url}/readyz").json()["ready"]
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) in (0, 130, -signal.SIGINT)
+
+
+def test_sync_without_arguments(docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sources of docduet.toml, else the known ones; one that fails takes nothing from the others."""
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    nothing = CliRunner().invoke(app, ["sync"])
+    assert "nothing to sync yet" in str(nothing.exception)
+    toml = tmp_path / "docduet.toml"
+    toml.write_text('[data]\nsources = ["docs", "gone"]\n')
+    partly = CliRunner().invoke(app, ["sync", "--json"])
+    assert isinstance(partly.exception, SourceError)
+    assert "gone" in str(partly.exception)
+    body = json.loads(partly.stdout)
+    assert (body["sources"][0]["added"], body["index"]["pages"]) == (["port.md", "zh.md"], 2)
+    assert body["sources"][1]["source"] == "gone"
+    assert body["sources"][1]["error"] == str(partly.exception)
+    toml.unlink()
+    again = CliRunner().invoke(app, ["sync", "--json"])
+    assert again.exit_code == 0, again.exception
+    body = json.loads(again.stdout)
+    assert [(report["source"], report["unchanged"]) for report in body["sources"]] == [(str(docs), 2)]
+    assert body["index"]["built"] is False

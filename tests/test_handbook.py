@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from pydantic import BaseModel
 from typer.core import TyperGroup, TyperOption
 
-from data.config import DataConfig
+from data.config import DataConfig, LabelRule
 from data.handbook import FOLDER
 from data.prompts import REFUSAL
 from data.settings import ENV_PREFIX, Settings
@@ -32,6 +32,7 @@ PAGES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("*/*.
 TEXTS = [*(FOLDER / page for page in PAGES), ROOT / "README.md"]
 TABLES: dict[str, type[BaseModel]] = {
     "data": DataConfig,
+    "data.labels": LabelRule,
     "rag": RagConfig,
     "serving": ServingConfig,
     "serving.engines": EngineConfig,
@@ -251,7 +252,7 @@ def test_the_troubleshooting_page_quotes_real_messages(lang: str) -> None:
 
 
 def _modules(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).glob("*.py"))
+    return sorted((ROOT / folder).rglob("*.py"))
 
 
 @each_language

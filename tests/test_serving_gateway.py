@@ -243,6 +243,82 @@ def test_search(serve: Serve) -> None:
     assert {passage["lang"] for passage in zh} == {"zh"}
 
 
+LABELLED = [
+    Page(
+        f"{product}/{version}/{lang}/port.md",
+        "Ports",
+        f"# Ports\n\nThe {product} gateway listens on port {port} by default.\n"
+        if lang == "en"
+        else f"默认监听 {port} 端口。",
+        lang=lang,
+        labels={"product": product, "version": version},
+    )
+    for product, version, lang, port in (
+        ("Widget", "1.0", "en", 1010),
+        ("Widget", "2.0", "en", 1020),
+        ("Widget", "2.0", "zh", 1020),
+        ("Gadget", "2.0", "en", 3020),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("labelled"))
+    build_index(LABELLED, home, RagConfig())
+    return home
+
+
+@pytest.mark.parametrize(
+    ("filters", "urls"),
+    [
+        ({"product": "Widget", "version": "1.0"}, {"Widget/1.0/en/port.md"}),
+        ({"product": "Gadget"}, {"Gadget/2.0/en/port.md"}),
+        ({"version": "2.0", "lang": "zh"}, {"Widget/2.0/zh/port.md"}),
+        ({"product": "Widget", "lang": "en"}, {"Widget/1.0/en/port.md", "Widget/2.0/en/port.md"}),
+    ],
+)
+def test_filters_hold_for_answers_and_for_search(
+    serve: Serve, labelled: Home, filters: dict[str, str], urls: set[str]
+) -> None:
+    url = serve(home=labelled)
+    found = httpx.post(f"{url}/v1/search", json={"query": PORT_QUESTION, "filters": filters}).json()["data"]
+    assert {passage["url"] for passage in found} == urls
+    assert all(passage[name] == value for passage in found for name, value in filters.items())
+    question = "默认监听哪个端口？" if filters.get("lang") == "zh" else PORT_QUESTION
+    choice = ask(url, question, docduet={"filters": filters})["choices"][0]
+    sources = choice["docduet"]["sources"]
+    assert sources
+    assert {source["url"] for source in sources} <= urls
+    assert all(source[name] == value for source in sources for name, value in filters.items())
+
+
+def test_a_filter_that_no_page_passes_is_a_clear_error(serve: Serve, labelled: Home) -> None:
+    url = serve(home=labelled)
+    for filters, param, known in (
+        ({"product": "Wigdet"}, "filters.product", "Gadget, Widget"),
+        ({"product": "Gadget", "version": "1.0"}, "filters.version", "version can be: 2.0"),
+    ):
+        errors = [
+            ask(url, PORT_QUESTION, docduet={"filters": filters})["error"],
+            ask(url, PORT_QUESTION, docduet={"filters": filters}, stream=True)["error"],
+            httpx.post(f"{url}/v1/search", json={"query": "port", "filters": filters}).json()["error"],
+        ]
+        for error in errors:
+            assert (error["code"], error["param"], error["type"]) == ("unknown_label", param, "invalid_request_error")
+            assert known in error["message"]
+    unknown = httpx.post(f"{url}/v1/search", json={"query": "port", "filters": {"prodct": "x"}})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "filters.prodct")
+
+
+def test_the_labels_that_there_are(serve: Serve, labelled: Home, tmp_path: Path) -> None:
+    body = httpx.get(f"{serve(home=labelled)}/v1/labels").json()
+    assert body["values"] == {"product": ["Gadget", "Widget"], "version": ["2.0", "1.0"], "lang": ["en", "zh"]}
+    assert {"product": "Widget", "version": "2.0", "lang": "zh", "pages": 1} in body["data"]
+    assert sum(entry["pages"] for entry in body["data"]) == len(LABELLED)
+    assert httpx.get(f"{serve(home=Home(tmp_path))}/v1/labels").json()["error"]["code"] == "no_index"
+
+
 BAD = [
     ({"model": "gpt-5", "messages": [{"role": "user", "content": "x"}]}, 404, "model_not_found", "model"),
     ({"model": "rag", "messages": []}, 400, "invalid_request", "messages"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def test_the_page_loads_nothing_from_elsewhere(url: str) -> None:
     loaded = re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"']([^\"']+)", html)
     assert loaded
     assert [address for address in loaded if re.match(r"(https?:)?//", address)] == []
-    for name in ("style.css", "chat.js", "page.js", "favicon.svg"):
+    for name in ("style.css", "chat.js", "filters.js", "page.js", "favicon.svg"):
         text = (Path(ui.__path__[0]) / name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import|url\(", text), name
 
@@ -78,9 +79,9 @@ def test_nothing_can_be_uploaded(url: str) -> None:
     assert answer.status_code >= 400
 
 
-async def frames(chat: Chat, question: str, value: Any = None, data: Any = None) -> list[Any]:
+async def frames(chat: Chat, question: str, value: Any = None, data: Any = None, chosen: Any = None) -> list[Any]:
     event = gr.EventData(None, data)
-    return [outputs async for outputs in chat.ask(question, value, "rag", event)]
+    return [outputs async for outputs in chat.ask(question, value, "rag", chosen, event)]
 
 
 def turns_of(frame: Any) -> list[dict[str, Any]]:
@@ -136,8 +137,44 @@ async def test_stop_keeps_what_was_said_and_switch_changes_the_words(chat: Chat)
     conversation, box = chat.stop(value)
     assert "Stopped." in conversation["turns"][0]["html"]
     assert box["submit_btn"] is True
-    page = await chat.switch(value, "base")
+    page = await chat.switch(value, "base", None)
     assert "已停止" in page[chat.chat]["turns"][0]["html"]
     assert page[chat.saved] == {"lang": "zh"}
     assert page[chat.voice]["value"] == "base"
     assert chat.clear(value)[0]["turns"] == []
+
+
+async def test_filters_go_with_the_question_and_stay_with_its_turn(chat: Chat) -> None:
+    chosen = {"chosen": {"product": "Widget", "version": "2.1", "lang": "zh", "colour": "red"}}
+    last = turns_of((await frames(chat, "cited", chosen=chosen))[-2])[-1]
+    assert FAKE.asked[-1]["docduet"]["filters"] == {"product": "Widget", "version": "2.1", "lang": "zh"}
+    assert "Only from Widget · 2.1 · Chinese" in last["html"]
+    again = turns_of((await frames(chat, "cited", {"turns": [last]}))[-2])
+    assert "Only from Widget · 2.1 · Chinese" in again[0]["html"]
+    assert "Only from" not in again[1]["html"]
+    assert "docduet" not in FAKE.asked[-1]
+
+
+@pytest.mark.parametrize("sent", [None, [], {}, {"chosen": 3}, {"chosen": {"product": {"a": 1}, "lang": "x" * 9999}}])
+async def test_what_is_no_filter_is_left_out(chat: Chat, sent: Any) -> None:
+    await frames(chat, "cited", chosen=sent)
+    assert "docduet" not in FAKE.asked[-1]
+
+
+async def test_an_open_page_learns_of_new_labels_and_of_a_refresh(chat: Chat) -> None:
+    assert (await chat.look(None))[chat.filters]["values"]["product"] == []
+    FAKE.labels = (("Widget", "1", "en"), ("Gadget", "2", "zh"))
+    FAKE.refresh = {"last": {"succeeded_at": time.time() - 720, "error": ""}}
+    try:
+        page = await chat.look({"lang": "zh", "chosen": {"product": "Widget"}})
+    finally:
+        FAKE.labels, FAKE.refresh = (), {"state": "off"}
+    assert page[chat.filters]["values"] == {
+        "product": ["Gadget", "Widget"],
+        "version": ["1", "2"],
+        "lang": ["en", "zh"],
+    }
+    assert page[chat.filters]["combinations"] == [["Widget", "1", "en"], ["Gadget", "2", "zh"]]
+    assert page[chat.filters]["chosen"]["product"] == "Widget"
+    assert page[chat.filters]["all"]["product"] == "全部产品"
+    assert "文档 12 分钟前更新" in page[chat.status]

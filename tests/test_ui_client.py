@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from data.errors import GatewayError
 from data.types import Filters
 from tests.fake_gateway import FakeGateway, Script, serving, source
-from ui.client import Gateway, Readiness, RequestError, user
+from ui.client import Gateway, Labels, Readiness, RequestError, user
 from ui.events import AnswerParser, Done, Failure, Marker, SourceFound, Started, Text, Thinking
 
 CITED = Script("Set it [1]. 😀 Then [2], then [1].", (source(1, marks=[[4, 8]]), source(2, title="Two")), thinking="hm")
@@ -159,3 +159,17 @@ def test_broken_json_ends_the_answer_once() -> None:
     assert [type(event) for event in parser.feed("data: {oops")] == [Failure]
     assert parser.feed('data: {"choices":[{"delta":{"content":"late"}}]}') == []
     assert parser.end() == []
+
+
+async def test_labels_and_the_refresh(fake: FakeGateway, gateway: Gateway) -> None:
+    assert await gateway.labels_async() == Labels({"product": (), "version": (), "lang": ()})
+    fake.labels = (("Widget", "2", "en"), ("", "", "zh"))
+    fake.refresh = {"state": "waiting", "last": {"succeeded_at": 5.0, "error": "the site is gone"}}
+    labels = await gateway.labels_async()
+    assert labels.values == {"product": ("Widget",), "version": ("2",), "lang": ("en", "zh")}
+    assert labels.combinations == (("Widget", "2", "en"), ("", "", "zh"))
+    state = await gateway.readiness_async()
+    assert (state.refreshed_at, state.refresh_error) == (5.0, "the site is gone")
+    fake.refresh = {"state": "waiting", "last": None}
+    assert (await gateway.readiness_async()).refreshed_at == 0.0
+    await gateway.aclose()

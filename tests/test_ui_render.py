@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from data.types import Filters
 from ui.client import Readiness
 from ui.events import Done, Failure, Marker, Source, SourceFound, Started, Text, Thinking
 from ui.i18n import Words
-from ui.render import banner_html, item, seconds, turn_html, welcome_html
+from ui.render import banner_html, item, seconds, status_html, turn_html, welcome_html
 from ui.turns import Turn, after, dump, load, messages, plain_text, stopped, with_local_links
 
 EN, ZH = Words("en"), Words("zh")
@@ -170,3 +171,44 @@ def test_durations_read_well(ms: float, text: str) -> None:
 def test_the_same_turn_is_the_same_html() -> None:
     assert turn_html(DONE, EN) == turn_html(load([dump(DONE)])[0], EN)
     assert not re.search(r"\s{3,}", turn_html(DONE, EN))
+
+
+def test_a_turn_says_what_it_was_limited_to_and_where_its_sources_belong() -> None:
+    source = replace(SOURCE, product="Widget<", version="2.1")
+    html = turn_html(replace(DONE, sources=(source,), filters=Filters("Widget<", "2.1", "zh")), ZH)
+    assert "只根据 Widget&lt; · 2.1 · 中文" in html
+    assert ">Widget&lt; 2.1</span>" in html
+    assert "dd-filtered" not in turn_html(DONE, EN)
+    assert "dd-tag" not in turn_html(DONE, EN)
+    Balanced().feed(html)
+
+
+def test_a_refusal_under_a_filter_says_what_was_searched() -> None:
+    refused = after(replace(DONE, sources=(), filters=Filters(version="2.1", lang="fr")), Done("rag", refused=True))
+    assert "Only 2.1 · fr was searched" in turn_html(refused, EN)
+
+
+@pytest.mark.parametrize(
+    ("age", "en", "zh"),
+    [
+        (5, "Docs refreshed just now", "文档刚刚更新"),
+        (-60, "Docs refreshed just now", "文档刚刚更新"),
+        (725, "Docs refreshed 12 min ago", "文档 12 分钟前更新"),
+        (3600 * 5, "Docs refreshed 5 h ago", "文档 5 小时前更新"),
+        (86400 * 3, "Docs refreshed 3 d ago", "文档 3 天前更新"),
+    ],
+)
+def test_the_age_of_the_docs(age: float, en: str, zh: str) -> None:
+    state = Readiness(True, refreshed_at=1e9)
+    assert en in status_html(state, EN, 1e9 + age)
+    assert zh in status_html(state, ZH, 1e9 + age)
+
+
+def test_a_failed_refresh_opens_to_its_reason() -> None:
+    assert status_html(Readiness(True), EN, 1e9) == ""
+    html = status_html(Readiness(True, refreshed_at=1e9 - 720, refresh_error=f"gone: {EVIL} `docduet`"), EN, 1e9)
+    assert "12 min ago · The last refresh failed</summary>" in html
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "<code>docduet</code>" in html
+    assert "<summary>最近一次更新失败</summary>" in status_html(Readiness(True, refresh_error="x"), ZH, 1e9)

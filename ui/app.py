@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr  # here, since Gradio resolves the annotations below; so import this module only to serve the app
 
 from data.errors import GatewayError
-from ui import render
-from ui.client import Gateway, RequestError
+from data.types import ANY, Filters
+from ui import filters, render
+from ui.client import Gateway, Labels, RequestError
 from ui.config import UiConfig
 from ui.events import Event, Failure
 from ui.i18n import Words, choose
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
+LOOK_S = 60.0  # an open page looks this often whether the gateway, its labels or the docs' age have changed
 REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
 FONTS = (
     "system-ui",
@@ -119,17 +122,25 @@ class Chat:
                 self.voice = gr.Radio(
                     [], label=words("voice_label"), show_label=False, container=False, elem_id="dd-voice"
                 )
+                self.filters = gr.HTML(
+                    html_template='<div class="dd-filters" role="group"></div>',
+                    js_on_load=(HERE / "filters.js").read_text(encoding="utf-8"),
+                    apply_default_css=False,
+                    elem_id="dd-filters",
+                )
+                self.status = gr.HTML(elem_id="dd-status", apply_default_css=False)
                 self.hint = gr.HTML(words("hint"), elem_id="dd-hint", apply_default_css=False)
 
     def _events(self, page: gr.Blocks) -> None:
-        chrome = [self.chat, self.banner, self.box, self.voice, self.hint, self.new, self.language]
+        chrome = [self.chat, self.box, self.voice, self.hint, self.new, self.language]
+        chrome += [self.banner, self.status, self.filters]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         page.load(self.open, [self.saved], chrome, queue=False, **quiet)
         asking = gr.on(
             [self.box.submit, self.chat.submit],
             self.ask,
-            [self.box, self.chat, self.voice],
-            [self.chat, self.box, self.banner],
+            [self.box, self.chat, self.voice, self.filters],
+            [self.chat, self.box, self.banner, self.status],
             concurrency_limit=None,
             **quiet,
         )
@@ -137,9 +148,11 @@ class Chat:
         for trigger, then, inputs, outputs in (
             (self.box.stop, self.stop, [self.chat], [self.chat, self.box]),
             (self.new.click, self.clear, [self.chat], [self.chat, self.box]),
-            (self.language.click, self.switch, [self.chat, self.voice], [*chrome, self.saved]),
+            (self.language.click, self.switch, [self.chat, self.voice, self.filters], [*chrome, self.saved]),
         ):
             trigger(None, cancels=[asking], queue=False, **quiet).then(then, inputs, outputs, queue=False, **quiet)
+        looked = [self.banner, self.status, self.filters]
+        gr.Timer(LOOK_S).tick(self.look, [self.filters], looked, queue=False, **quiet)
         self.theme.click(None, js=_TOGGLE_THEME)
 
     async def open(self, saved: dict[str, str] | None, request: gr.Request) -> dict[Any, Any]:
@@ -147,28 +160,32 @@ class Chat:
         lang = choose(request.headers.get("accept-language", ""), (saved or {}).get("lang", ""))
         return await self._page(Words(lang), [])
 
-    async def switch(self, value: Any, voice: str | None) -> dict[Any, Any]:
+    async def look(self, chosen: Any) -> dict[Any, Any]:
+        """What may have changed while the page was open."""
+        return await self._state(_words(chosen), filters.chosen(chosen))
+
+    async def switch(self, value: Any, voice: str | None, chosen: Any) -> dict[Any, Any]:
         """The same page in the other language."""
         words = Words("en" if _words(value).lang == "zh" else "zh")
         turns = [stopped(turn) for turn in _turns(value)]
-        return {**await self._page(words, turns, voice), self.saved: {"lang": words.lang}}
+        return {**await self._page(words, turns, voice, filters.chosen(chosen)), self.saved: {"lang": words.lang}}
 
     async def ask(
-        self, question: str, value: Any, voice: str | None, event: gr.EventData
+        self, question: str, value: Any, voice: str | None, chosen: Any, event: gr.EventData
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
         words, turns = _words(value), [stopped(turn) for turn in _turns(value)]
         question = str((event._data or {}).get("question") or question).strip()
         if not question:
-            yield gr.skip(), gr.skip(), gr.skip()
+            yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return
-        turn = Turn(key=secrets.token_hex(4), question=question, voice=voice or "rag")
+        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen))
         items = [render.item(earlier, words) for earlier in turns]
         box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
         async for now in paced(self._turn(turn, turns), REFRESH_S):
-            yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip()
+            yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip(), gr.skip()
             box = gr.skip()
-        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), await self._banner(words)
+        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words)
 
     def stop(self, value: Any) -> tuple[Any, ...]:
         """What has been said so far stays."""
@@ -190,7 +207,7 @@ class Chat:
     async def _answer(self, turn: Turn, earlier: list[Turn]) -> AsyncIterator[Event]:
         """The gateway's events; whatever goes wrong is a Failure a reader understands."""
         try:
-            async for event in self.gateway.ask_async(messages(earlier, turn.question), turn.voice):
+            async for event in self.gateway.ask_async(messages(earlier, turn.question), turn.voice, turn.filters):
                 yield event
         except RequestError as error:
             yield Failure(str(error), error.code)
@@ -200,17 +217,19 @@ class Chat:
             log.exception("an answer failed")
             yield Failure("Something unexpected happened; the log of `docduet serve` says more.")
 
-    async def _page(self, words: Words, turns: list[Turn], voice: str | None = None) -> dict[Any, Any]:
+    async def _page(
+        self, words: Words, turns: list[Turn], voice: str | None = None, chosen: Filters = ANY
+    ) -> dict[Any, Any]:
         names = await self._voices()
         choices = [(words.voice(name), name) for name in names]
-        chosen = voice if voice in names else next(iter(names), None)
+        asked = voice if voice in names else next(iter(names), None)
         return {
+            **await self._state(words, chosen),
             self.chat: self._conversation(words, [render.item(turn, words) for turn in turns]),
-            self.banner: await self._banner(words),
             self.box: gr.update(
                 placeholder=words("placeholder"), label=words("question_label"), submit_btn=True, stop_btn=False
             ),
-            self.voice: gr.update(choices=choices, value=chosen, label=words("voice_label"), visible=len(names) > 1),
+            self.voice: gr.update(choices=choices, value=asked, label=words("voice_label"), visible=len(names) > 1),
             self.hint: words("hint"),
             self.new: words("new_chat"),
             self.language: words("other_language"),
@@ -222,11 +241,26 @@ class Chat:
         except GatewayError:
             return []
 
-    async def _banner(self, words: Words) -> str:
+    async def _state(self, words: Words, chosen: Filters) -> dict[Any, Any]:
+        """What is known of the gateway, for every part of the page that shows some of it."""
         try:
-            return render.banner_html(await self.gateway.readiness_async(), words)
+            labels = await self.gateway.labels_async()
+        except GatewayError:
+            labels = Labels()
+        banner, status = await self._readiness(words)
+        return {
+            self.banner: banner,
+            self.status: status,
+            self.filters: filters.component(labels, words, chosen),
+        }
+
+    async def _readiness(self, words: Words) -> tuple[str, str]:
+        """(banner, status) as HTML."""
+        try:
+            state = await self.gateway.readiness_async()
         except GatewayError as error:
-            return render.banner_html(str(error), words)
+            return render.banner_html(str(error), words), ""
+        return render.banner_html(state, words), render.status_html(state, words, time.time())
 
     def _conversation(self, words: Words, items: list[dict[str, Any]]) -> dict[str, Any]:
         """The value of the conversation component."""

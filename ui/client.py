@@ -11,9 +11,9 @@ who asked.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,13 +33,25 @@ TIMEOUT = httpx.Timeout(30.0, read=180.0)  # the gateway bounds an answer itself
 class Readiness:
     """What /readyz says. ``mode``: "engine" or "quoting"; ``error``: why there is no index, or "".
 
-    ``engine``: "" where none is configured, else "starting", "failed" or "ready".
+    ``engine``: "" where none is configured, else "starting", "failed" or "ready". ``refreshed_at``: when the docs were
+    last refreshed without error (seconds since the epoch; 0: never); ``refresh_error``: why the last try failed, or "".
     """
 
     ready: bool
     mode: str = "engine"
     error: str = ""
     engine: str = ""
+    refreshed_at: float = 0.0
+    refresh_error: str = ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What answers can be filtered by. ``values``: per label, in the order to show them; ``combinations``: the
+    (product, version, lang) that pages have, "" where a page has no such label."""
+
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    combinations: tuple[tuple[str, str, str], ...] = ()
 
 
 class RequestError(GatewayError):
@@ -130,6 +142,10 @@ class Gateway:
         """As ``models``."""
         return _model_names(await self._get_async("/v1/models"))
 
+    async def labels_async(self) -> Labels:
+        """What answers can be filtered by."""
+        return _labels(await self._get_async("/v1/labels"))
+
     def readiness(self) -> Readiness:
         """Whether questions can be answered, and how."""
         return _readiness(self._get("/readyz", accept=(503,)))
@@ -183,14 +199,23 @@ def _model_names(body: dict[str, Any]) -> list[str]:
     return [str(model["id"]) for model in body.get("data", [])]
 
 
+def _labels(body: dict[str, Any]) -> Labels:
+    values = {str(name): tuple(map(str, found)) for name, found in (body.get("values") or {}).items()}
+    entries = body.get("data") or []
+    return Labels(values, tuple((str(e["product"]), str(e["version"]), str(e["lang"])) for e in entries))
+
+
 def _readiness(body: dict[str, Any]) -> Readiness:
     parts = body.get("parts") or {}
+    last = (parts.get("refresh") or {}).get("last") or {}
     states = {str(engine.get("state")) for engine in (parts.get("engines") or {}).values()}
     return Readiness(
         ready=bool(body.get("ready")),
         mode=str(body.get("mode", "engine")),
         error=str((parts.get("index") or {}).get("error", "")),
         engine=_engine_state(states),
+        refreshed_at=float(last.get("succeeded_at") or 0.0),
+        refresh_error=str(last.get("error") or ""),
     )
 
 

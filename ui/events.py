@@ -26,6 +26,8 @@ class Source:
     page_id: str = ""
     lang: str = ""
     score: float = 0.0
+    product: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,7 @@ def _finished(body: dict[str, Any], reason: str) -> Done:
 
 
 def _source(body: dict[str, Any]) -> Source:
-    known = {
-        name: body[name] for name in ("n", "title", "quote", "href", "url", "page_id", "lang", "score") if name in body
-    }
+    wanted = ("n", "title", "quote", "href", "url", "page_id", "lang", "score", "product", "version")
+    known = {name: body[name] for name in wanted if name in body}
     marks = tuple((int(start), int(end)) for start, end in body.get("marks") or [])
     return Source(**known, heading_path=tuple(body.get("heading_path") or ()), marks=marks)

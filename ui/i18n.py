@@ -24,6 +24,22 @@ TEXTS: dict[str, dict[str, str]] = {
         "voice.sft-rag": "Learned and reads",
         "voice.auto": "Auto",
         "voice.compare": "Side by side",
+        "filters": "Answer only from",
+        "filter.product": "Product",
+        "filter.version": "Version",
+        "filter.lang": "Language of the docs",
+        "filter.product.all": "All products",
+        "filter.version.all": "All versions",
+        "filter.lang.all": "All languages",
+        "filtered": "Only from {filters}",
+        "lang.en": "English",
+        "lang.zh": "Chinese",
+        "refreshed": "Docs refreshed {ago}",
+        "refresh_failed": "The last refresh failed",
+        "ago.now": "just now",
+        "ago.minutes": "{count} min ago",
+        "ago.hours": "{count} h ago",
+        "ago.days": "{count} d ago",
         "welcome": "What would you like to know?",
         "welcome_more": "Answers come from your product docs, and every claim carries a source you can open.",
         "try": "For example",
@@ -49,6 +65,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "empty_answer": "The answer came back empty.",
         "refused": "Not in the docs",
         "refused_hint": "Try other words, or ask about one thing at a time.",
+        "refused_filtered": "Only {filters} was searched. Choose other filters, or try other words.",
         "unsourced": "This answer comes from the model alone and has no sources.",
         "degraded.no engine": "No model was available: these are quotes from the best passages.",
         "degraded.engine said nothing": "The model said nothing: these are quotes from the best passages.",
@@ -65,6 +82,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "failed.model_not_found": "This voice is not available",
         "failed.question_too_long": "The question is too long",
         "failed.body_too_large": "The question is too long",
+        "failed.unknown_label": "No page fits these filters",
         "failed.unreachable": "The gateway does not answer",
         "example.1": "How do I point DocDuet at my own docs?",
         "example.2": "Which file formats can be synced?",
@@ -85,6 +103,22 @@ TEXTS: dict[str, dict[str, str]] = {
         "voice.sft-rag": "学过并查阅",
         "voice.auto": "自动",
         "voice.compare": "并排比较",
+        "filters": "只根据以下内容回答",
+        "filter.product": "产品",
+        "filter.version": "版本",
+        "filter.lang": "文档语言",
+        "filter.product.all": "全部产品",
+        "filter.version.all": "全部版本",
+        "filter.lang.all": "全部语言",
+        "filtered": "只根据 {filters} 回答",
+        "lang.en": "英文",
+        "lang.zh": "中文",
+        "refreshed": "文档{ago}更新",
+        "refresh_failed": "最近一次更新失败",
+        "ago.now": "刚刚",
+        "ago.minutes": " {count} 分钟前",
+        "ago.hours": " {count} 小时前",
+        "ago.days": " {count} 天前",
         "welcome": "你想了解什么？",
         "welcome_more": "答案来自你的产品文档，每个说法都附有可以打开的来源。",
         "try": "试着问问",
@@ -110,6 +144,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "empty_answer": "没有得到任何回答。",
         "refused": "文档中没有",
         "refused_hint": "换个说法试试，或者一次只问一件事。",
+        "refused_filtered": "只检索了 {filters}。可以改变筛选条件，或者换个说法。",
         "unsourced": "这个回答只来自模型本身，没有来源。",
         "degraded.no engine": "当时没有可用的模型：以下是最相关段落的原文摘录。",
         "degraded.engine said nothing": "模型没有给出内容：以下是最相关段落的原文摘录。",
@@ -126,6 +161,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "failed.model_not_found": "无法由它回答",
         "failed.question_too_long": "问题太长",
         "failed.body_too_large": "问题太长",
+        "failed.unknown_label": "没有符合筛选条件的页面",
         "failed.unreachable": "网关没有响应",
         "example.1": "怎么让 DocDuet 使用我自己的文档？",
         "example.2": "可以同步哪些格式的文件？",
@@ -152,6 +188,17 @@ class Words:
     def voice(self, name: str) -> str:
         """What a voice is called; one without a name of ours keeps its own."""
         return TEXTS[self.lang].get(f"voice.{name}", name)
+
+    def language(self, code: str) -> str:
+        """What a language of the docs is called; one without a name of ours keeps its code."""
+        return TEXTS[self.lang].get(f"lang.{code}", code)
+
+    def ago(self, seconds: float) -> str:
+        """How long ago something was: ``12 min ago``."""
+        for key, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+            if seconds >= size:
+                return self(f"ago.{key}", count=int(seconds // size))
+        return self("ago.now")
 
     def examples(self) -> list[str]:
         return [TEXTS[self.lang][key] for key in sorted(TEXTS[self.lang]) if key.startswith("example.")]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ui.client import Readiness
 from ui.events import Source
+from ui.filters import shown
 from ui.i18n import Words
 from ui.markdown import answer_html, quote_html, safe_href
 from ui.text import clean, one_line, shorten
@@ -30,6 +31,7 @@ def turn_html(turn: Turn, words: Words) -> str:
     """Question, answer and sources."""
     question = f'<div class="dd-question" dir="auto">{escape(clean(turn.question))}</div>'
     busy = str(turn.running).lower()
+    question += _filtered(turn, words)
     answer = f'<section class="dd-answer dd-{_kind(turn)}" aria-busy="{busy}">{_answer(turn, words)}</section>'
     sources = _sources(turn, words)
     layout = "dd-turn-grid dd-with-sources" if sources else "dd-turn-grid"
@@ -65,6 +67,18 @@ def banner_html(state: Readiness | str, words: Words) -> str:
     return _banner("note", words(f"banner.engine_{state.engine}" if state.engine else "banner.quoting"))
 
 
+def status_html(state: Readiness, words: Words, now: float) -> str:
+    """When the docs were last refreshed; a failure opens to its reason. "" where nothing is refreshed."""
+    ago = words("refreshed", ago=words.ago(now - state.refreshed_at)) if state.refreshed_at else ""
+    if not state.refresh_error:
+        return f'<span class="dd-status">{ago}</span>' if ago else ""
+    said = " · ".join(filter(None, [ago, words("refresh_failed")]))
+    return (
+        f'<details class="dd-status dd-status-bad"><summary>{said}</summary>'
+        f'<div dir="auto">{_message(state.refresh_error)}</div></details>'
+    )
+
+
 def seconds(ms: float) -> str:
     """A duration as people read it: ``12 ms``, ``0.9 s``, ``14 s``."""
     if ms < 100:
@@ -86,6 +100,17 @@ def _answer(turn: Turn, words: Words) -> str:
 
 def _voice(turn: Turn, words: Words) -> str:
     return f'<div class="dd-voice">{escape(words.voice(turn.arm or turn.voice))}</div>'
+
+
+def _filtered(turn: Turn, words: Words) -> str:
+    if not turn.filters:
+        return ""
+    said = escape(words("filtered", filters=_pages(turn, words)))
+    return f'<div class="dd-filtered">{_FUNNEL}<span>{said}</span></div>'
+
+
+def _pages(turn: Turn, words: Words) -> str:
+    return one_line(shorten(shown(turn.filters, words), 200))
 
 
 def _query(turn: Turn, words: Words) -> str:
@@ -118,7 +143,8 @@ def _notes(turn: Turn, words: Words) -> str:
     if turn.state == "stopped":
         notes.append(words("stopped"))
     if turn.refused:
-        notes.append(words("refused_hint"))
+        filtered = words("refused_filtered", filters=_pages(turn, words)) if turn.filters else ""
+        notes.append(filtered or words("refused_hint"))
     elif turn.degraded:
         notes.append(words.first(f"degraded.{turn.degraded}", "degraded", reason=shorten(turn.degraded, 300)))
     elif turn.state == "done" and turn.arm == "base":
@@ -157,6 +183,8 @@ def _sources(turn: Turn, words: Words) -> str:
 
 def _card(source: Source, key: str, words: Words) -> str:
     path = [one_line(part) for part in source.heading_path if part != source.title]
+    labels = one_line(" ".join(filter(None, [source.product, source.version])))
+    tag = f'<div class="dd-path"><span class="dd-tag" dir="auto">{escape(labels)}</span></div>' if labels else ""
     trail = f'<div class="dd-path">{" › ".join(escape(part) for part in path)}</div>' if path else ""
     quote, more = quote_html(source.quote, source.marks), ""
     if len(source.quote) > FOLDED:
@@ -167,7 +195,8 @@ def _card(source: Source, key: str, words: Words) -> str:
     return (
         f'<li class="dd-card" id="src-{escape(key)}-{source.n}" tabindex="-1">'
         f'<div class="dd-card-head"><span class="dd-number">{source.n}</span>'
-        f'<div><div class="dd-title" dir="auto">{escape(shorten(one_line(source.title), 160))}</div>{trail}</div></div>'
+        f'<div><div class="dd-title" dir="auto">{escape(shorten(one_line(source.title), 160))}</div>'
+        f"{trail}{tag}</div></div>"
         f'<blockquote class="dd-quote{folded}" dir="auto" lang="{escape(source.lang)}">{quote}</blockquote>'
         f"{f'<div class=dd-card-foot>{foot}</div>' if foot else ''}</li>"
     )
@@ -199,6 +228,7 @@ def _icon(path: str) -> str:
 
 
 _SEARCH = _icon('<circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/>')
+_FUNNEL = _icon('<path d="M4 5h16l-6.2 7.6V19l-3.6-2v-4.4z"/>')
 _COPY = _icon('<rect x="9" y="9" width="11" height="11" rx="2"/><path d="M5 15V6a2 2 0 0 1 2-2h8"/>')
 _ARROW = _icon('<path d="M5 12h14M13 6l6 6-6 6"/>')
 LOGO = (

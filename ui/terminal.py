@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text as Styled
 
 from data.errors import GatewayError
+from data.types import ANY, Filters
 from ui.client import Gateway, user
 from ui.events import Event, Marker, Source, Started, Text
 from ui.markdown import safe_href
@@ -27,7 +28,12 @@ AROUND = 200  # characters shown before the first matching word of a longer quot
 
 
 def ask(
-    gateway: Gateway, question: str, model: str = "rag", as_json: bool = False, console: Console | None = None
+    gateway: Gateway,
+    question: str,
+    model: str = "rag",
+    as_json: bool = False,
+    console: Console | None = None,
+    filters: Filters = ANY,
 ) -> int:
     """Print the answer to ``question`` and return the exit code. GatewayError when the gateway gives none at all."""
     out = console or Console(highlight=False, soft_wrap=True)
@@ -35,7 +41,7 @@ def ask(
     if not question.strip():
         raise GatewayError('the question is empty: ask one, as in docduet ask "How do I change the port?"')
     turn = Turn(key="terminal", question=question, voice=model)
-    for event in gateway.ask([user(question)], model):
+    for event in gateway.ask([user(question)], model, filters):
         turn = after(turn, event)
         if not as_json:
             _stream(event, out, notes)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from data.prompts import Message
+from data.types import ANY, Filters
 from ui.events import Done, Event, Failure, Marker, Source, SourceFound, Started, Text, Thinking
 
 State = Literal["waiting", "writing", "done", "stopped", "failed"]
@@ -21,7 +22,8 @@ REMEMBERED = 8  # earlier turns sent along with a question
 
 @dataclass(frozen=True)
 class Turn:
-    """One question and its answer. ``query`` is set only when the question was rewritten for the search."""
+    """One question and its answer. ``query`` is set only when the question was rewritten for the search; ``filters``:
+    the pages that were searched."""
 
     key: str
     question: str
@@ -37,6 +39,7 @@ class Turn:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     failure_code: str = ""
+    filters: Filters = ANY
 
     @property
     def running(self) -> bool:

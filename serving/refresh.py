@@ -1,0 +1,232 @@
+"""Scheduled refresh: every so often a child process syncs the sources and builds the index anew.
+
+The child is `docduet sync --json`, so its memory and its work stay out of the gateway; it runs under reaper.py and ends
+with the gateway, however that ends. A refresh that fails leaves the index that serves as it is, and is tried again at
+the next time. The last result lies in a file, so that a restart neither forgets it nor refreshes at once, and several
+gateways with one home take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from data.errors import DocDuetError
+from rag.live import LiveIndex
+
+log = logging.getLogger(__name__)
+
+REAPER = Path(__file__).with_name("reaper.py")
+POLITE_S = 10.0  # between SIGTERM and SIGKILL, when the gateway ends
+LOOK_S = 30.0  # how often the clock and the file are looked at, at least
+LONGEST_S = 24 * 3600.0  # a sync that takes longer hangs
+COUNTS = ("added", "changed", "removed", "unchanged")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``argv``: the command that syncs and prints JSON; ``env``: what is added to the gateway's own environment."""
+
+    every_s: float
+    argv: tuple[str, ...]
+    state: Path
+    log: Path
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The last refresh. Times are seconds since the epoch; ``succeeded_at``: the end of the last one without error."""
+
+    started_at: float = 0.0
+    seconds: float = 0.0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    error: str = ""
+    succeeded_at: float = 0.0
+
+    @property
+    def ended_at(self) -> float:
+        return self.started_at + self.seconds
+
+    @classmethod
+    def load(cls, path: Path) -> Result | None:
+        """What is kept at ``path``, if that can be read."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def save(self, path: Path) -> None:
+        """Replace the file in one step."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+        os.replace(draft, path)
+
+
+class Refresher:
+    """Async context manager; between entering and leaving, refreshes happen by themselves."""
+
+    def __init__(self, plan: Plan, live: LiveIndex) -> None:
+        self.plan = plan
+        self.running = False
+        self._live = live
+        self._last = Result.load(plan.state)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Refresher:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def last(self) -> Result | None:
+        """The last result, of whichever gateway of this home."""
+        found = Result.load(self.plan.state)
+        if found and (self._last is None or found.started_at > self._last.started_at):
+            self._last = found
+        return self._last
+
+    def due_at(self) -> float:
+        """When the next refresh starts. Without an earlier one, the age of the index counts; without that, now."""
+        last = self.last
+        if last:
+            return last.ended_at + self.plan.every_s
+        try:
+            return self._live.retriever().info.created_at + self.plan.every_s
+        except DocDuetError:
+            return 0.0
+
+    def status(self) -> dict[str, Any]:
+        """For /readyz."""
+        last = self.last
+        state = "running" if self.running else "waiting"
+        body = {"state": state, "every_s": self.plan.every_s, "next_at": max(self.due_at(), time.time())}
+        return body | {"last": asdict(last) if last else None}
+
+    async def _run(self) -> None:
+        while True:
+            wait = await asyncio.to_thread(self.due_at) - time.time()
+            if wait <= 0 and await self._in_turn():
+                continue
+            await asyncio.sleep(min(max(wait, 1.0), LOOK_S))
+
+    async def _in_turn(self) -> bool:
+        """Refresh, unless another gateway of this home does; whether that was done."""
+        self.plan.state.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.plan.state.with_suffix(".lock"), timeout=0):
+                if self.due_at() > time.time():
+                    return True  # another gateway has just done it
+                await self._refresh()
+                return True
+        except Timeout:
+            return False
+
+    async def _refresh(self) -> None:
+        before, started = self.last or Result(), time.time()
+        self.running = True
+        try:
+            found = await self._sync()
+        except Exception as error:
+            found = Result(error=str(error) or type(error).__name__)
+        finally:
+            self.running = False
+        ended = time.time()
+        succeeded = before.succeeded_at if found.error else ended
+        result = replace(found, started_at=started, seconds=round(ended - started, 3), succeeded_at=succeeded)
+        self._note(result)
+        try:
+            await asyncio.to_thread(self._live.retriever)  # the new index is loaded before somebody asks
+        except DocDuetError as error:
+            log.warning("after a refresh: %s", error)
+
+    def _note(self, result: Result) -> None:
+        self._last = result
+        counts = ", ".join(f"{getattr(result, name)} {name}" for name in COUNTS)
+        if result.error:
+            log.warning("the refresh failed, the index stays: %s (more in %s)", result.error, self.plan.log)
+        else:
+            log.info("refreshed in %.1f s: %s", result.seconds, counts)
+        try:
+            result.save(self.plan.state)
+        except OSError as error:
+            log.warning("the result of the refresh cannot be kept: %s", error)
+
+    async def _sync(self) -> Result:
+        """Run the child; what it says as a Result without times."""
+        self.plan.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.plan.log.open("ab") as sink:
+            sink.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(self.plan.argv)}\n".encode())
+            sink.flush()
+            said_from = sink.tell()
+            child = await self._start(sink)
+            try:
+                async with asyncio.timeout(LONGEST_S):
+                    assert child.stdout
+                    printed = await child.stdout.read()
+                    code = await child.wait()
+            except TimeoutError:
+                return Result(error=f"not done after {LONGEST_S / 3600:.0f} hours, so it was stopped")
+            finally:
+                await _bury(child)
+        with self.plan.log.open("rb") as said:
+            said.seek(said_from)
+            return read_result(printed, said.read().decode(errors="replace"), code)
+
+    async def _start(self, sink: Any) -> asyncio.subprocess.Process:
+        nice = ("nice", "-n", "10") if shutil.which("nice") else ()
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-S", str(REAPER), str(POLITE_S), *nice, *self.plan.argv),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=sink,
+            env=os.environ | dict(self.plan.env),
+            start_new_session=True,  # the terminal's Ctrl-C is for the gateway alone
+        )
+
+
+async def _bury(child: asyncio.subprocess.Process) -> None:
+    """End the child, if it still runs, by closing the reaper's pipe."""
+    assert child.stdin
+    child.stdin.close()
+    try:
+        await asyncio.wait_for(child.wait(), POLITE_S + 5)
+    except TimeoutError:
+        child.kill()
+
+
+def read_result(printed: bytes, said: str, code: int) -> Result:
+    """What `docduet sync --json` did: ``printed`` is its JSON, if it came that far, ``said`` its standard error."""
+    try:
+        reports = json.loads(printed)["sources"]
+    except (ValueError, KeyError, TypeError):
+        reports = []
+    counts = {name: sum(_count(report.get(name, 0)) for report in reports) for name in COUNTS}
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if line.startswith("docduet: ")), lines[-1] if lines else "")
+    error = "" if code == 0 else last.removeprefix("docduet: ") or f"`docduet sync` ended with code {code}"
+    return Result(**counts, error=error[:1000])
+
+
+def _count(value: Any) -> int:
+    """Reports name pages, or just count them."""
+    return len(value) if isinstance(value, list) else int(value)

@@ -1,0 +1,597 @@
+"""A site -> store, against a real server: what changed and nothing else, each page once, nothing lost in an outage."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from data.config import DataConfig
+from data.errors import BusyError, EmptySourceError, SourceError, SuddenLossError, UnreachableSource
+from data.store import PageStore
+from data.sync import SyncReport, forget_source, sync_source
+from docduet import app
+from tests.site_server import SiteServer, page, redirect, tree
+
+
+@pytest.fixture
+def site() -> Iterator[SiteServer]:
+    with SiteServer() as server:
+        yield server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PageStore:
+    return PageStore(tmp_path / "home" / "pages.sqlite")
+
+
+def config_for(site: SiteServer, **options: object) -> DataConfig:
+    quick = {"retries": 0, "requests_per_second": 10_000, "request_timeout_s": 5, "allow_hosts": (site.host,)}
+    return DataConfig.model_validate({**quick, **options})
+
+
+def run(site: SiteServer, store: PageStore, path: str = "/", prune: bool = False, **options: object) -> SyncReport:
+    return sync_source(site.url + path, store, config_for(site, **options), prune=prune)
+
+
+def paths(site: SiteServer, urls: list[str]) -> list[str]:
+    return sorted(url.removeprefix(site.url) for url in urls)
+
+
+def stored(site: SiteServer, store: PageStore) -> list[str]:
+    return paths(site, [found.url for found in store.pages()])
+
+
+def fill(site: SiteServer, count: int = 12) -> None:
+    site.answers.update(tree(count))
+
+
+def test_first_second_and_third_sync(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    first = run(site, store)
+    assert (len(first.added), first.skipped, first.failed) == (12, [], [])
+    found = store.find(f"{site.url}/3.html")
+    assert found is not None
+    assert (found.title, found.source) == ("Page 3", f"{site.url}/")
+    assert f"[to /0.html]({site.url}/0.html)" in (store.find(f"{site.url}/") or found).body
+    site.forget_counts()
+    second = run(site, store)
+    assert (len(second.unchanged), second.not_modified, second.touched) == (12, 12, False)
+    assert site.bodies.total() == 0
+    site["/3.html"] = page("Page 3, improved")
+    site["/0.html"] = page("Page 0", *(f"/{n}.html" for n in range(1, 6)), "/new.html")
+    site["/new.html"] = page("New")
+    site.forget_counts()
+    third = run(site, store)
+    assert (paths(site, third.added), paths(site, third.changed)) == (["/new.html"], ["/0.html", "/3.html"])
+    assert set(site.bodies) == {"/0.html", "/3.html", "/new.html"}
+
+
+def test_without_etags_the_text_decides(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    site.etags = False
+    run(site, store)
+    before = list(store.pages())
+    again = run(site, store)
+    assert (len(again.unchanged), again.not_modified, list(store.pages()) == before) == (12, 0, True)
+
+
+def test_a_new_etag_alone_is_no_change(site: SiteServer, store: PageStore) -> None:
+    site["/"] = page("Start")
+    run(site, store)
+    site["/"] = page("Start", head='<meta name="built" content="2026-11-25">')
+    assert (site.bodies["/"], run(site, store).touched, site.bodies["/"]) == (1, False, 2)
+
+
+def test_each_page_once(site: SiteServer, store: PageStore) -> None:
+    """Fragments, tracking parameters, index files, redirects and canonical links all lead to one page."""
+    links = ("a", "a#x", "a?utm_source=mail", "index.html", "/old", "/print", "/b?sort=1", "/b?sort=2")
+    site["/"] = site["/index.html"] = page("Start", *links)
+    site["/a"] = page("A")
+    site["/old"] = redirect("/a", 302)
+    site["/print"] = page("A, for printing", head='<link rel="canonical" href="/a">')
+    site["/b"] = page("B", head='<link rel="canonical" href="/b">')
+    report = run(site, store)
+    assert stored(site, store) == ["/", "/a", "/b"]
+    assert report.skipped == []
+    assert (site.requests["/a"], site.requests["/index.html"]) == (1, 0)
+    site.forget_counts()
+    again = run(site, store)
+    assert (len(again.unchanged), again.touched, site.bodies.total()) == (3, False, 0)
+
+
+def test_a_canonical_link_that_leads_nowhere_is_not_believed(site: SiteServer, store: PageStore) -> None:
+    """Missing, in a circle, of another site, out of the crawl."""
+    canonical = {"/d/a": "/d/missing", "/d/b": "/d/c", "/d/c": "/d/b", "/d/e": "https://other.example/e", "/d/f": "/g"}
+    site["/d/"] = page("Start", *canonical)
+    site["/g"] = page("G")
+    for path, target in canonical.items():
+        site[path] = page(f"Page {path}", head=f'<link rel="canonical" href="{target}">')
+    run(site, store, "/d/")
+    found = stored(site, store)
+    assert {"/d/", "/d/a", "/d/e", "/d/f"} <= set(found)
+    assert len({"/d/b", "/d/c"} & set(found)) == 1
+    again = run(site, store, "/d/")
+    assert (again.touched, stored(site, store)) == (False, found)
+
+
+def test_a_page_whose_canonical_page_goes_stands_for_itself_again(site: SiteServer, store: PageStore) -> None:
+    site["/"] = page("Start", "/print")
+    site["/print"] = page("A, for printing", head='<link rel="canonical" href="/a">')
+    site["/a"] = page("A")
+    run(site, store)
+    site["/a"] = 404
+    assert paths(site, run(site, store).added) == ["/print"]
+
+
+def test_redirects_in_circles_and_without_end(site: SiteServer, store: PageStore) -> None:
+    site["/"] = page("Start", "/a", "/self", "/far0")
+    site["/a"], site["/b"], site["/self"] = redirect("/b"), redirect("/a"), redirect("/self")
+    for hop in range(20):
+        site[f"/far{hop}"] = redirect(f"/far{hop + 1}")
+    report = run(site, store)
+    assert stored(site, store) == ["/"]
+    reasons = {path.removeprefix(site.url): reason for path, reason in report.skipped}
+    assert reasons == {"/self": "redirects to itself", "/far10": "redirects more than 10 times"}
+
+
+def test_a_start_page_that_redirects_elsewhere_says_where(site: SiteServer, store: PageStore) -> None:
+    site["/"] = redirect("https://www.example.com/docs/")
+    with pytest.raises(SourceError, match=r"redirects to https://www.example.com/docs/.*sync that address"):
+        run(site, store)
+
+
+def test_only_below_the_start_pages_folder(site: SiteServer, store: PageStore) -> None:
+    site["/docs/"] = page("Docs", "a", "/blog/", "../pricing", "https://other.example/")
+    site["/docs/a"], site["/blog/"], site["/pricing"] = page("A"), page("Blog"), page("Pricing")
+    run(site, store, "/docs/")
+    assert stored(site, store) == ["/docs/", "/docs/a"]
+    assert not site.requests["/blog/"]
+
+
+def test_include_exclude_depth_and_max_pages(site: SiteServer, store: PageStore, tmp_path: Path) -> None:
+    fill(site, 40)
+    assert paths(site, run(site, store, include=("/1*.html", "/0.html")).added) == ["/0.html", "/1.html", "/10.html"]
+    fresh = [PageStore(tmp_path / name / "pages.sqlite") for name in "abc"]
+    assert len(run(site, fresh[0], exclude=("/3",)).added) == 25
+    assert len(run(site, fresh[1], depth=1).added) == 2
+    report = run(site, fresh[2], max_pages=7)
+    assert (len(report.added), report.skipped[0][1]) == (
+        7,
+        "stopped after 7 addresses, the site has more (data.max_pages)",
+    )
+
+
+def test_a_crawl_that_hit_its_limit_removes_nothing(site: SiteServer, store: PageStore) -> None:
+    fill(site, 30)
+    run(site, store)
+    report = run(site, store, max_pages=5, grace_syncs=1)
+    assert (report.removed, report.kept, store.count()) == ([], [], 30)
+
+
+def test_an_endless_calendar(site: SiteServer, store: PageStore) -> None:
+    async def month(request: web.Request) -> web.Response:
+        number = int(request.query.get("month", 0))
+        return web.Response(
+            text=page(f"Month {number}", f"?month={number + 1}", f"?month={number - 1}"), content_type="text/html"
+        )
+
+    site["/"] = page("Start", "/calendar", "/a")
+    site["/a"] = page("A")
+    site["/calendar"] = month
+    assert "/a" in paths(site, run(site, store, depth=5).added)
+    assert store.count() == 12
+    assert len(run(site, PageStore(store.path.with_name("other.sqlite")), max_pages=30).added) == 30
+
+
+def test_relative_links_that_grow_end(site: SiteServer, store: PageStore) -> None:
+    async def trap(request: web.Request) -> web.Response:
+        return web.Response(text=page(request.path, "more/again/"), content_type="text/html")
+
+    site["/"] = page("Start", "/t/")
+    site.answers.update({"/t/" + "more/again/" * n: trap for n in range(50)})
+    assert len(run(site, store, depth=1000).added) <= 7
+
+
+def test_robots_txt(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    site["/robots.txt"] = "User-agent: *\nDisallow: /1.html\nAllow: /\n"
+    run(site, store)
+    assert (store.count(), site.requests["/1.html"]) == (6, 0)  # its children hang on it
+    site["/robots.txt"] = "User-agent: docduet\nDisallow: /\n"
+    with pytest.raises(SourceError, match=r"robots.txt forbids it.*nothing was removed"):
+        run(site, store)
+    assert store.count() == 6
+
+
+def test_robots_txt_out_of_reach_stops_the_sync(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    site["/robots.txt"] = 503
+    site.forget_counts()
+    with pytest.raises(UnreachableSource, match=r"robots.txt: answered 503; nothing was removed"):
+        run(site, store)
+    assert (store.count(), set(site.requests)) == (12, {"/robots.txt"})
+
+
+def test_noindex_pages_are_followed_not_stored(site: SiteServer, store: PageStore) -> None:
+    async def header(request: web.Request) -> web.Response:
+        return web.Response(text=page("H", "/b"), content_type="text/html", headers={"X-Robots-Tag": "noindex"})
+
+    site["/"] = page("Start", "/m", "/h")
+    site["/m"] = page("M", "/a", head='<meta name="robots" content="noindex">')
+    site["/h"] = header
+    site["/a"], site["/b"] = page("A"), page("B")
+    run(site, store)
+    assert stored(site, store) == ["/", "/a", "/b"]
+
+
+def test_sitemaps_bring_pages_that_nobody_links_to(site: SiteServer, store: PageStore) -> None:
+    def sitemap(kind: str, entry: str, *locations: str) -> str:
+        entries = "".join(
+            f"<{entry}><loc>{site.url}{path}</loc><lastmod>2000-01-01</lastmod></{entry}>" for path in locations
+        )
+        return f'<{kind} xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{entries}</{kind}>'
+
+    site["/"] = page("Start")
+    site["/a"], site["/b"], site["/c"] = page("A"), page("B"), page("C")
+    site["/robots.txt"] = f"Sitemap: {site.url}/map.xml\n"
+    site["/map.xml"] = sitemap("sitemapindex", "sitemap", "/one.xml", "/two.xml.gz", "/map.xml")
+    site["/one.xml"] = sitemap("urlset", "url", "/a", "/b")
+    site["/two.xml.gz"] = gzip.compress(sitemap("urlset", "url", "/c", "/missing").encode())
+    run(site, store)
+    assert stored(site, store) == ["/", "/a", "/b", "/c"]
+    site["/a"] = page("A, changed although its lastmod says otherwise")
+    assert paths(site, run(site, store).changed) == ["/a"]
+
+
+def test_a_sitemap_out_of_reach_is_no_loss(site: SiteServer, store: PageStore) -> None:
+    site["/"], site["/a"] = page("Start"), page("A")
+    site["/sitemap.xml"] = f"<urlset><url><loc>{site.url}/a</loc></url></urlset>"
+    run(site, store)
+    site["/sitemap.xml"] = 500
+    report = run(site, store, grace_syncs=1)
+    assert (report.removed, [url for url, _ in report.failed]) == ([], [f"{site.url}/sitemap.xml"])
+    site["/sitemap.xml"] = 404
+    assert paths(site, run(site, store, grace_syncs=1).removed) == ["/a"]
+
+
+def test_llms_txt_names_the_markdown_twins(site: SiteServer, store: PageStore) -> None:
+    """Each page once: as Markdown where llms.txt names it and it is there, else as HTML."""
+    site["/"] = page("Start", "a.html", "b.html", "c/", "d.html", "d.md")
+    site["/llms.txt"] = (
+        "# Docs\n\n- [A](a.md)\n- [B](/b.html.md)\n- [C](c/index.md)\n- [Gone](d.html.md)\n- [Home](index.md)\n"
+    )
+    for name in ("/a", "/b", "/d"):
+        site[f"{name}.html"] = page(f"HTML {name}")
+    site["/c/"] = page("HTML /c")
+    site["/a.md"], site["/b.html.md"], site["/c/index.md"] = (
+        "# Markdown a\n\nText.",
+        "# Markdown b\n\nText.",
+        "# Markdown c\n\nText.",
+    )
+    site["/d.md"], site["/index.md"] = "# Markdown d\n\nText.", "# Markdown start\n\nText."
+    run(site, store)
+    assert stored(site, store) == ["/a.md", "/b.html.md", "/c/index.md", "/d.html", "/index.md"]
+    assert not site.requests["/a.html"]
+    assert run(site, store).touched is False
+    off = PageStore(store.path.with_name("off.sqlite"))
+    run(site, off, llms="off")
+    assert stored(site, off) == ["/", "/a.html", "/b.html", "/c/", "/d.html"]
+
+
+def test_markdown_twins_that_are_html_after_all(site: SiteServer, store: PageStore) -> None:
+    async def shell(request: web.Request) -> web.Response:
+        return web.Response(text=page("App"), content_type="text/html")
+
+    site["/"] = page("Start", "a")
+    site["/a"] = page("A")
+    site["/llms.txt"] = "- [A](a.md)\n"
+    site["/a.md"] = shell
+    run(site, store)
+    assert stored(site, store) == ["/", "/a"]
+
+
+def test_llms_full_txt(site: SiteServer, store: PageStore) -> None:
+    site["/llms-full.txt"] = f"# One\nSource: {site.url}/one\n\nFirst text.\n\n# Two\n\nSecond text.\n"
+    report = run(site, store, llms="full")
+    assert paths(site, report.added) == ["/llms-full.txt#two", "/one"]
+    assert len(run(site, store, llms="full").unchanged) == 2
+    assert set(site.requests) == {"/robots.txt", "/llms-full.txt"}
+    site["/llms-full.txt"] = 404
+    with pytest.raises(SourceError, match=r"llms-full.txt answered 404.*--llms full"):
+        run(site, store, llms="full")
+    assert store.count() == 2
+
+
+def test_images_scripts_and_styles_are_never_fetched(site: SiteServer, store: PageStore) -> None:
+    site["/"] = page(
+        "Start",
+        "photo.png",
+        "download",
+        head='<link rel="stylesheet" href="s.css"><script src="s.js"></script>',
+        text='<img src="/i.png"><img src="http://169.254.169.254/x.png">',
+    )
+    site["/download"] = redirect("/file.zip")
+    run(site, store)
+    assert {path for path, count in site.requests.items() if count} == {
+        "/",
+        "/robots.txt",
+        "/llms.txt",
+        "/sitemap.xml",
+        "/download",
+    }
+
+
+def test_a_picture_without_a_suffix_is_not_read(site: SiteServer, store: PageStore) -> None:
+    async def picture(request: web.Request) -> web.Response:
+        return web.Response(body=b"\x89PNG" + bytes(100), content_type="image/png")
+
+    site["/"], site["/logo"] = page("Start", "/logo"), picture
+    assert run(site, store).skipped == [(f"{site.url}/logo", "image/png is not a kind of document that is read")]
+
+
+def test_pdf_and_text_are_documents_too(site: SiteServer, store: PageStore) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    path = store.path.parent / "a.pdf"
+    path.parent.mkdir(parents=True)
+    canvas = Canvas(str(path))
+    canvas.drawString(100, 700, "The frobnicator has three speeds.")
+    canvas.save()
+
+    async def pdf(request: web.Request) -> web.Response:
+        return web.Response(body=path.read_bytes(), content_type="application/pdf")
+
+    site["/"], site["/a.pdf"], site["/n.txt"] = page("Start", "a.pdf", "n.txt"), pdf, "Plain notes."
+    run(site, store)
+    found = store.find(f"{site.url}/a.pdf")
+    assert found is not None
+    assert "three speeds" in found.body
+    assert stored(site, store) == ["/", "/a.pdf", "/n.txt"]
+
+
+def test_pages_that_are_gone_go_after_the_grace(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    site["/11.html"] = site["/10.html"] = 404
+    del site.answers["/9.html"]
+    first = run(site, store)
+    assert (first.removed, paths(site, first.kept), store.count()) == ([], ["/10.html", "/9.html"], 12)
+    site["/9.html"] = page("Page 9 is back")
+    second = run(site, store)
+    assert (paths(site, second.removed), second.kept) == (["/10.html"], [])
+    site["/9.html"] = 410
+    assert paths(site, run(site, store).kept) == ["/9.html"]  # it starts from zero again
+
+
+def test_a_page_that_nothing_links_to_any_more_goes_too(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    site["/0.html"] = page("Page 0", *(f"/{n}.html" for n in range(1, 5)))
+    assert paths(site, run(site, store, grace_syncs=1).removed) == ["/5.html"]
+
+
+def test_a_page_that_moved_is_not_there_twice(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    for number in range(8):
+        site[f"/new/{number}"] = site.answers[f"/{number}.html"]
+        site[f"/{number}.html"] = redirect(f"/new/{number}")
+    report = run(site, store)
+    assert len(report.removed) == len(report.added) == 8
+    assert store.count() == 12
+
+
+def test_an_outage_keeps_everything(site: SiteServer, store: PageStore) -> None:
+    fill(site, 60)
+    run(site, store)
+    site.down = 500
+    with pytest.raises(UnreachableSource, match="nothing was removed"):
+        run(site, store)
+    site.down = 0
+    site["/0.html"] = 503
+    report = run(site, store, grace_syncs=1)
+    assert (report.removed, len(report.unchanged), report.failed) == ([], 59, [(f"{site.url}/0.html", "answered 503")])
+    site["/0.html"] = 403
+    assert (run(site, store, grace_syncs=1).removed, store.count()) == ([], 60)
+
+
+def test_a_site_that_is_switched_off_keeps_everything(store: PageStore) -> None:
+    with SiteServer() as site:
+        fill(site)
+        run(site, store)
+    with pytest.raises(UnreachableSource, match="could not be fetched"):
+        run(site, store)
+    assert store.count() == 12
+
+
+def test_a_name_that_cannot_be_resolved_keeps_everything(
+    site: SiteServer, store: PageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    fill(site)
+    source, config = f"http://docs.example.com:{site.port}/", config_for(site)
+    config = config.model_copy(update={"allow_hosts": (f"docs.example.com:{site.port}",)})
+    real = socket.getaddrinfo
+
+    def here(host: str, *args: object, **kwargs: object) -> object:
+        return real("127.0.0.1", *args, **kwargs)  # type: ignore[arg-type]
+
+    def fail(*args: object, **kwargs: object) -> object:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    sync_source(source, store, config)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(UnreachableSource, match=r"could not be fetched .*name resolution.*nothing was removed"):
+        sync_source(source, store, config)
+    assert store.count() == 12
+
+
+def test_a_site_that_goes_down_mid_crawl_is_not_waited_for(site: SiteServer, store: PageStore) -> None:
+    async def last(request: web.Request) -> web.Response:
+        site.down = 500
+        return web.Response(status=500)
+
+    fill(site, 60)
+    site["/3.html"] = last
+    with pytest.raises(UnreachableSource, match=r"has stopped answering.*sync again"):
+        run(site, store)
+    assert site.requests.total() < 30
+    site.down = 0
+    fill(site, 60)
+    site.forget_counts()
+    assert len(run(site, store).added) == 60
+    assert site.bodies["/0.html"] == 0  # it went on, not from the start
+
+
+def test_many_broken_pages_are_no_outage(site: SiteServer, store: PageStore) -> None:
+    fill(site, 60)
+    for number in range(6, 40):
+        site[f"/{number}.html"] = 500
+    report = run(site, store)
+    assert (len(report.failed), len(report.added)) == (25, 7)
+
+
+def test_a_kill_between_page_and_state_loses_no_change(
+    site: SiteServer, store: PageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ETag of a text must not be known before its page is stored: the next sync would be told "not modified"."""
+    fill(site)
+    run(site, store)
+    site["/3.html"] = page("Page 3, improved")
+
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    for spoil in ("data.ledger.PageStore.put", "data.web.state.CrawlState.done"):
+        monkeypatch.setattr(spoil, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(site, store)
+        monkeypatch.undo()
+    run(site, store)
+    found = store.find(f"{site.url}/3.html")
+    assert found is not None
+    assert found.title == "Page 3, improved"
+
+
+def test_a_page_that_hangs_does_not_hold_up_the_others(site: SiteServer, store: PageStore) -> None:
+    import asyncio
+
+    async def hang(request: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    fill(site)
+    site["/2.html"] = hang
+    report = run(site, store, request_timeout_s=0.5)
+    assert (len(report.added), report.failed) == (11, [(f"{site.url}/2.html", "no complete answer within 0.5 s")])
+
+
+def test_a_storm_of_404_stops_and_asks(site: SiteServer, store: PageStore) -> None:
+    fill(site, 30)
+    run(site, store)
+    for number in range(10, 29):
+        site[f"/{number}.html"] = 404
+    for _ in range(3):
+        with pytest.raises(SuddenLossError, match=r"19 of 30 pages are gone .* nothing was removed; .*--prune"):
+            run(site, store)
+        assert store.count() == 30
+    assert len(run(site, store, prune=True).removed) == 19
+    assert run(site, store).touched is False
+
+
+def test_a_start_page_that_is_gone_removes_nothing(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    site.answers.clear()
+    for prune in (False, True):
+        with pytest.raises(SourceError, match="nothing was removed"):
+            run(site, store, prune=prune)
+    assert store.count() == 12
+
+
+def test_a_site_without_a_readable_page(site: SiteServer, store: PageStore) -> None:
+    site["/"] = "<html><body></body></html>"
+    with pytest.raises(EmptySourceError, match="no readable document"):
+        run(site, store)
+
+
+def test_broken_html_becomes_a_page(site: SiteServer, store: PageStore) -> None:
+    site["/"] = "<html><h1>Broken</h1><p>text <a href='/a'>link<table><tr><td>cell"
+    site["/a"] = page("A")
+    assert len(run(site, store).added) == 2
+
+
+def test_huge_pages_are_skipped_the_rest_goes_on(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    site["/1.html"] = page("Huge", text="word " * 300_000)
+    report = run(site, store, max_file_mb=1.0)
+    assert (len(report.added), report.skipped[0][1]) == (6, "larger than the limit of 1 MB (data.max_file_mb)")
+
+
+def test_many_pages_are_converted_by_several_processes(site: SiteServer, store: PageStore) -> None:
+    fill(site, 60)
+    assert len(run(site, store, concurrency=8).added) == 60
+
+
+def test_two_syncs_at_once(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    store.path.parent.mkdir(parents=True)
+    with FileLock(store.path.with_name("pages.sqlite.sync.lock")), pytest.raises(BusyError, match="running already"):
+        run(site, store)
+    assert not site.requests
+
+
+def test_new_labels_convert_every_page_anew(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    assert len(run(site, store, product="Widget").changed) == 12
+
+
+def test_a_source_that_is_forgotten_starts_anew(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    assert forget_source(f"{site.url}#x", store) == 12
+    assert forget_source(site.url, store) is None
+    assert len(run(site, store).added) == 12
+
+
+def test_a_site_within_a_site_that_is_there_already(site: SiteServer, store: PageStore) -> None:
+    fill(site)
+    run(site, store)
+    site["/other/"] = page("Other", "/0.html")
+    report = run(site, store, "/other/")
+    assert report.added == [f"{site.url}/other/"]
+    with pytest.raises(EmptySourceError, match="already holds this page"):
+        run(site, store, "/0.html")
+    assert store.count() == 13
+
+
+def test_the_command(site: SiteServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DOCDUET__DATA__ALLOW_HOSTS", json.dumps([site.host]))
+    monkeypatch.chdir(tmp_path)
+    fill(site)
+    site["/4.html"] = page("Four", "/broken")
+    site["/broken"] = 500
+    monkeypatch.setenv("DOCDUET__DATA__RETRIES", "0")
+    options = ["--requests-per-second", "5000", "--exclude", "/5.html", "--exclude", "*/6.html", "--concurrency", "2"]
+    result = CliRunner().invoke(app, ["data", "sync", site.url, *options])
+    assert "10 added, 0 changed, 0 removed, 0 unchanged, 0 skipped, 1 failed (their pages are kept)" in result.stdout
+    assert f"failed {site.url}/broken: answered 500" in result.stderr
+    result = CliRunner().invoke(app, ["data", "sync", site.url, *options, "--json"])
+    (report,) = json.loads(result.stdout)
+    assert (report["unchanged"], report["not_modified"], report["kept"]) == (10, 10, [])
+    assert report["failed"] == [{"path": f"{site.url}/broken", "reason": "answered 500"}]
+    wrong = CliRunner().invoke(app, ["data", "sync", site.url, "--llms", "maybe"])
+    assert "--llms" in str(wrong.exception)
+    assert "10 pages removed" in CliRunner().invoke(app, ["data", "forget", site.url]).stdout
