@@ -222,7 +222,9 @@ class Crawl:
         with self.state.writing():
             self.seed(document.links, entry.depth + 1)
             if self._stands_aside(entry, target):
-                self.state.remember(Visit(url, visit.etag, visit.modified, document.links, target))
+                older = self.ledger.current(url, url)  # should it come back, its text is needed: no ETag then
+                fresh = Visit(url) if older else visit
+                self.state.remember(Visit(url, fresh.etag, fresh.modified, document.links, target))
                 return
         reason = document.reason or self._taken(url)
         if reason:
@@ -232,7 +234,7 @@ class Crawl:
         else:
             outcome = self.ledger.take(record, document.converted)
             with self.state.writing():  # only now: an ETag must never be newer than the page in the store
-                self.state.remember(Visit(url, visit.etag, visit.modified, document.links))
+                self.state.remember(Visit(url, visit.etag, visit.modified, document.links, target))
                 self.state.done(url, outcome)
 
     def _canonical(self, entry: Entry, canonical: str) -> str:
@@ -244,7 +246,8 @@ class Crawl:
         """Whether another address is this page: its canonical one, or a twin that is preferred."""
         if entry.own:
             return False
-        useless = not canonical or self.state.leads_back(canonical, entry.url)
+        chosen = self.ledger.current(entry.url, entry.url) and self.state.visit(canonical).target == entry.url
+        useless = not canonical or chosen or self.state.leads_back(canonical, entry.url)
         target = self.state.preferred(entry.url) if useless else canonical
         if not target:
             return False

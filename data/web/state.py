@@ -212,16 +212,25 @@ class CrawlState:
             target=target,
         )
         self.visited += 1
-        if outcome in ("gone", "skipped"):
+        nowhere = outcome == "elsewhere" and (not target or self.leads_back(target, url))
+        if nowhere or outcome in ("gone", "skipped"):
             self.release(url)
 
     def release(self, target: str) -> int:
-        """Queue what pointed to ``target`` as pages of their own; their number."""
-        return self._do(
-            "UPDATE queue SET state = 'todo', outcome = '', own = 1, target = '' "
-            "WHERE source = :source AND target = :target AND state = 'alias'",
-            target=target,
-        ).rowcount
+        """Queue what pointed to ``target``, also through redirects, as pages of their own; their number."""
+        released, seen = 0, {target}
+        left = [target]
+        while left:
+            where = "WHERE source = :source AND target = :target"
+            found = left.pop()
+            released += self._do(
+                f"UPDATE queue SET state = 'todo', outcome = '', own = 1, target = '' {where} AND state = 'alias'",
+                target=found,
+            ).rowcount
+            rows = self._do(f"SELECT url FROM queue {where} AND outcome = 'elsewhere'", target=found).fetchall()
+            left += [url for (url,) in rows if url not in seen]
+            seen.update(left)
+        return released
 
     def again(self, url: str) -> None:
         """Visit an address once more, as a page of its own."""
@@ -248,7 +257,7 @@ class CrawlState:
             row = self._do(sql, target=target).fetchone()
             if row is None or row[0] == "todo":
                 return False
-            if row[0] == "done":
+            if row[0] == "done" and not row[2]:
                 return row[1] not in (*PAGE, "failed")
             target = row[2]
             if target == url:
