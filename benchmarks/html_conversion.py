@@ -3,7 +3,7 @@
 The peers live in an environment of their own; pages come from Debian packages, unpacked, not installed:
 
     python3.11 -m venv /tmp/peers && /tmp/peers/bin/pip install selectolax html-to-markdown markdown-it-py \\
-        trafilatura lxml_html_clean markitdown markdownify pypandoc_binary
+        mdit-py-plugins trafilatura lxml_html_clean markitdown markdownify pypandoc_binary
     mkdir /tmp/sites && cd /tmp/sites && apt-get download postgresql-doc-15 python3.11-doc git-doc python-django-doc \\
         apache2-doc sqlite3-doc libgtk-4-doc && for deb in *.deb; do dpkg -x $deb ${deb%%_*}; done; cd -
     D=usr/share/doc; S=/tmp/sites; PYTHONPATH=. /tmp/peers/bin/python benchmarks/html_conversion.py \\
@@ -13,11 +13,12 @@ The peers live in an environment of their own; pages come from Debian packages, 
 
 A peer that cannot be imported is named and left out. Generated indexes (genindex, search, ...) are not sampled.
 
-What should be kept is read from the HTML, what was kept from the Markdown as markdown-it renders it. The *frame* of a
-page is what HTML5 or ARIA call so (nav, header, footer, aside, role=navigation, ...) and blocks with a class or id
-made of such a word (sphinxsidebar, navheader, menu, ...: FRAME_WORDS); footnotes, admonitions, sections and what is
-around the h1 or the main element are not. All the rest is content, save the first heading where most pages of a site
-begin with the same one (the site's name). Texts are compared by letters and digits, in one case, unless said otherwise.
+What should be kept is read from the HTML, what was kept from the Markdown as markdown-it renders it (CommonMark,
+tables and the definition lists that markdownify and markitdown write). The *frame* of a page is what HTML5 or ARIA
+call so (nav, header, footer, aside, role=navigation, ...) and blocks with a class or id made of such a word
+(sphinxsidebar, navheader, menu, ...: FRAME_WORDS); footnotes, admonitions, sections and what is around the h1 or the
+main element are not. All the rest is content, save the first heading where most pages of a site begin with the same
+one (the site's name). Texts are compared by letters and digits, in one case, unless said otherwise.
 
     pages/s    pages per second of CPU time, child processes included (pandoc starts one for each page)
     headings   share of the content's h1-h6 that are Markdown headings of the same text (as often as in the HTML)
@@ -45,6 +46,7 @@ from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from mdit_py_plugins.deflist import deflist_plugin
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from data.html import html_to_markdown, resolver
@@ -178,7 +180,7 @@ def cpu_seconds() -> float:
 @cache
 def markdown_it(raw_html: bool) -> MarkdownIt:
     """Only pandoc writes HTML where it means HTML; with the others a tag in the output is text of the page."""
-    return MarkdownIt("commonmark", {"html": raw_html}).enable("table")
+    return MarkdownIt("commonmark", {"html": raw_html}).enable("table").use(deflist_plugin)
 
 
 def content_of(html: str, frame: bool) -> Content:

@@ -1,7 +1,7 @@
 """HTML -> Markdown: the main content only, without navigation, scripts, images or relative links.
 
-selectolax (Lexbor) finds the content, html-to-markdown writes it. benchmarks/html_conversion.py measures it beside
-trafilatura, markitdown, markdownify and pandoc: 210 pages of seven documentation sites, the table is in benchmarks/LOG.md.
+selectolax (Lexbor) finds the content, html-to-markdown writes it. Measured beside trafilatura, markitdown, markdownify
+and pandoc on 210 pages of seven documentation sites: benchmarks/html_conversion.py, the table is in benchmarks/LOG.md.
 """
 
 from __future__ import annotations
@@ -115,13 +115,15 @@ def _main_content(html: str, drop: str) -> tuple[LexborNode, str]:
 
 
 def _drop_site_name(body: LexborNode) -> None:
-    """A first h1 that is nothing but a link to another page, with more h1 below, names the site and not the page."""
-    first, *others = body.css("h1") or [None]
-    if first is None or not others:
-        return
-    link = first.css_first("a[href]:not([href^='#'])")
-    if link and link.text(strip=True) == first.text(strip=True):
-        first.decompose()
+    """A first h1 that is nothing but a link to another page, above one that is not, names the site, not the page."""
+    first_two = body.css("h1")[:2]
+    if [_is_link(heading) for heading in first_two] == [True, False]:
+        first_two[0].decompose()
+
+
+def _is_link(heading: LexborNode) -> bool:
+    link = heading.css_first("a[href]:not([href^='#'])")
+    return link is not None and link.text(strip=True) == heading.text(strip=True)
 
 
 def _clean(content: LexborNode, resolve: Resolve) -> None:
@@ -194,4 +196,6 @@ def _write(html: str) -> str:
 
 def _one_line_each(html: str) -> str:
     """Newlines outside <pre> mean a space; left in, a line that begins with "1." or "-" would become a list."""
-    return re.sub(r"(<pre\b.*?</pre>)|\n", lambda found: found[1] or " ", html, flags=re.DOTALL)
+    parts = re.split(r"(<pre\b.*?</pre>)", html, flags=re.DOTALL)
+    parts[::2] = [part.replace("\n", " ") for part in parts[::2]]
+    return "".join(parts)

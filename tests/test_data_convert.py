@@ -120,6 +120,8 @@ def test_a_main_heading_beside_the_content_is_the_title() -> None:
 def test_a_listing_of_articles_keeps_them_all() -> None:
     articles = "".join(f"<article><h2>News {n}</h2><p>{'words ' * 30}</p></article>" for n in range(3))
     assert all(f"News {n}" in html_to_markdown(f"<body>{articles}</body>")[1] for n in range(3))
+    linked = "".join(f"<h1><a href='{n}.html'>News {n}</a></h1><p>{'words ' * 30}</p>" for n in range(3))
+    assert all(f"News {n}" in html_to_markdown(f"<body>{linked}</body>")[1] for n in range(3))
 
 
 def test_the_site_name_above_the_main_heading_is_not_the_title() -> None:
