@@ -20,7 +20,7 @@ from data.office import docx_to_markdown, escape_line, pdf_to_markdown
 from data.rst import rst_to_markdown
 from data.text import decode
 
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 
 
 @dataclass(frozen=True)

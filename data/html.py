@@ -1,7 +1,7 @@
 """HTML -> Markdown: the main content only, without navigation, scripts, images or relative links.
 
-selectolax (Lexbor) finds the content, html-to-markdown writes it. Measured against trafilatura, markitdown, markdownify
-and pandoc on 130 pages of four documentation sites; the table is in benchmarks/LOG.md.
+selectolax (Lexbor) finds the content, html-to-markdown writes it. Measured beside trafilatura, markitdown, markdownify
+and pandoc on 210 pages of seven documentation sites: benchmarks/html_conversion.py, the table is in benchmarks/LOG.md.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _NEVER = (
     ".visually-hidden, .copybtn"
 )
 _NAVIGATION = (
-    "nav, aside:not(.admonition), footer, header, "
+    "nav, aside:not(.admonition, .footnote-list, .footnote, .topic, [role=note]), footer, header, "
     "[role=navigation], [role=search], [role=banner], "
-    "[role=contentinfo], [role=complementary], form, .navheader, .navfooter, .sphinxsidebar, .related, .breadcrumb, "
-    ".breadcrumbs, .sidebar, .navbar, .footer, .edit-page-link, .prev-next-area, .pagination, "
-    ".skip-link, .cookie-banner, "
-    "#page-header, #footer, #path, #quickview, .top, .toplang, .bottomlang, .up"
+    "[role=contentinfo], [role=complementary], form, .nav, .navheader, .navfooter, .sphinxsidebar, "
+    "div.related, .breadcrumb, .breadcrumbs, .sidebar, .navbar, div.menu, .footer, .edit-page-link, .prev-next-area, "
+    ".pagination, .skip-link, .cookie-banner, "
+    "#page-header, #global-nav, #sidebar, #footer, #path, #quickview, .top, .toplang, .bottomlang, .up"
 )
 _CONTENTS_LIST = ".toc, #toc, .contents, .table-of-contents, #table-of-contents, .localtoc"
 _MIN_CHARS = 200
@@ -103,6 +103,7 @@ def _main_content(html: str, drop: str) -> tuple[LexborNode, str]:
             node.decompose()
     body = tree.body or tree.root
     assert body is not None  # Lexbor makes a body for any input
+    _drop_site_name(body)
     whole = len(body.text(strip=True))
     for selector in _CONTENT:
         found = tree.css(selector)
@@ -111,6 +112,18 @@ def _main_content(html: str, drop: str) -> tuple[LexborNode, str]:
             heading_outside = found[0].css_first("h1") is None and body.css_first("h1") is not None
             return (body if heading_outside and chars >= 0.8 * whole else found[0]), title
     return body, title
+
+
+def _drop_site_name(body: LexborNode) -> None:
+    """A first h1 that is nothing but a link to another page, above one that is not, names the site, not the page."""
+    first_two = body.css("h1")[:2]
+    if [_is_link(heading) for heading in first_two] == [True, False]:
+        first_two[0].decompose()
+
+
+def _is_link(heading: LexborNode) -> bool:
+    link = heading.css_first("a[href]:not([href^='#'])")
+    return link is not None and link.text(strip=True) == heading.text(strip=True)
 
 
 def _clean(content: LexborNode, resolve: Resolve) -> None:
@@ -122,6 +135,11 @@ def _clean(content: LexborNode, resolve: Resolve) -> None:
         image.replace_with("" if alt == source else " ".join(alt.split()))
     for block in content.css("[class*=highlight-] pre, [class*=language-] pre, pre[class*=language-], pre[lang]"):
         _name_language(block)
+    for block in content.css("pre pre"):  # gi-docgen: a fence within a fence
+        block.unwrap()
+    for summary in content.css("summary"):
+        if summary.css_first("h1, h2, h3, h4, h5, h6, p, pre"):  # the same: a whole page in it, which would be bold
+            summary.unwrap()
     for signature in content.css("dt.sig"):  # Sphinx: emphasis on every argument would tear f(*, x) apart
         signature.inner_html = f"<code>{escape(' '.join(signature.text().split()))}</code>"
     for label in content.css(".admonition-title"):
@@ -173,4 +191,11 @@ def _options() -> ConversionOptions:
 def _write(html: str) -> str:
     from html_to_markdown import convert
 
-    return (convert(html, _options()).content or "").strip()
+    return (convert(_one_line_each(html), _options()).content or "").strip()
+
+
+def _one_line_each(html: str) -> str:
+    """Newlines outside <pre> mean a space; left in, a line that begins with "1." or "-" would become a list."""
+    parts = re.split(r"(<pre\b.*?</pre>)", html, flags=re.DOTALL)
+    parts[::2] = [part.replace("\n", " ") for part in parts[::2]]
+    return "".join(parts)

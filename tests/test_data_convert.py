@@ -120,6 +120,47 @@ def test_a_main_heading_beside_the_content_is_the_title() -> None:
 def test_a_listing_of_articles_keeps_them_all() -> None:
     articles = "".join(f"<article><h2>News {n}</h2><p>{'words ' * 30}</p></article>" for n in range(3))
     assert all(f"News {n}" in html_to_markdown(f"<body>{articles}</body>")[1] for n in range(3))
+    linked = "".join(f"<h1><a href='{n}.html'>News {n}</a></h1><p>{'words ' * 30}</p>" for n in range(3))
+    assert all(f"News {n}" in html_to_markdown(f"<body>{linked}</body>")[1] for n in range(3))
+
+
+def test_the_site_name_above_the_main_heading_is_not_the_title() -> None:
+    name = '<div id="hd"><h1><a href="../index.html">Widget 3.2 documentation</a></h1></div>'
+    own = f"<h1>Caching</h1><p>{'Words. ' * 100}</p>"
+    page = convert(f"<body>{name}{own}</body>".encode(), "cache.html")
+    assert page.title == "Caching"
+    assert "Widget" not in page.body
+    alone = convert(f"<body>{name}<p>{'Words. ' * 100}</p></body>".encode(), "index.html")
+    assert alone.title == "Widget 3.2 documentation"
+    anchor = convert(f'<body><h1><a href="#x">Part one</a></h1>{own}</body>'.encode(), "a.html")
+    assert anchor.title == "Part one"
+
+
+@pytest.mark.parametrize("frame", ['<div class="nav">', '<div class="menu mainmenu">', '<div id="global-nav">'])
+def test_menus_named_by_class_or_id_are_navigation(frame: str) -> None:
+    body = html_to_markdown(f'<body>{frame}<a href="b.html">Elsewhere</a></div><p>{"Words. " * 100}</p></body>')[1]
+    assert "Elsewhere" not in body
+
+
+def test_footnotes_and_tables_of_related_things_are_content() -> None:
+    note = '<aside class="footnote-list"><aside class="footnote" role="note"><p>A footnote.</p></aside></aside>'
+    rows = "<tr><th>Modules</th><th>Directives</th></tr><tr><td>core</td><td>Listen</td></tr>"
+    table = f'<table class="related">{rows}</table>'
+    body = html_to_markdown(f"<body><main><h1>T</h1><p>{'Words. ' * 100}</p>{table}{note}</main></body>")[1]
+    assert "A footnote." in body
+    assert "| core | Listen |" in body
+
+
+def test_a_line_break_in_the_source_starts_no_list() -> None:
+    body = html_to_markdown("<body><p>at most\n1.  That is\n- all</p><pre>a\n\n  1. b</pre></body>")[1]
+    assert "at most 1. That is - all" in body
+    assert "```\na\n\n  1. b\n```" in body
+
+
+def test_a_page_folded_into_a_summary_is_not_bold_and_nested_pre_is_one_block() -> None:
+    code = "<pre><code><div class=highlight><pre>int x;</pre></div></code></pre>"
+    body = html_to_markdown(f"<body><details><summary><h4>Description</h4>{code}</summary></details></body>")[1]
+    assert body == "#### Description\n\n```\nint x;\n```"
 
 
 @pytest.mark.parametrize(
