@@ -57,15 +57,16 @@ class FolderServer:
         self._loop.run_until_complete(self._start())
         self._ready.set()
         self._loop.run_forever()
+        self._loop.run_until_complete(self._runner.cleanup())
 
     async def _start(self) -> None:
         app = web.Application()
         app.on_response_prepare.append(self._count)
         app.router.add_get("/{path:.*}", self._file)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.port = runner.addresses[0][1]
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.port = self._runner.addresses[0][1]
 
     async def _count(self, request: web.Request, response: web.StreamResponse) -> None:
         """Called when the status is settled: a file answers 200 or 304."""
