@@ -47,7 +47,7 @@ def test_build_then_search(home: Home) -> None:
     generation = build_index(pages("apple"), home, CONFIG, embedder=HashedWords())
     assert generation.built
     assert (generation.info.pages, generation.info.chunks, generation.info.embedder) == (3, 3, "hashed-words")
-    assert set(generation.timings) == {"chunk", "embed", "write", "embedded"}
+    assert set(generation.timings) == {"chunk", "embed", "rows", "bm25", "vectors", "publish", "embedded"}
     assert generation.manifest.page_hashes == {page.id: page.content_hash for page in pages("apple")}
     assert "apple" in live_text(home)
 
@@ -141,7 +141,7 @@ def test_a_full_disk_keeps_the_old_index(home: Home, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(rag.build, "write", full)
+    monkeypatch.setattr(rag.build, "write_rows", full)
     with pytest.raises(DiskFullError, match="free some room"):
         build_index(pages("pear"), home, CONFIG, embedder=HashedWords())
     assert "apple" in live_text(home)
@@ -150,7 +150,7 @@ def test_a_full_disk_keeps_the_old_index(home: Home, monkeypatch: pytest.MonkeyP
 
 def test_a_damaged_generation_says_what_to_do(home: Home) -> None:
     generation = build_index(pages("apple"), home, CONFIG, embedder=HashedWords())
-    (generation.folder / "vectors.faiss").write_bytes(b"nonsense")
+    (generation.folder / "vectors.npy").write_bytes(b"nonsense")
     with pytest.raises(NoIndexError, match="docduet rag index"):
         LiveIndex(home, CONFIG, HashedWords()).retriever()
 
