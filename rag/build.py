@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import shutil
 import sqlite3
 import time
@@ -37,6 +38,12 @@ from rag.write import write_bm25, write_rows, write_vectors
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage: "chunk" | "embed" | "write", done, total)."""
+
+
+_FULL = re.compile(r"disk is full|no space left|\d+ requested and \d+ written", re.IGNORECASE)
+"""What SQLite, FAISS and NumPy say of a full disk, without an errno."""
+
+_CRAMPED = 1_000_000
 
 
 def build_index(
@@ -148,13 +155,14 @@ def _version() -> str:
 
 @contextmanager
 def _disk_full_said(root: Path) -> Iterator[None]:
-    """A full disk, whoever met it (the system, SQLite, FAISS), as one clear error."""
+    """A full disk, whoever met it, as one clear error."""
     try:
         yield
     except (OSError, sqlite3.Error, RuntimeError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        said = str(error).lower()
-        if not (full or "disk is full" in said or "no space left" in said):
+        # SQLite calls it an I/O error where it cannot even open its journal.
+        cramped = isinstance(error, sqlite3.OperationalError) and shutil.disk_usage(root).free < _CRAMPED
+        if not (full or cramped or _FULL.search(str(error))):
             raise
         raise DiskFullError(
             f"the disk of {root} is full: free some room and run `docduet rag index` again; "

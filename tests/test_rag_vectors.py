@@ -70,7 +70,7 @@ def test_filters(
     matrix: np.ndarray, index: PartitionedVectors, queries: np.ndarray, kind: str, share: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(rag.vectors, "EXACT_UP_TO", 1000)
+    monkeypatch.setattr(rag.vectors, "_FEW", 1000)
     search = index if kind == "partitioned" else ExactVectors(matrix)
     mask = np.random.default_rng(3).random(len(matrix)) < share
     found = total = 0
