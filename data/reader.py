@@ -7,19 +7,16 @@ the others go on.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import wait as wait_for
 
 from data.convert import Converted, convert
 from data.errors import UnreadableDocument
+from data.processes import process_pool
 from data.source import Candidate, Skipped, why
 
 _PARALLEL_FROM_FILES = 48
@@ -87,7 +84,7 @@ def read_all(jobs: Sequence[Job]) -> Iterator[Outcome]:
 
 def _pooled(left: deque[Job], workers: int, in_flight: list[Job]) -> Iterator[Outcome]:
     """Read ``left`` (emptied on the way). When a process dies, stop: ``in_flight`` then holds what it may have been."""
-    pool = new_pool(workers)
+    pool = process_pool(workers)
     running: dict[Future[Outcome], Job] = {}
     try:
         while left or running:
@@ -106,27 +103,9 @@ def _pooled(left: deque[Job], workers: int, in_flight: list[Job]) -> Iterator[Ou
 
 
 def _alone(job: Job) -> Iterator[Outcome]:
-    with new_pool(1) as pool:
+    with process_pool(1) as pool:
         try:
             yield pool.submit(read, job).result()
         except BrokenProcessPool:
             reason = "crashed its converter; save the document anew and sync again"
             yield Outcome(job, skipped=Skipped(job.candidate.path, reason))
-
-
-def new_pool(workers: int) -> ProcessPoolExecutor:
-    """Processes to convert in. Fresh processes: forking one that runs a progress bar's thread can deadlock."""
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
-
-
-def _settle() -> None:
-    """In a new process: Ctrl-C is the parent's to handle, and nobody outlives a parent that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    wait_for([sentinel])
-    os._exit(1)

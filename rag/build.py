@@ -1,6 +1,8 @@
 """Pages in, a new live index generation out. The one that serves is never touched; if anything fails, it stays.
 
-What has been embedded before comes from the cache, and when neither pages nor settings changed nothing is built.
+Pages that kept their content keep their chunks, tokens and vectors: these are copied from the live index, and the new
+one is the same as if it had been built from nothing. What was embedded once comes from the cache. When neither pages
+nor settings changed, nothing is built.
 `docduet rag index` runs it.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import shutil
 import sqlite3
 import time
@@ -15,19 +18,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from data.errors import DiskFullError, EmptySourceError, NoIndexError
 from data.home import Home
 from data.types import Page
 from rag.cache import EmbeddingCache
-from rag.chunk import CHUNKER_VERSION, Chunk, chunk_page
+from rag.chunk import CHUNKER_VERSION
 from rag.config import RagConfig
+from rag.cut import cut_pages
 from rag.embed import Embedder, load_embedder
-from rag.generation import FORMAT, GenerationInfo, IndexGeneration, Manifest, write
+from rag.generation import FORMAT, GenerationInfo, IndexGeneration, Manifest
 from rag.generations import Generations
 from rag.lexical import LEXICAL_VERSION
+from rag.plan import Fresh, Layout, Plan
+from rag.tokens import joined
+from rag.vectors import load_matrix, partition
+from rag.write import write_bm25, write_rows, write_vectors
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage: "chunk" | "embed" | "write", done, total)."""
+
+
+_FULL = re.compile(r"disk is full|no space left|\d+ requested and \d+ written", re.IGNORECASE)
+"""What SQLite, FAISS and NumPy say of a full disk, without an errno."""
+
+_CRAMPED = 1_000_000
 
 
 def build_index(
@@ -52,45 +68,65 @@ def build_index(
         if live and live.manifest.key == key:
             return live
         clock = _Clock()
-        chunked = list(_chunked(everything, config, report))
-        if not any(chunks for _, chunks in chunked):
+        plan = Plan(everything, live if live and live.manifest.recipe == recipe else None)
+        with EmbeddingCache(home.cache / "embeddings.sqlite") as cache:
+            layout, embedded = _made(plan, embedder, cache, config, report, clock)
+        if not layout.chunks:
             raise EmptySourceError(
                 "there are no pages to index: run `docduet sync FOLDER` with the folder of your docs"
             )
-        clock.lap("chunk")
-        texts = [chunk.searchable for _, chunks in chunked for chunk in chunks]
-        with EmbeddingCache(home.cache / "embeddings.sqlite") as cache:
-            vectors, computed = cache.embed(embedder, texts, lambda done, total: report("embed", done, total))
-        clock.lap("embed")
         report("write", 0, 1)
         name, folder = generations.start()
         try:
-            write(folder, chunked, vectors)
+            dims = _write(folder, layout, clock)
             info = GenerationInfo(
-                name, len(everything), len(texts), embedder.name, time.time(), embedder.fingerprint, vectors.shape[1]
+                name, len(everything), layout.chunks, embedder.name, time.time(), embedder.fingerprint, dims
             )
-            hashes = {page.id: page.content_hash for page in everything}
+            hashes = {page.id: content for page, content in zip(everything, plan.hashes, strict=True)}
             Manifest(info, recipe, key, hashes, _version()).save(folder)
             final = generations.publish(name, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         generations.prune(config.keep_generations)
-        clock.lap("write")
+        clock.lap("publish")
         report("write", 1, 1)
-        return IndexGeneration(final, built=True, timings={**clock.laps, "embedded": computed})
+        return IndexGeneration(final, built=True, timings={**clock.laps, "embedded": embedded})
 
 
-def _chunked(pages: Sequence[Page], config: RagConfig, report: Progress) -> Iterator[tuple[Page, list[Chunk]]]:
-    for done, page in enumerate(pages, start=1):
-        yield page, chunk_page(page, config.chunk_tokens)
-        report("chunk", done, len(pages))
+def _made(
+    plan: Plan, embedder: Embedder, cache: EmbeddingCache, config: RagConfig, report: Progress, clock: _Clock
+) -> tuple[Layout, int]:
+    """The chunks that the live index does not hold, with tokens and vectors; and how many had to be embedded."""
+    pages = [plan.pages[number] for number in plan.to_do]
+    cuts = list(cut_pages(pages, config.chunk_tokens, lambda done, total: report("chunk", done, total)))
+    chunks = [found for cut in cuts for found in cut.chunks]
+    tokens = joined([cut.tokens for cut in cuts])
+    clock.lap("chunk")
+    texts = [chunk.searchable for found in chunks for chunk in found]
+    vectors, embedded = np.empty((0, 0), dtype=np.float32), 0
+    if texts:
+        vectors, embedded = cache.embed(embedder, texts, lambda done, total: report("embed", done, total))
+    clock.lap("embed")
+    return plan.complete(Fresh(chunks, tokens, vectors)), embedded
+
+
+def _write(folder: Path, layout: Layout, clock: _Clock) -> int:
+    """Fill the folder with all but the manifest; returns the vectors' dimensions."""
+    write_rows(folder / "chunks.sqlite", layout)
+    clock.lap("rows")
+    write_bm25(folder, layout)
+    clock.lap("bm25")
+    write_vectors(folder, layout)
+    partition(folder)
+    clock.lap("vectors")
+    return int(load_matrix(folder).shape[1])
 
 
 def _live(generations: Generations) -> IndexGeneration | None:
-    """The live generation, if there is a sound one."""
+    """The live generation, if there is a sound one of this version's format."""
     try:
-        return IndexGeneration(generations.current())
-    except (NoIndexError, OSError, ValueError, TypeError, KeyError, sqlite3.Error):
+        return IndexGeneration(generations.current()).load()
+    except (NoIndexError, OSError, ValueError, TypeError, KeyError, RuntimeError, sqlite3.Error):
         return None
 
 
@@ -119,13 +155,14 @@ def _version() -> str:
 
 @contextmanager
 def _disk_full_said(root: Path) -> Iterator[None]:
-    """A full disk, whoever met it (the system, SQLite, FAISS), as one clear error."""
+    """A full disk, whoever met it, as one clear error."""
     try:
         yield
     except (OSError, sqlite3.Error, RuntimeError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        said = str(error).lower()
-        if not (full or "disk is full" in said or "no space left" in said):
+        # SQLite calls it an I/O error where it cannot even open its journal.
+        cramped = isinstance(error, sqlite3.OperationalError) and shutil.disk_usage(root).free < _CRAMPED
+        if not (full or cramped or _FULL.search(str(error))):
             raise
         raise DiskFullError(
             f"the disk of {root} is full: free some room and run `docduet rag index` again; "

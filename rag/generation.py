@@ -1,11 +1,13 @@
 """One index generation: an immutable folder with everything answering needs, text included.
 
-    manifest.json    models, counts, when it was made, the pages' hashes
-    chunks.sqlite    pages and chunks; text stays on disk until a passage is shown
-    vectors.faiss    one vector a chunk, inner product; row number = chunk id
-    bm25/            the lexical index, memory-mapped; document number = chunk id
+    manifest.json        models, counts, when it was made, the pages' hashes
+    chunks.sqlite        pages, and chunks as offsets into them; text stays on disk until a passage is shown
+    vectors.npy          one vector a chunk; row number = chunk id (see vectors.py, also for vectors.faiss)
+    tokens.npy           each chunk's words as numbers, with token_offsets.npy (see tokens.py)
+    bm25/                the lexical index and its vocabulary; document number = chunk id
 
-`write` fills a folder, `IndexGeneration` opens one. Which one is live is generations.py's business.
+Chunks are numbered in the order of their pages' urls. All but sqlite is memory-mapped. write.py fills a folder,
+`IndexGeneration` opens one. Which one is live is generations.py's business.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,23 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.types import Filters, Page
-from rag.chunk import Chunk
 from rag.embed import Vectors
 from rag.labels import LabelCount
-from rag.lexical import tokenize
+from rag.tokens import TokenTable
+from rag.vectors import VectorIndex, load_matrix, open_vectors
 
-FORMAT = 1
-
-_SCHEMA = """
-CREATE TABLE pages (
-    id TEXT PRIMARY KEY, url TEXT NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL, lang TEXT NOT NULL,
-    labels TEXT NOT NULL, fetched_at REAL NOT NULL, source TEXT NOT NULL
-);
-CREATE TABLE chunks (
-    id INTEGER PRIMARY KEY, page_id TEXT NOT NULL, heading_path TEXT NOT NULL, start INTEGER NOT NULL,
-    "end" INTEGER NOT NULL, text TEXT NOT NULL, context TEXT NOT NULL
-);
-"""
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -78,9 +69,13 @@ class Manifest:
         return cls(**{**fields, "info": GenerationInfo(**fields["info"])})
 
 
-def _row(chunk_id: int, page_id: str, heading_path: str, *rest: Any) -> Row:
-    *others, labels = rest
-    return Row(chunk_id, page_id, tuple(json.loads(heading_path)), *others, json.loads(labels))  # type: ignore[call-arg]
+@dataclass(frozen=True)
+class PageSpan:
+    """Where a page's chunks lie. ``number``: of the page, by url; ``first``: id of its first chunk."""
+
+    number: int
+    first: int
+    chunks: int
 
 
 @dataclass(frozen=True)
@@ -100,58 +95,6 @@ class Row:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def write(folder: Path, chunked: Sequence[tuple[Page, Sequence[Chunk]]], vectors: Vectors) -> None:
-    """Fill ``folder`` (existing, empty) with all but the manifest; ``vectors`` in the order of the chunks."""
-    _write_rows(folder / "chunks.sqlite", chunked)
-    _write_vectors(folder / "vectors.faiss", vectors)
-    _write_bm25(folder / "bm25", [chunk for _, chunks in chunked for chunk in chunks])
-
-
-def _write_rows(path: Path, chunked: Sequence[tuple[Page, Sequence[Chunk]]]) -> None:
-    db = sqlite3.connect(path)
-    try:
-        db.execute("PRAGMA journal_mode = OFF")  # the folder is thrown away unless it is completed
-        db.execute("PRAGMA synchronous = OFF")  # ... and synced as a whole
-        db.executescript(_SCHEMA)
-        with db:
-            db.executemany(
-                "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (_page_row(page) for page, _ in chunked)
-            )
-            db.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", _chunk_rows(chunked))
-    finally:
-        db.close()
-
-
-def _page_row(page: Page) -> tuple[Any, ...]:
-    labels = json.dumps(dict(page.labels), ensure_ascii=False)
-    return page.id, page.url, page.title, page.body, page.lang, labels, page.fetched_at, page.source
-
-
-def _chunk_rows(chunked: Sequence[tuple[Page, Sequence[Chunk]]]) -> Iterator[tuple[Any, ...]]:
-    chunk_id = 0
-    for page, chunks in chunked:
-        for chunk in chunks:
-            path = json.dumps(chunk.heading_path, ensure_ascii=False)
-            yield chunk_id, page.id, path, chunk.start, chunk.end, chunk.text, chunk.context
-            chunk_id += 1
-
-
-def _write_vectors(path: Path, vectors: Vectors) -> None:
-    import faiss
-
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    faiss.write_index(index, str(path))
-
-
-def _write_bm25(folder: Path, chunks: Sequence[Chunk]) -> None:
-    import bm25s
-
-    index = bm25s.BM25(k1=1.2, b=0.75)
-    index.index([tokenize(chunk.searchable) or [""] for chunk in chunks], show_progress=False)
-    index.save(folder, show_progress=False)
-
-
 class IndexGeneration:
     """An opened generation. Thread-safe; stays usable when its folder is deleted meanwhile.
 
@@ -165,23 +108,25 @@ class IndexGeneration:
         self.built = built
         self.timings = dict(timings or {})
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(
-            f"{(folder / 'chunks.sqlite').absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
-        )
+        self.database = f"{(folder / 'chunks.sqlite').absolute().as_uri()}?mode=ro&immutable=1"
+        self._db = sqlite3.connect(self.database, uri=True, check_same_thread=False)
 
     def load(self) -> IndexGeneration:
         """Read what searching needs; raises whatever is wrong with the files now rather than at the first search."""
-        if self.vectors.ntotal != self.info.chunks or len(self._chunk_pages) != self.info.chunks:
+        counts = {self.vectors.ntotal, len(self.matrix), len(self.tokens), len(self._chunk_kinds)}
+        if counts != {self.info.chunks} or self.bm25.scores["num_docs"] != self.info.chunks:
             raise ValueError(f"{self.folder} is damaged: its parts do not fit together")
-        _ = self.bm25
         return self
 
     @cached_property
-    def vectors(self) -> Any:
-        """The FAISS index."""
-        import faiss
+    def vectors(self) -> VectorIndex:
+        """The search over the vectors."""
+        return open_vectors(self.folder)
 
-        return faiss.read_index(str(self.folder / "vectors.faiss"))
+    @cached_property
+    def matrix(self) -> Vectors:
+        """The vectors themselves, shape (chunks, dims)."""
+        return load_matrix(self.folder)
 
     @cached_property
     def bm25(self) -> Any:
@@ -190,16 +135,43 @@ class IndexGeneration:
 
         return bm25s.BM25.load(self.folder / "bm25", mmap=True, show_progress=False)
 
+    @cached_property
+    def tokens(self) -> TokenTable:
+        """Each chunk's tokens."""
+        return TokenTable.load(self.folder, list(self.bm25.vocab_dict))
+
+    def holds(self, chunk_id: int, tokens: Sequence[str]) -> tuple[str, ...]:
+        """Those of ``tokens`` that stand in the chunk or in its context."""
+        present, vocabulary = set(self.tokens.of(chunk_id).tolist()), self.bm25.vocab_dict
+        return tuple(token for token in tokens if vocabulary.get(token) in present)
+
     def rows(self, chunk_ids: Sequence[int]) -> list[Row]:
         """The chunks with these ids, in this order."""
-        marks = ", ".join("?" * len(chunk_ids))
-        found = self._query(
-            'SELECT c.id, c.page_id, c.heading_path, c.start, c."end", c.text, c.context, p.url, p.title, p.lang, '
-            f"p.labels FROM chunks c JOIN pages p ON p.id = c.page_id WHERE c.id IN ({marks})",
-            [int(chunk_id) for chunk_id in chunk_ids],
-        )
-        by_id = {row[0]: _row(*row) for row in found}
-        return [by_id[int(chunk_id)] for chunk_id in chunk_ids]
+        found = self._in('SELECT id, page, heading_path, start, "end", context FROM chunks WHERE id', chunk_ids)
+        numbers = list({row[1] for row in found})
+        pages = {
+            number: (told, body)
+            for number, *told, body in self._in(
+                "SELECT number, id, url, title, lang, labels, body FROM pages WHERE number", numbers
+            )
+        }
+        rows = {}
+        for chunk_id, number, path, start, end, context in found:
+            (page_id, url, title, lang, labels), body = pages[number]
+            rows[chunk_id] = Row(
+                chunk_id=chunk_id,
+                page_id=page_id,
+                heading_path=tuple(json.loads(path)),
+                start=start,
+                end=end,
+                text=body[start:end],
+                context=context,
+                url=url,
+                title=title,
+                lang=lang,
+                labels=json.loads(labels),
+            )
+        return [rows[int(chunk_id)] for chunk_id in chunk_ids]
 
     def page(self, page_id: str) -> Page | None:
         """A page as it was when the index was built."""
@@ -217,9 +189,13 @@ class IndexGeneration:
         columns = f"{field('product')}, {field('version')}, lang"
         return [LabelCount(*row) for row in self._query(f"SELECT {columns}, count(*) FROM pages GROUP BY 1, 2, 3")]
 
+    def spans(self) -> dict[str, PageSpan]:
+        """Content hash -> where the chunks of a page with this content lie."""
+        return {row[0]: PageSpan(*row[1:]) for row in self._query("SELECT hash, number, first, chunks FROM pages")}
+
     def mask(self, filters: Filters) -> NDArray[np.bool_]:
         """Which chunks' pages match, by chunk id."""
-        pages = [
+        kinds = [
             all(
                 not wanted or wanted == given
                 for wanted, given in (
@@ -228,27 +204,34 @@ class IndexGeneration:
                     (filters.version, labels.get("version")),
                 )
             )
-            for lang, labels in self._page_labels
+            for lang, labels in self._kinds
         ]
-        return np.array(pages, dtype=bool)[self._chunk_pages]
+        return np.array(kinds, dtype=bool)[self._chunk_kinds]
 
     def in_lang(self, chunk_ids: Sequence[int], lang: str) -> list[bool]:
         """Whether each chunk's page is in that language."""
-        return [self._page_labels[self._chunk_pages[chunk_id]][0] == lang for chunk_id in chunk_ids]
+        return [self._kinds[self._chunk_kinds[chunk_id]][0] == lang for chunk_id in chunk_ids]
 
     @cached_property
-    def _page_labels(self) -> list[tuple[str, dict[str, str]]]:
-        return [
-            (lang, json.loads(labels)) for lang, labels in self._query("SELECT lang, labels FROM pages ORDER BY id")
-        ]
+    def _kinds(self) -> list[tuple[str, dict[str, str]]]:
+        """The different (language, labels) that pages have: few, however many pages there are."""
+        return [(lang, json.loads(labels)) for lang, labels in self._query(f"{_KINDS} ORDER BY lang, labels")]
 
     @cached_property
-    def _chunk_pages(self) -> NDArray[np.int32]:
-        """Chunk id -> number of its page, pages ordered by id."""
-        numbers = {row[0]: n for n, row in enumerate(self._query("SELECT id FROM pages ORDER BY id"))}
-        rows = self._query("SELECT page_id FROM chunks ORDER BY id")
-        return np.fromiter((numbers[row[0]] for row in rows), dtype=np.int32, count=len(rows))
+    def _chunk_kinds(self) -> NDArray[np.int32]:
+        """Chunk id -> number of its page's kind."""
+        kinds = {kind: n for n, kind in enumerate(self._query(f"{_KINDS} ORDER BY lang, labels"))}
+        pages = self._query("SELECT chunks, lang, labels FROM pages ORDER BY number")
+        numbers = np.array([kinds[lang, labels] for _, lang, labels in pages], dtype=np.int32)
+        return np.repeat(numbers, [chunks for chunks, _, _ in pages])
+
+    def _in(self, select: str, numbers: Sequence[int]) -> list[Any]:
+        marks = ", ".join("?" * len(numbers))
+        return self._query(f"{select} IN ({marks})", [int(number) for number in numbers])
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
+
+
+_KINDS = "SELECT DISTINCT lang, labels FROM pages"

@@ -9,6 +9,7 @@ index/.lock                        held while building
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 import uuid
@@ -22,6 +23,7 @@ from data.errors import BusyError, NoIndexError
 from rag.generation import GenerationInfo, Manifest
 
 NOTHING_YET = "nothing is indexed yet: run `docduet sync FOLDER` with the folder of your docs"
+_NAME = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 _LITTER = (".building-", ".CURRENT-")
 
 
@@ -104,8 +106,12 @@ class Generations:
             return kept[target]
 
     def prune(self, keep: int) -> None:
-        """Delete the oldest beyond ``keep``, never the live one."""
+        """Delete the oldest beyond ``keep``, and what this version cannot read; never the live one."""
         live = self.current().name
+        readable = {info.id for info in self.list()}
+        for path in list(self.root.iterdir()):
+            if _NAME.fullmatch(path.name) and path.name not in readable | {live}:
+                self._delete(path)
         others = [info.id for info in self.list() if info.id != live]
         for name in others[: max(0, len(others) - keep + 1)]:
             self._delete(self.root / name)

@@ -41,7 +41,7 @@ quantization guide, "reduce_range"); with 7, every processor comes to the same s
 class MiniLM:
     """An Embedder (see embed.py) over the model files in ``folder``. It is loaded when the first text comes."""
 
-    langs = ("en",)
+    langs: tuple[str, ...] = ("en",)
 
     def __init__(self, name: str, folder: Path, files: str, precision: str = "int8") -> None:
         """``files``: the fingerprint of the folder."""

@@ -111,30 +111,20 @@ class HybridRetriever:
 
     def _dense(self, query: str, n: int, mask: NDArray[np.bool_] | None) -> Hits:
         """Nearest chunks by inner product."""
-        import faiss
-
-        vector = self._embedder.query(query)[None, :]
-        if mask is None:
-            scores, ids = self._generation.vectors.search(vector, n)
-        else:
-            bits = np.packbits(mask, bitorder="little")
-            selected = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg, arg-type]
-            scores, ids = self._generation.vectors.search(vector, n, params=selected)
-        return [(int(i), float(score)) for i, score in zip(ids[0], scores[0], strict=True) if i >= 0]
+        return self._generation.vectors.search(self._embedder.query(query), n, mask)
 
     def _passages(self, query: str, ranked: Hits, lexical: dict[int, float], dense: dict[int, float]) -> list[Passage]:
         ranks = [{chunk_id: n for n, chunk_id in enumerate(side, start=1)} for side in (lexical, dense)]
-        wanted = dict.fromkeys(tokenize(query))
+        wanted = list(dict.fromkeys(tokenize(query)))
         rows = self._generation.rows([chunk_id for chunk_id, _ in ranked])
         passages = []
         for rank, (row, (chunk_id, score)) in enumerate(zip(rows, ranked, strict=True), start=1):
-            present = set(tokenize(f"{row.context}\n{row.text}"))
             why = Why(
                 bm25_rank=ranks[0].get(chunk_id),
                 bm25_score=lexical.get(chunk_id, 0.0),
                 dense_rank=ranks[1].get(chunk_id),
                 dense_score=dense.get(chunk_id, 0.0),
-                terms=tuple(term for term in wanted if term in present),
+                terms=self._generation.holds(chunk_id, wanted),
             )
             passages.append(_passage(row, score, rank, why))
         return passages

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from data.convert import Converted, convert
 from data.errors import UnreadableDocument
-from data.reader import new_pool
+from data.processes import process_pool
 from data.text import decode, decodes
 from data.web.links import normalise
 
@@ -158,14 +158,14 @@ class Reader:
             return await asyncio.to_thread(read_document, body, url, content_type, charset)
         loop = asyncio.get_running_loop()
         if self._pool is None:
-            self._pool = new_pool(min(os.cpu_count() or 1, 8))
+            self._pool = process_pool(min(os.cpu_count() or 1, 8))
         pool = self._pool
         try:
             return await loop.run_in_executor(pool, read_document, body, url, content_type, charset)
         except BrokenProcessPool:  # this document or one beside it: alone it shows
             if self._pool is pool:
                 self._pool = None
-        with new_pool(1) as alone:
+        with process_pool(1) as alone:
             try:
                 return await loop.run_in_executor(alone, read_document, body, url, content_type, charset)
             except BrokenProcessPool:
