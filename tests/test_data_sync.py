@@ -291,7 +291,7 @@ def test_a_file_that_kills_its_process_is_skipped(tmp_path: Path, monkeypatch: p
     """Real processes: a stand-in package ends the process at one file's name."""
     write(tmp_path, {f"{n:03}.md": f"# {n}\n\nPage {n}." for n in range(60)})
     write(tmp_path / "inject", {"sitecustomize.py": KILLER})
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "inject"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'inject'}{os.pathsep}{REPO}")
     monkeypatch.setattr("data.reader.os.cpu_count", lambda: 2)
     jobs = [Job(entry, entry.path) for entry in scan(tmp_path, 10**6) if isinstance(entry, Candidate)]
     jobs = [job for job in jobs if job.candidate.path.endswith(".md")]
