@@ -12,6 +12,8 @@
     ├── NoIndexError           (FileNotFoundError)   nothing has been indexed yet
     ├── IndexMismatchError     (ValueError)          the index does not fit the configuration
     ├── UnknownLabelError      (ValueError)          no page has the labels of a filter
+    ├── VectorStoreError       (ConnectionError)     the vector database cannot be reached or answered with an error
+    ├── ClusterError           (ConnectionError)     the Ray cluster cannot be reached, or its job failed
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   └── EngineStartError                         ... or did not start
     ├── DiskFullError          (OSError)             no room left; what was there before still serves
@@ -73,6 +75,14 @@ class UnknownLabelError(DocDuetError, ValueError):
     def __init__(self, message: str, label: str = "") -> None:
         super().__init__(message)
         self.label = label
+
+
+class VectorStoreError(DocDuetError, ConnectionError):
+    """The vector database cannot be reached, or answered with an error; the message never holds its password."""
+
+
+class ClusterError(DocDuetError, ConnectionError):
+    """The Ray cluster cannot be reached, or the job on it failed."""
 
 
 class EngineError(DocDuetError, ConnectionError):

@@ -45,21 +45,34 @@ class EmbeddingCache:
         self, embedder: Embedder, texts: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
     ) -> tuple[Vectors, int]:
         """Vectors of ``texts`` in their order, and how many of them were computed rather than found."""
+        groups = self.missing(embedder.fingerprint, texts)
+        todo = sum(map(len, groups))
+        done = len(texts) - todo
+        progress(done, len(texts))
+        for group in groups:
+            self.put(embedder.fingerprint, group, embedder.documents(group))
+            done += len(group)
+            progress(done, len(texts))
         keys = [_key(embedder.fingerprint, text) for text in texts]
         known = self._find(keys)
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        todo = sorted(missing.items(), key=lambda item: len(item[1]))
-        progress(len(texts) - len(todo), len(texts))
-        for start in range(0, len(todo), GROUP):
-            group = todo[start : start + GROUP]
-            vectors = embedder.documents([text for _, text in group])
-            rows = [(key, vector.tobytes()) for (key, _), vector in zip(group, vectors, strict=True)]
-            with self._db:
-                self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
-            known.update(rows)
-            progress(len(texts) - len(todo) + start + len(group), len(texts))
         found = np.frombuffer(b"".join(known[key] for key in keys), dtype=np.float32)
-        return found.reshape(len(keys), -1), len(todo)
+        return found.reshape(len(keys), -1), todo
+
+    def missing(self, model: str, texts: Sequence[str]) -> list[list[str]]:
+        """The texts without a vector of ``model`` (a fingerprint), each once, by length, in groups of up to GROUP.
+
+        Whoever embeds them, here or elsewhere, does so group by group: then the same vectors come out to the last bit.
+        """
+        keys = {_key(model, text): text for text in texts}
+        known = self._find(list(keys))
+        todo = sorted((text for key, text in keys.items() if key not in known), key=len)
+        return [todo[start : start + GROUP] for start in range(0, len(todo), GROUP)]
+
+    def put(self, model: str, texts: Sequence[str], vectors: Vectors) -> None:
+        """Keep the vectors that ``model`` (a fingerprint) gave ``texts``, in one commit."""
+        rows = [(_key(model, text), vector.tobytes()) for text, vector in zip(texts, vectors, strict=True)]
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
 
     def _find(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
