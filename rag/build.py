@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from rag.generations import Generations
 from rag.lexical import LEXICAL_VERSION
 from rag.plan import Fresh, Layout, Plan
 from rag.tokens import joined
+from rag.vector_store import still_stored, store_vectors
 from rag.vectors import load_matrix, partition
 from rag.write import write_bm25, write_rows, write_vectors
 
@@ -45,6 +47,9 @@ _FULL = re.compile(r"disk is full|no space left|\d+ requested and \d+ written", 
 
 _CRAMPED = 1_000_000
 
+Farm = Callable[[Embedder, EmbeddingCache, Sequence[str], Callable[[int, int], None]], int]
+"""Embeds elsewhere what the cache lacks of the texts, reports (done, total), and returns how many that were."""
+
 
 def build_index(
     pages: Iterable[Page],
@@ -52,25 +57,28 @@ def build_index(
     config: RagConfig,
     progress: Progress | None = None,
     embedder: Embedder | None = None,
+    farm: Farm | None = None,
 ) -> IndexGeneration:
     """Make an index of ``pages`` the live one; ``.built`` is False when it already was.
 
-    Raises EmptySourceError when there is nothing to index, BusyError while another build runs, DiskFullError.
+    ``farm`` embeds beforehand, on other machines (ray_job.py); what it leaves is embedded here.
+    Raises EmptySourceError when there is nothing to index, BusyError while another build runs, DiskFullError,
+    VectorStoreError.
     """
     report = progress or (lambda stage, done, total: None)
-    generations = Generations(home.index)
+    generations = Generations(home.index, config.vector_store)
     with generations.building(), _disk_full_said(home.root):
         embedder = embedder or load_embedder(config.embedder)
         everything = sorted(pages, key=lambda page: page.url)
         recipe = _recipe(embedder, config)
         key = _key(everything, recipe)
-        live = _live(generations)
-        if live and live.manifest.key == key:
+        live = _live(generations, config)
+        if live and live.manifest.key == key and still_stored(live.folder, config.vector_store):
             return live
         clock = _Clock()
         plan = Plan(everything, live if live and live.manifest.recipe == recipe else None)
         with EmbeddingCache(home.cache / "embeddings.sqlite") as cache:
-            layout, embedded = _made(plan, embedder, cache, config, report, clock)
+            layout, embedded = _made(plan, embedder, cache, config, report, clock, farm)
         if not layout.chunks:
             raise EmptySourceError(
                 "there are no pages to index: run `docduet sync FOLDER` with the folder of your docs"
@@ -78,7 +86,7 @@ def build_index(
         report("write", 0, 1)
         name, folder = generations.start()
         try:
-            dims = _write(folder, layout, clock)
+            dims = _write(folder, layout, clock, name, config.vector_store)
             info = GenerationInfo(
                 name, len(everything), layout.chunks, embedder.name, time.time(), embedder.fingerprint, dims
             )
@@ -86,15 +94,21 @@ def build_index(
             Manifest(info, recipe, key, hashes, _version()).save(folder)
             final = generations.publish(name, folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            generations.discard(folder)
         generations.prune(config.keep_generations)
         clock.lap("publish")
         report("write", 1, 1)
-        return IndexGeneration(final, built=True, timings={**clock.laps, "embedded": embedded})
+        return IndexGeneration(final, config.vector_store, built=True, timings={**clock.laps, "embedded": embedded})
 
 
 def _made(
-    plan: Plan, embedder: Embedder, cache: EmbeddingCache, config: RagConfig, report: Progress, clock: _Clock
+    plan: Plan,
+    embedder: Embedder,
+    cache: EmbeddingCache,
+    config: RagConfig,
+    report: Progress,
+    clock: _Clock,
+    farm: Farm | None,
 ) -> tuple[Layout, int]:
     """The chunks that the live index does not hold, with tokens and vectors; and how many had to be embedded."""
     pages = [plan.pages[number] for number in plan.to_do]
@@ -105,34 +119,41 @@ def _made(
     texts = [chunk.searchable for found in chunks for chunk in found]
     vectors, embedded = np.empty((0, 0), dtype=np.float32), 0
     if texts:
-        vectors, embedded = cache.embed(embedder, texts, lambda done, total: report("embed", done, total))
+        embedding = partial(report, "embed")
+        farmed = farm(embedder, cache, texts, embedding) if farm else 0
+        vectors, embedded = cache.embed(embedder, texts, embedding)
+        embedded += farmed
     clock.lap("embed")
     return plan.complete(Fresh(chunks, tokens, vectors)), embedded
 
 
-def _write(folder: Path, layout: Layout, clock: _Clock) -> int:
-    """Fill the folder with all but the manifest; returns the vectors' dimensions."""
+def _write(folder: Path, layout: Layout, clock: _Clock, name: str, vector_store: str) -> int:
+    """Fill the folder with all but the manifest, and the database if there is one; returns the vectors' dimensions."""
     write_rows(folder / "chunks.sqlite", layout)
     clock.lap("rows")
     write_bm25(folder, layout)
     clock.lap("bm25")
     write_vectors(folder, layout)
-    partition(folder)
+    if vector_store:
+        store_vectors(folder, name, layout.plan.pages, np.diff(layout.firsts), load_matrix(folder), vector_store)
+    else:
+        partition(folder)
     clock.lap("vectors")
     return int(load_matrix(folder).shape[1])
 
 
-def _live(generations: Generations) -> IndexGeneration | None:
+def _live(generations: Generations, config: RagConfig) -> IndexGeneration | None:
     """The live generation, if there is a sound one of this version's format."""
     try:
-        return IndexGeneration(generations.current()).load()
+        return IndexGeneration(generations.current(), config.vector_store).load()
     except (NoIndexError, OSError, ValueError, TypeError, KeyError, RuntimeError, sqlite3.Error):
         return None
 
 
 def _recipe(embedder: Embedder, config: RagConfig) -> str:
     versions = f"format {FORMAT}, chunker {CHUNKER_VERSION}, lexical {LEXICAL_VERSION}"
-    return f"{embedder.name} {embedder.fingerprint}, {config.chunk_tokens} tokens, {versions}"
+    where = ", vectors in a store" if config.vector_store else ""
+    return f"{embedder.name} {embedder.fingerprint}, {config.chunk_tokens} tokens, {versions}{where}"
 
 
 def _key(pages: Sequence[Page], recipe: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,13 +26,27 @@ STAGES = {"chunk": "Cutting pages", "embed": "Embedding chunks", "write": "Writi
 
 
 @app.command()
-def index(ctx: typer.Context, as_json: Json = False) -> None:
+def index(
+    ctx: typer.Context,
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Embed on a Ray cluster: auto (this machine's), HOST:PORT, ray://HOST:PORT, or local (a new one).",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
     """Index the synced pages; what did not change is not embedded again, and the old index serves until the end.
 
-    Example: `docduet rag index`
+    Examples:
+
+        docduet rag index
+
+        docduet rag index --ray auto
     """
     started = time.monotonic()
-    generation = index_with_progress(ctx.obj)
+    generation = index_with_progress(ctx.obj, ray)
     if as_json:
         typer.echo(json.dumps(as_dict(generation), ensure_ascii=False, indent=2))
     else:
@@ -98,10 +113,11 @@ def rollback(
     """
     from dataclasses import asdict
 
+    from rag.config import RagConfig
     from rag.generations import Generations
 
     settings: Settings = ctx.obj
-    generations = Generations(settings.home.index)
+    generations = Generations(settings.home.index, settings.table(RagConfig).vector_store)
     if not show:
         info = generations.rollback(to)
         typer.echo(json.dumps(asdict(info)) if as_json else f"Live now: {_line(info)}")
@@ -115,14 +131,16 @@ def rollback(
         typer.echo(f"{'*' if info.id == live else ' '} {_line(info)}")
 
 
-def index_with_progress(settings: Settings) -> IndexGeneration:
-    """Build the index of all synced pages, with a progress bar on stderr."""
+def index_with_progress(settings: Settings, ray: str = "") -> IndexGeneration:
+    """Build the index of all synced pages, with a progress bar on stderr; ``ray``: address of a cluster that embeds."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from data.store import PageStore
     from rag.build import build_index
     from rag.config import RagConfig
+    from rag.embed import load_embedder
+    from rag.ray_job import embed_on_ray
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -131,7 +149,9 @@ def index_with_progress(settings: Settings) -> IndexGeneration:
         def progress(stage: str, done: int, total: int) -> None:
             bar.update(task, description=STAGES[stage], completed=done, total=total)
 
-        return build_index(PageStore(settings.home.pages).pages(), settings.home, settings.table(RagConfig), progress)
+        config = settings.table(RagConfig)
+        farm = partial(embed_on_ray, ray, partial(load_embedder, config.embedder)) if ray else None
+        return build_index(PageStore(settings.home.pages).pages(), settings.home, config, progress, farm=farm)
 
 
 def as_dict(generation: IndexGeneration) -> dict[str, Any]:

@@ -16,4 +16,9 @@ class RagConfig(Table):
     chunk_tokens: int = Field(220, gt=31, description="Largest chunk, in the embedder's tokens.")
     top_k: int = Field(6, gt=0, le=50, description="Passages handed to the model.")
     keep_generations: int = Field(3, ge=2, le=100, description="Index generations kept, the live one included.")
+    vector_store: str = Field(
+        "",
+        repr=False,
+        description="Where vectors lie: '' (files of the index) or postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
+    )
     candidates: int = Field(50, ge=10, le=1000, description="Chunks each side (BM25, vectors) puts up for fusion.")

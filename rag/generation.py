@@ -3,6 +3,7 @@
     manifest.json        models, counts, when it was made, the pages' hashes
     chunks.sqlite        pages, and chunks as offsets into them; text stays on disk until a passage is shown
     vectors.npy          one vector a chunk; row number = chunk id (see vectors.py, also for vectors.faiss)
+    vectors.json         where a database searches them, in place of vectors.faiss (see vector_store.py)
     tokens.npy           each chunk's words as numbers, with token_offsets.npy (see tokens.py)
     bm25/                the lexical index and its vocabulary; document number = chunk id
 
@@ -28,6 +29,7 @@ from data.types import Filters, Page
 from rag.embed import Vectors
 from rag.labels import LabelCount
 from rag.tokens import TokenTable
+from rag.vector_store import open_stored
 from rag.vectors import VectorIndex, load_matrix, open_vectors
 
 FORMAT = 2
@@ -98,10 +100,14 @@ class Row:
 class IndexGeneration:
     """An opened generation. Thread-safe; stays usable when its folder is deleted meanwhile.
 
+    ``vector_store``: URL of the database, for a generation whose vectors are searched there.
     ``built``: False when `build_index` found that nothing had changed. ``timings``: seconds a stage, of that build.
     """
 
-    def __init__(self, folder: Path, built: bool = False, timings: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, folder: Path, vector_store: str = "", built: bool = False, timings: Mapping[str, float] | None = None
+    ) -> None:
+        self._vector_store = vector_store
         self.folder = folder
         self.manifest = Manifest.load(folder)
         self.info = self.manifest.info
@@ -121,7 +127,7 @@ class IndexGeneration:
     @cached_property
     def vectors(self) -> VectorIndex:
         """The search over the vectors."""
-        return open_vectors(self.folder)
+        return open_stored(self.folder, self._vector_store) or open_vectors(self.folder)
 
     @cached_property
     def matrix(self) -> Vectors:

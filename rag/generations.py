@@ -2,12 +2,14 @@
 
 index/CURRENT                      the live generation's id, replaced in one step
 index/20261124T110203-1a2b3c4d/    a generation, never changed once it has this name
-index/.building-*/                 one being built, or what a killed build left; the next build removes it
+index/.building-*/                 one being built, or what a killed build left; the next build removes it, together
+                                   with its vectors in a database, if that is where they are
 index/.lock                        held while building
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -19,8 +21,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from data.errors import BusyError, NoIndexError
+from data.errors import BusyError, DocDuetError, NoIndexError
 from rag.generation import GenerationInfo, Manifest
+from rag.vector_store import forget_vectors
+
+log = logging.getLogger(__name__)
 
 NOTHING_YET = "nothing is indexed yet: run `docduet sync FOLDER` with the folder of your docs"
 _NAME = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
@@ -28,10 +33,14 @@ _LITTER = (".building-", ".CURRENT-")
 
 
 class Generations:
-    """The generations below ``root``. Nothing is made until somebody writes."""
+    """The generations below ``root``, some perhaps with their vectors in the database at the URL ``vector_store``.
 
-    def __init__(self, root: Path) -> None:
+    Nothing is made until somebody writes.
+    """
+
+    def __init__(self, root: Path, vector_store: str = "") -> None:
         self.root = root
+        self._vector_store = vector_store
         self.pointer = root / "CURRENT"
 
     def current(self) -> Path:
@@ -84,6 +93,11 @@ class Generations:
         self.point_to(name)
         return final
 
+    def discard(self, folder: Path) -> None:
+        """Delete the temporary folder of a build, unless it has been published."""
+        if folder.exists():
+            self._delete(folder)
+
     def point_to(self, name: str) -> None:
         """Replace CURRENT in one step."""
         draft = self.root / f".CURRENT-{uuid.uuid4().hex}"
@@ -128,6 +142,11 @@ class Generations:
             return
         hidden = path if path.name.startswith(_LITTER) else path.with_name(f".building-gone-{path.name}")
         path.rename(hidden)
+        try:
+            forget_vectors(hidden, self._vector_store)
+        except DocDuetError as error:
+            log.warning("%s; the next build removes the vectors of %s", error, path.name)
+            return
         shutil.rmtree(hidden, ignore_errors=True)
 
 

@@ -69,7 +69,7 @@ class LiveIndex:
         for attempt in (1, 2):  # a generation can be pruned between reading CURRENT and opening it
             folder = self._generations.current()
             try:
-                generation = IndexGeneration(folder)
+                generation = IndexGeneration(folder, self._config.vector_store)
                 embedder = self._embedder or load_embedder(self._config.embedder)
                 _check(generation, embedder)
                 return HybridRetriever(generation, embedder, self._config)

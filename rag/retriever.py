@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import VectorStoreError
 from data.lang import detect_lang
 from data.types import ANY, Filters, Page
 from rag.answerable import Answerability, judge
@@ -21,6 +22,7 @@ from rag.generation import GenerationInfo, IndexGeneration, Row
 from rag.labels import LabelCount
 from rag.lexical import terms, tokenize
 from rag.types import Passage, Why
+from rag.vector_store import StoredVectors
 
 MAX_QUERY_CHARS = 2000
 """A longer question is searched by its beginning."""
@@ -52,6 +54,11 @@ class HybridRetriever:
         """What searches can be filtered by (rag/labels.py)."""
         return self._generation.labels
 
+    @property
+    def by_words_alone(self) -> bool:
+        """Whether the vectors are searched in a database that does not answer at the moment."""
+        return isinstance(self._generation.vectors, StoredVectors) and self._generation.vectors.down
+
     def page(self, page_id: str) -> Page | None:
         """A page as it was when this index was built."""
         return self._generation.page(page_id)
@@ -71,6 +78,7 @@ class HybridRetriever:
     def answerability(self, query: str, passages: Sequence[Passage]) -> Answerability:
         """Whether ``passages`` (as `search` gave them for ``query``) hold an answer."""
         knows = not self._embedder.langs or detect_lang(query) in self._embedder.langs
+        knows = knows and not self.by_words_alone
         return judge(query[:MAX_QUERY_CHARS], passages, self.term_weights(query[:MAX_QUERY_CHARS]), knows)
 
     def term_weights(self, query: str) -> dict[str, float]:
@@ -110,8 +118,11 @@ class HybridRetriever:
         return [(int(i), float(scores[i])) for i in best if scores[i] > 0]
 
     def _dense(self, query: str, n: int, mask: NDArray[np.bool_] | None) -> Hits:
-        """Nearest chunks by inner product."""
-        return self._generation.vectors.search(self._embedder.query(query), n, mask)
+        """Nearest chunks by inner product; none while a database does not answer: BM25 then answers alone."""
+        try:
+            return self._generation.vectors.search(self._embedder.query(query), n, mask)
+        except VectorStoreError:  # logged where it happened
+            return []
 
     def _passages(self, query: str, ranked: Hits, lexical: dict[int, float], dense: dict[int, float]) -> list[Passage]:
         ranks = [{chunk_id: n for n, chunk_id in enumerate(side, start=1)} for side in (lexical, dense)]

@@ -110,13 +110,15 @@ async def metrics(request: Request) -> Response:
 
 def _index_state(gateway: Gateway) -> tuple[dict[str, Any], bool]:
     try:
-        info = gateway.live.retriever().info
+        retriever = gateway.live.retriever()
     except DocDuetError as error:
         return {"error": str(error)}, False
+    info = retriever.info
     return {
         "generation": info.id,
         "pages": info.pages,
         "chunks": info.chunks,
+        "vectors": "unreachable" if retriever.by_words_alone else "ready",
         "embedder": info.embedder,
         "created_at": info.created_at,
     }, True
