@@ -84,19 +84,30 @@ def _job(groups: list[list[str]], load: Callable[[], Embedder], fingerprint: str
 
     _hush()
 
-    resources = ray.cluster_resources()
-    gpus = int(resources.get("GPU", 0))
-    workers = min(len(groups), gpus or int(resources.get("CPU", 1)))
+    workers, share = _workers([node["Resources"] for node in ray.nodes() if node["Alive"]])
     rows = [{"group": number, "texts": group} for number, group in enumerate(groups)]
     embedded = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS)).map_batches(
         EmbedGroups,
         fn_constructor_kwargs={"load": load, "fingerprint": fingerprint},
         batch_size=1,
-        compute=ActorPoolStrategy(size=max(1, workers)),
-        num_gpus=1 if gpus else None,
+        compute=ActorPoolStrategy(size=min(len(groups), workers)),
+        **share,
     )
     for batch in embedded.iter_batches(batch_size=None, prefetch_batches=0):
         yield from zip(map(int, batch["group"]), batch["vectors"], strict=True)
+
+
+def _workers(nodes: Sequence[dict[str, float]]) -> tuple[int, dict[str, Any]]:
+    """How many workers, and what each takes: a GPU where there are any, else the CPUs of the smallest node.
+
+    An embedder uses all cores that it has, so that a worker for each core would only get in the others' way.
+    """
+    gpus = int(sum(node.get("GPU", 0) for node in nodes))
+    if gpus:
+        return gpus, {"num_gpus": 1}
+    cpus = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
+    smallest = min(cpus, default=1)
+    return sum(cpu // smallest for cpu in cpus) or 1, {"num_cpus": smallest}
 
 
 def _job_there(groups: list[list[str]], load: Callable[[], Embedder], fingerprint: str) -> Iterator[tuple[int, bytes]]:

@@ -24,7 +24,7 @@ from rag.cache import EmbeddingCache
 from rag.config import RagConfig
 from rag.embed import load_embedder
 from rag.generation import IndexGeneration
-from rag.ray_job import embed_on_ray
+from rag.ray_job import _workers, embed_on_ray
 from tests.fakes import HashedWords
 from tests.ray_workers import Fragile, remembered
 
@@ -151,6 +151,19 @@ def test_another_model_on_a_node_is_told(home: Home, cluster: str) -> None:
     farm = partial(embed_on_ray, cluster, partial(HashedWords, "other"))
     with pytest.raises(ClusterError, match="put the same model on every node"):
         build_index(pages(), home, CONFIG, embedder=HashedWords(), farm=farm)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers"),
+    [
+        ([{"CPU": 8.0}, {"CPU": 8.0}], (2, {"num_cpus": 8})),
+        ([{"CPU": 4.0}, {"CPU": 16.0}, {"memory": 1.0}], (5, {"num_cpus": 4})),
+        ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0}], (2, {"num_gpus": 1})),
+        ([], (1, {"num_cpus": 1})),
+    ],
+)
+def test_a_worker_takes_a_node_or_a_gpu(nodes: list[dict[str, float]], workers: tuple[int, dict[str, int]]) -> None:
+    assert _workers(nodes) == workers
 
 
 def farm_out(home: Home, address: str) -> None:
