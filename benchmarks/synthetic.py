@@ -53,7 +53,7 @@ def noisy(base: Vectors, rows: np.ndarray, chance: np.random.Generator) -> Vecto
 def real_vectors(pages: Sequence[Page], real: Embedder, cache: Path, sample: int, chunk_tokens: int) -> Vectors:
     """The model's own vectors of ``sample`` chunks of ``pages``, computed once and kept in ``cache``."""
     texts = [chunk.searchable for page in pages for chunk in chunk_page(page, chunk_tokens)]
-    chosen = random.Random(0).sample(texts, min(sample, len(texts)))
+    chosen = sorted(set(texts), key=lambda text: zlib.crc32(text.encode()))[:sample]
     with EmbeddingCache(cache) as kept:
         vectors, computed = kept.embed(real, chosen)
     print(f"{len(chosen)} real vectors, {computed} of them computed now", flush=True)

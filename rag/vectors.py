@@ -26,7 +26,7 @@ _FEW = 4096
 """Chunks left by a filter that are fetched and compared one by one."""
 
 RECALL = 0.99
-"""Share of the ten nearest neighbours that half the partitions it looks into must find, on a sample of its vectors."""
+"""Share of the ten nearest neighbours that a partitioned search must find, measured when it is built."""
 
 _SAMPLE = 256
 _TRAIN_PER_PARTITION = 40
@@ -136,7 +136,7 @@ def partitioned(matrix: Vectors) -> Any:
     import faiss
 
     total, dims = matrix.shape
-    partitions = int(4 * math.sqrt(total))
+    partitions = int(2 * math.sqrt(total))
     chance = np.random.default_rng(_SEED)
     sample = np.sort(chance.choice(total, min(total, partitions * _TRAIN_PER_PARTITION), replace=False))
     index = faiss.IndexIVFScalarQuantizer(
@@ -148,28 +148,29 @@ def partitioned(matrix: Vectors) -> Any:
     index.train(matrix[sample])
     for start in range(0, total, 65536):
         index.add(matrix[start : start + 65536])
-    queries = np.sort(chance.choice(total, _SAMPLE, replace=False))
-    index.nprobe = _probes(matrix, index, queries)
+    index.nprobe = _probes(matrix, index, _hard_queries(matrix, chance))
     return index
 
 
-def _probes(matrix: Vectors, index: Any, queries: NDArray[np.int64]) -> int:
-    """How many partitions to look into: twice the first of 8, 12, 16, 24 ... that finds RECALL of the ten nearest.
+def _hard_queries(matrix: Vectors, chance: np.random.Generator) -> Vectors:
+    """Means of five chunks each: about as far from any chunk as questions are, which chunks are not from each other."""
+    rows = chance.choice(len(matrix), (_SAMPLE, 5))
+    queries: Vectors = matrix[rows.ravel()].reshape(_SAMPLE, 5, -1).sum(axis=1)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    return queries
 
-    Twice, because questions lie farther from the chunks than these from each other.
-    """
+
+def _probes(matrix: Vectors, index: Any, queries: Vectors) -> int:
+    """How many partitions to look into: the first of 8, 12, 16, 24, 32 ... that finds RECALL of the ten nearest."""
     import faiss
 
-    asked = matrix[queries]
-    # Eleven, because each vector finds itself first.
-    _, true = faiss.knn(asked, matrix, 11, metric=faiss.METRIC_INNER_PRODUCT)
+    _, true = faiss.knn(queries, matrix, 10, metric=faiss.METRIC_INNER_PRODUCT)
+    search = PartitionedVectors(matrix, index)
     probes = 8
     while probes < index.nlist:
-        search = PartitionedVectors(matrix, index)
-        found = [search._probe(vector, 11, probes) for vector in asked]
-        hits = sum(len({i for i, _ in hits} & set(row)) for hits, row in zip(found, true.tolist(), strict=True))
-        if hits - len(asked) >= RECALL * 10 * len(asked):
-            return min(2 * probes, index.nlist)
+        found = [{chunk for chunk, _ in search._probe(query, 10, probes)} for query in queries]
+        if sum(len(hits & set(row)) for hits, row in zip(found, true.tolist(), strict=True)) >= RECALL * true.size:
+            return probes
         probes = probes * 3 // 2 if probes & (probes - 1) == 0 else probes * 4 // 3
     return int(index.nlist)
 
