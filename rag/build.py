@@ -98,7 +98,9 @@ def _made(
 ) -> tuple[Layout, int]:
     """The chunks that the live index does not hold, with tokens and vectors; and how many had to be embedded."""
     pages = [plan.pages[number] for number in plan.to_do]
-    cuts = list(cut_pages(pages, config.chunk_tokens, lambda done, total: report("chunk", done, total)))
+    cuts = list(
+        cut_pages(pages, (config.chunk_tokens, config.whole_tokens), lambda done, total: report("chunk", done, total))
+    )
     chunks = [found for cut in cuts for found in cut.chunks]
     tokens = joined([cut.tokens for cut in cuts])
     clock.lap("chunk")
@@ -132,7 +134,7 @@ def _live(generations: Generations) -> IndexGeneration | None:
 
 def _recipe(embedder: Embedder, config: RagConfig) -> str:
     versions = f"format {FORMAT}, chunker {CHUNKER_VERSION}, lexical {LEXICAL_VERSION}"
-    return f"{embedder.name} {embedder.fingerprint}, {config.chunk_tokens} tokens, {versions}"
+    return f"{embedder.name} {embedder.fingerprint}, {config.chunk_tokens} to {config.whole_tokens} tokens, {versions}"
 
 
 def _key(pages: Sequence[Page], recipe: str) -> str:
