@@ -59,6 +59,14 @@ REWRITE = {
     "zh": "请改写最后一个问题，使其脱离对话也能看懂。名称、选项和代码保持不变。只输出改写后的问题。",
 }
 
+TRANSLATE = {
+    "en": (
+        "Translate the question into English. Keep names, options and codes as they are. "
+        "Answer with the translation only."
+    ),
+    "zh": "请把问题翻译成中文。名称、选项和代码保持不变。只输出译文。",
+}
+
 
 def prompt_lang(lang: str) -> str:
     """The language a prompt is written in: Chinese for Chinese questions, else English."""
@@ -111,4 +119,12 @@ def rewrite_messages(question: str, history: Sequence[Message], lang: str = "en"
     return [
         Message(role="system", content=REWRITE[prompt_lang(lang)]),
         Message(role="user", content=f"{turns}\nuser: {question}"),
+    ]
+
+
+def translate_messages(question: str, lang: str) -> list[Message]:
+    """Ask the engine for the question in ``lang``."""
+    return [
+        Message(role="system", content=TRANSLATE[prompt_lang(lang)]),
+        Message(role="user", content=question),
     ]

@@ -39,7 +39,8 @@ def run(
         list[str] | None, typer.Option(metavar="GLOB", help="Leave these pages out, on top of what the set leaves out.")
     ] = None,
     system: Annotated[
-        list[str] | None, typer.Option(help="Only these systems: hybrid, bm25, dense, bigram, llamaindex.")
+        list[str] | None,
+        typer.Option(help="Only these systems: hybrid, bm25, dense, bigram, bigram-pages, llamaindex."),
     ] = None,
     sample: Annotated[
         int | None, typer.Option(min=0, help=f"Number of questions drawn; 0: all; SQuAD sets: {SQUAD_SAMPLE}.")

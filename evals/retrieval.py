@@ -129,8 +129,11 @@ class Bench:
 
     def _system(self, name: str, generation: Any) -> System:
         if name == "bigram":
-            chunks = ((page, chunk) for page in self.pages for chunk in chunk_page(page, self.config.chunk_tokens))
-            return BigramBM25([Hit(page.url, chunk.text) for page, chunk in chunks])
+            sizes = self.config.chunk_tokens, self.config.whole_tokens
+            chunks = ((page, chunk) for page in self.pages for chunk in chunk_page(page, *sizes))
+            return BigramBM25(name, [Hit(page.url, chunk.text) for page, chunk in chunks])
+        if name == "bigram-pages":
+            return BigramBM25(name, [Hit(page.url, f"{page.title}\n{page.body}") for page in self.pages])
         if name == "llamaindex":
             return LlamaIndexStock(self.pages, self.embedder, self.home.root / "llamaindex", generation.manifest.key)
         return ours(name, generation, self.embedder, self.config)

@@ -18,7 +18,7 @@ from rag.embed import Embedder
 from rag.generation import IndexGeneration
 from rag.retriever import Hits, HybridRetriever
 
-NAMES = ("hybrid", "bm25", "dense", "bigram", "llamaindex")
+NAMES = ("hybrid", "bm25", "dense", "bigram", "bigram-pages", "llamaindex")
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,17 @@ def ours(name: str, generation: IndexGeneration, embedder: Embedder, config: Rag
 
 
 class BigramBM25:
-    """Plain BM25 (k1 1.5, b 0.75) over all pairs of neighbouring characters of the bare passages.
+    """Plain BM25 (k1 1.5, b 0.75) over all pairs of neighbouring characters.
 
-    The same passages as ours, without the titles and headings that ours are indexed with. Over whole pages it would be
-    weaker: a reference page of a hundred thousand characters holds nearly every pair.
+    ``bigram``: over the same passages as ours, without the titles and headings that ours are indexed with.
+    ``bigram-pages``: over whole pages. It is weaker where pages are long: a reference page of a hundred thousand
+    characters holds nearly every pair.
     """
 
-    name = "bigram"
-
-    def __init__(self, passages: Sequence[Hit]) -> None:
+    def __init__(self, name: str, passages: Sequence[Hit]) -> None:
         import bm25s
 
+        self.name = name
         self._passages = passages
         self._bm25 = bm25s.BM25(k1=1.5, b=0.75)
         self._bm25.index([bigrams(passage.text) or [""] for passage in passages], show_progress=False)

@@ -112,7 +112,9 @@ def _made(
 ) -> tuple[Layout, int]:
     """The chunks that the live index does not hold, with tokens and vectors; and how many had to be embedded."""
     pages = [plan.pages[number] for number in plan.to_do]
-    cuts = list(cut_pages(pages, config.chunk_tokens, lambda done, total: report("chunk", done, total)))
+    cuts = list(
+        cut_pages(pages, (config.chunk_tokens, config.whole_tokens), lambda done, total: report("chunk", done, total))
+    )
     chunks = [found for cut in cuts for found in cut.chunks]
     tokens = joined([cut.tokens for cut in cuts])
     clock.lap("chunk")
@@ -153,7 +155,8 @@ def _live(generations: Generations, config: RagConfig) -> IndexGeneration | None
 def _recipe(embedder: Embedder, config: RagConfig) -> str:
     versions = f"format {FORMAT}, chunker {CHUNKER_VERSION}, lexical {LEXICAL_VERSION}"
     where = ", vectors in a store" if config.vector_store else ""
-    return f"{embedder.name} {embedder.fingerprint}, {config.chunk_tokens} tokens, {versions}{where}"
+    sizes = f"{config.chunk_tokens} to {config.whole_tokens} tokens"
+    return f"{embedder.name} {embedder.fingerprint}, {sizes}, {versions}{where}"
 
 
 def _key(pages: Sequence[Page], recipe: str) -> str:

@@ -1,27 +1,31 @@
 """A page's Markdown, cut into chunks along its headings.
 
 A chunk is a slice of the page: ``page.body[start:end] == text``, always. Blocks (paragraphs, lists, code, tables) stay
-whole where they fit; larger ones are cut at list items or lines. Small sections join their neighbours under the same
-parent. What a chunk's words cannot say (title, heading path, the header of a cut table) goes into ``context``, which is
-put before the text for embedding and for BM25 and is never shown.
+whole where they fit; larger ones are cut at list items or lines. Tables and code stay whole beyond that, with a short
+lead-in, up to a cap of their own: half a table misleads. Small sections join their neighbours under the same parent.
+What a chunk's words cannot say (title, heading path, the header of a cut table) goes into ``context``, which is put
+before the text for embedding and for BM25 and is never shown.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from data.types import Page
 
-CHUNKER_VERSION = "1"
+CHUNKER_VERSION = "2"
 """Part of an index's recipe: raise it when chunks come out differently."""
 
 _CONTEXT_TOKENS = 30
 """Title and headings get this much beside a full chunk; what they take beyond it, the text does without."""
+
+_LEAD_TOKENS = 60
+"""A paragraph of up to so many tokens goes with the large table or code block that it introduces."""
 
 _NEWLINE = re.compile(r"\r\n?|\n")
 _PIECE = re.compile(r"[A-Za-z]{1,4}|\d*[^\D0-9]\d*|[0-9]{1,2}|[^\sA-Za-z\d]")
@@ -52,6 +56,7 @@ class _Unit:
     end: int
     tokens: int
     header: str = ""
+    whole: bool = False  # larger than a chunk, and not to be cut all the same
 
 
 @dataclass
@@ -65,10 +70,13 @@ class _Section:
         return sum(unit.tokens for unit in self.units)
 
 
-def chunk_page(page: Page, max_tokens: int) -> list[Chunk]:
-    """The page's chunks, in order. All text that is not blank is in exactly one of them."""
+def chunk_page(page: Page, max_tokens: int, whole_tokens: int = 0) -> list[Chunk]:
+    """The page's chunks, in order. All text that is not blank is in exactly one of them.
+
+    A chunk has at most ``max_tokens``, unless it is a table or a code block of at most ``whole_tokens``.
+    """
     chunks = []
-    for section in _merged(_sections(page, max_tokens), max_tokens):
+    for section in _merged(_sections(page, max_tokens, whole_tokens), max_tokens):
         context = " > ".join([page.title, *section.path])
         budget = max(max_tokens - max(0, estimate_tokens(context) - _CONTEXT_TOKENS), max_tokens // 2)
         for start, end, header in _packed(section.units, budget):
@@ -105,7 +113,7 @@ def _parser() -> Any:
     return parser
 
 
-def _sections(page: Page, max_tokens: int) -> list[_Section]:
+def _sections(page: Page, max_tokens: int, whole_tokens: int) -> list[_Section]:
     """Sections in order; every character of the body is in one unit of one of them."""
     sections = [_Section(())]
     stack: list[tuple[int, str]] = []
@@ -115,7 +123,7 @@ def _sections(page: Page, max_tokens: int) -> list[_Section]:
             if block.heading and not (not stack and block.heading == page.title.strip()):
                 stack.append((block.level, block.heading))
             sections.append(_Section(tuple(name for _, name in stack)))
-        sections[-1].units.extend(_units(page.body, block, max_tokens))
+        sections[-1].units.extend(_units(page.body, block, max_tokens, whole_tokens))
         sections[-1].headings_only &= bool(block.level) or not page.body[block.start : block.end].strip()
     return [section for section in sections if section.units]
 
@@ -130,6 +138,7 @@ class _Block:
     heading: str = ""
     cuts: tuple[int, ...] = ()
     header: str = ""
+    whole: bool = False  # a table or code
 
 
 def _blocks(body: str) -> Iterator[_Block]:
@@ -150,7 +159,9 @@ def _blocks(body: str) -> Iterator[_Block]:
         elif token.type in ("bullet_list_open", "ordered_list_open"):
             yield _Block(start, end, cuts=tuple(_item_starts(tokens, i, lines)))
         elif token.type == "table_open":
-            yield _Block(start, end, header=body[start : lines[token.map[0] + 1]].strip())
+            yield _Block(start, end, header=body[start : lines[token.map[0] + 1]].strip(), whole=True)
+        elif token.type in ("fence", "code_block"):
+            yield _Block(start, end, whole=True)
         else:
             yield _Block(start, end)
 
@@ -164,15 +175,17 @@ def _item_starts(tokens: list[Any], at: int, lines: list[int]) -> Iterator[int]:
             yield lines[token.map[0]]
 
 
-def _units(body: str, block: _Block, max_tokens: int) -> list[_Unit]:
+def _units(body: str, block: _Block, max_tokens: int, whole_tokens: int) -> list[_Unit]:
     """The block, whole where it fits, else cut at items, lines, sentences, and at last anywhere."""
     whole = _Unit(block.start, block.end, estimate_tokens(body[block.start : block.end]))
+    if block.whole and max_tokens < whole.tokens <= whole_tokens:
+        return [replace(whole, whole=True)]
     if whole.tokens <= max_tokens // 2 or (whole.tokens <= max_tokens and not block.cuts):
         return [whole]
     if block.cuts and len(block.cuts) > 1:
         borders = [block.start, *block.cuts[1:], block.end]
         items = [_Block(start, end) for start, end in pairwise(borders)]
-        return [unit for item in items for unit in _units(body, item, max_tokens)]
+        return [unit for item in items for unit in _units(body, item, max_tokens, whole_tokens)]
     return _lines(body, block, max_tokens)
 
 
@@ -233,7 +246,8 @@ def _packed(units: list[_Unit], budget: int) -> Iterator[tuple[int, int, str]]:
     group: list[_Unit] = []
     used = 0
     for unit in units:
-        if group and used + unit.tokens > budget:
+        introduced = unit.whole and used <= _LEAD_TOKENS
+        if group and used + unit.tokens > budget and not introduced:
             yield group[0].start, group[-1].end, group[0].header
             group, used = [], 0
         group.append(unit)

@@ -14,6 +14,7 @@ class RagConfig(Table):
         "minilm", description="'minilm' (bundled, offline) or any sentence-transformers model name or folder."
     )
     chunk_tokens: int = Field(220, gt=31, description="Largest chunk, in the embedder's tokens.")
+    whole_tokens: int = Field(660, ge=0, description="Tables and code blocks of up to so many tokens stay whole.")
     top_k: int = Field(6, gt=0, le=50, description="Passages handed to the model.")
     keep_generations: int = Field(3, ge=2, le=100, description="Index generations kept, the live one included.")
     vector_store: str = Field(
@@ -22,3 +23,13 @@ class RagConfig(Table):
         description="Where vectors lie: '' (files of the index) or postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
     )
     candidates: int = Field(50, ge=10, le=1000, description="Chunks each side (BM25, vectors) puts up for fusion.")
+    per_page: int = Field(
+        0, ge=0, le=50, description="Passages of one page, as long as others are found; 0: any number."
+    )
+    context_tokens: int = Field(
+        2400, ge=0, description="What the model reads in all: passages grow to their sections up to so many tokens."
+    )
+    reranker: str = Field(
+        "", description="A cross-encoder that reads the best passages again: name or folder; empty: none."
+    )
+    rerank_candidates: int = Field(20, ge=1, le=200, description="Passages the reranker reads.")

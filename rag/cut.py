@@ -19,6 +19,9 @@ PARALLEL_FROM_CHARS = 4_000_000
 
 _BATCH_CHARS = 400_000
 
+Sizes = tuple[int, int]
+"""What a chunk holds at most, and a table or code block, in tokens."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -28,11 +31,11 @@ class Cut:
     tokens: TokenTable
 
 
-def cut_pages(pages: Sequence[Page], max_tokens: int, report: Callable[[int, int], None]) -> Iterator[Cut]:
-    """The pages' chunks, in order; ``report`` is called with (pages done, of all)."""
+def cut_pages(pages: Sequence[Page], sizes: Sizes, report: Callable[[int, int], None]) -> Iterator[Cut]:
+    """The pages' chunks, in order; ``sizes`` as for `chunk_page`, ``report`` is called with (pages done, of all)."""
     batches = list(_batches(pages))
     done = 0
-    for cut in _cuts(batches, max_tokens):
+    for cut in _cuts(batches, sizes):
         done += len(cut.chunks)
         report(done, len(pages))
         yield cut
@@ -52,35 +55,35 @@ def _batches(pages: Sequence[Page]) -> Iterator[list[Page]]:
         yield batch
 
 
-def _cuts(batches: Sequence[list[Page]], max_tokens: int) -> Iterator[Cut]:
+def _cuts(batches: Sequence[list[Page]], sizes: Sizes) -> Iterator[Cut]:
     workers = min(os.cpu_count() or 1, 8, len(batches))
     size = sum(len(page.body) for batch in batches for page in batch)
     done = 0
     if workers > 1 and size >= PARALLEL_FROM_CHARS:
         try:
-            for cut in _pooled(batches, max_tokens, workers):
+            for cut in _pooled(batches, sizes, workers):
                 done += 1
                 yield cut
         except BrokenProcessPool:  # a process was killed, for memory perhaps: the rest is done in this one
             pass
     for batch in batches[done:]:
-        yield _cut(batch, max_tokens)
+        yield _cut(batch, sizes)
 
 
-def _pooled(batches: Sequence[list[Page]], max_tokens: int, workers: int) -> Iterator[Cut]:
+def _pooled(batches: Sequence[list[Page]], sizes: Sizes, workers: int) -> Iterator[Cut]:
     """In order, with no more than two batches a process ahead."""
     pool = process_pool(workers)
     left = iter(batches)
     try:
-        running = [pool.submit(_cut, batch, max_tokens) for batch in islice(left, 2 * workers)]
+        running = [pool.submit(_cut, batch, sizes) for batch in islice(left, 2 * workers)]
         while running:
             cut = running.pop(0).result()
-            running.extend(pool.submit(_cut, batch, max_tokens) for batch in islice(left, 1))
+            running.extend(pool.submit(_cut, batch, sizes) for batch in islice(left, 1))
             yield cut
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _cut(pages: list[Page], max_tokens: int) -> Cut:
-    chunks = [chunk_page(page, max_tokens) for page in pages]
+def _cut(pages: list[Page], sizes: Sizes) -> Cut:
+    chunks = [chunk_page(page, *sizes) for page in pages]
     return Cut(chunks, tabulate(tokenize(chunk.searchable) for found in chunks for chunk in found))

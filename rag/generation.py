@@ -219,6 +219,17 @@ class IndexGeneration:
         return [self._kinds[self._chunk_kinds[chunk_id]][0] == lang for chunk_id in chunk_ids]
 
     @cached_property
+    def page_lengths(self) -> NDArray[np.int64]:
+        """Page number -> how many chunks it has."""
+        lengths = [chunks for (chunks,) in self._query("SELECT chunks FROM pages ORDER BY number")]
+        return np.array(lengths, dtype=np.int64)
+
+    @cached_property
+    def chunk_pages(self) -> NDArray[np.int32]:
+        """Chunk id -> number of its page, 0 to pages - 1."""
+        return np.repeat(np.arange(len(self.page_lengths), dtype=np.int32), self.page_lengths)
+
+    @cached_property
     def _kinds(self) -> list[tuple[str, dict[str, str]]]:
         """The different (language, labels) that pages have: few, however many pages there are."""
         return [(lang, json.loads(labels)) for lang, labels in self._query(f"{_KINDS} ORDER BY lang, labels")]

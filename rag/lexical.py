@@ -86,6 +86,11 @@ def _chinese_tokens(run: str) -> tuple[str, ...]:
     return tuple(term.token for term in _chinese(run, 0))
 
 
+def latin(text: str) -> str:
+    """``text`` without its Chinese: the names, options and codes that stand in docs of any language."""
+    return re.sub(rf"[{_HAN}，。？！、：；（）《》“”]+", " ", text).strip()
+
+
 def spans(text: str, wanted: Collection[str]) -> list[tuple[int, int]]:
     """Where ``wanted`` terms (as `tokenize` cuts them) stand in ``text``: sorted, touching ones merged."""
     keep = set(wanted)

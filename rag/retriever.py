@@ -1,12 +1,13 @@
-"""Hybrid search over one index generation: BM25 and vectors, fused by rank.
+"""Hybrid search over one index generation: BM25 and vectors, fused by rank; reranked where a reranker is set.
 
 Thread-safe and read-only. Which generation is live is live.py's business; whether the passages answer the question is
-answerable.py's.
+answerable.py's. `search` gives what was found, `sections` what a model should read around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +16,34 @@ from data.errors import VectorStoreError
 from data.lang import detect_lang
 from data.types import ANY, Filters, Page
 from rag.answerable import Answerability, judge
+from rag.chunk import estimate_tokens
 from rag.config import RagConfig
+from rag.diversify import diversify
 from rag.embed import Embedder
+from rag.expand import REACH, Piece, Section, widen
 from rag.fuse import fuse
 from rag.generation import GenerationInfo, IndexGeneration, Row
 from rag.labels import LabelCount
-from rag.lexical import terms, tokenize
+from rag.lexical import latin, terms, tokenize
+from rag.pagescore import WEIGHT, page_scores
+from rag.rerank import load_reranker
 from rag.types import Passage, Why
 from rag.vector_store import StoredVectors
 
 MAX_QUERY_CHARS = 2000
 """A longer question is searched by its beginning."""
 
-_FOREIGN_DENSE = 0.25
-"""Weight of the vectors for questions in a language the embedder does not know: BM25 leads."""
+_FOREIGN_DENSE = 0.05
+"""Weight of the vectors for questions in a language the embedder does not know: they settle ties and fill up."""
 
 _OWN_LANG = 1.25
-"""Bonus of passages in the question's language, where the docs hold several."""
+"""Factor on the scores of passages in the question's language, where the docs hold several."""
 
 Hits = list[tuple[int, float]]
 """(chunk id, score), best first."""
+
+Ranked = tuple[Row, float]
+"""A chunk to show, and its score."""
 
 
 class HybridRetriever:
@@ -44,6 +53,7 @@ class HybridRetriever:
         self._generation = generation.load()
         self._embedder = embedder
         self._config = config
+        self._reranker = load_reranker(config.reranker) if config.reranker else None
 
     @property
     def info(self) -> GenerationInfo:
@@ -63,6 +73,14 @@ class HybridRetriever:
         """A page as it was when this index was built."""
         return self._generation.page(page_id)
 
+    @property
+    def langs(self) -> Mapping[str, int]:
+        """Language -> how many pages of the docs are in it."""
+        found: Counter[str] = Counter()
+        for entry in self.labels:
+            found[entry.lang] += entry.pages
+        return found
+
     def search(self, query: str, top_k: int | None = None, filters: Filters = ANY) -> list[Passage]:
         """The best passages, at most ``top_k`` (default from the configuration). An empty query finds nothing."""
         query = query.strip()[:MAX_QUERY_CHARS]
@@ -72,14 +90,30 @@ class HybridRetriever:
         mask = self._generation.mask(filters) if filters else None
         n = max(self._config.candidates, 2 * wanted)
         lexical, dense = self._lexical(query, n, mask), self._dense(query, n, mask)
-        ranked = self._fused(query, lexical, dense)[:wanted]
+        ranked = self._chosen(query, self._fused(query, lexical, dense), wanted)
         return self._passages(query, ranked, dict(lexical), dict(dense))
+
+    def sections(self, passages: Sequence[Passage]) -> list[Section]:
+        """What a model should read for each passage: its section, as far as [rag] context_tokens reach for all."""
+        found = [passage.chunk_id for passage in passages]
+        pieces = self._around(passages)
+        pages = {page_id: self._generation.page(page_id) for page_id in {passage.page_id for passage in passages}}
+        read = []
+        for passage, (first, last) in zip(passages, widen(found, pieces, self._config.context_tokens), strict=True):
+            page, start, end = pages[passage.page_id], pieces[first].start, pieces[last].end
+            assert page is not None  # a generation holds the pages of its chunks
+            read.append(Section(page.id, page.title, passage.heading_path, page.body[start:end], start, end))
+        return read
 
     def answerability(self, query: str, passages: Sequence[Passage]) -> Answerability:
         """Whether ``passages`` (as `search` gave them for ``query``) hold an answer."""
-        knows = not self._embedder.langs or detect_lang(query) in self._embedder.langs
+        query = query[:MAX_QUERY_CHARS]
+        lang = detect_lang(query)
+        knows = not self._embedder.langs or lang in self._embedder.langs
         knows = knows and not self.by_words_alone
-        return judge(query[:MAX_QUERY_CHARS], passages, self.term_weights(query[:MAX_QUERY_CHARS]), knows)
+        if lang not in self.langs:  # docs in other languages: only names and codes can stand there
+            query = latin(query) or query
+        return judge(query, passages, self.term_weights(query), knows)
 
     def term_weights(self, query: str) -> dict[str, float]:
         """Query term -> how much it tells, 0 (in every chunk) to 1 (in none), whatever the corpus' size."""
@@ -95,14 +129,50 @@ class HybridRetriever:
     def _fused(self, query: str, lexical: Hits, dense: Hits) -> Hits:
         lang = detect_lang(query)
         knows = not self._embedder.langs or lang in self._embedder.langs
-        rankings = [
-            (1.0, [chunk_id for chunk_id, _ in lexical]),
-            (1.0 if knows else _FOREIGN_DENSE, [chunk_id for chunk_id, _ in dense]),
-        ]
-        fused = fuse(rankings)
-        own = self._generation.in_lang([chunk_id for chunk_id, _ in fused], lang)
-        lifted = [(item, score * (_OWN_LANG if same else 1.0)) for (item, score), same in zip(fused, own, strict=True)]
+        sides = [(1.0, self._with_pages(query, lexical)), (1.0 if knows else _FOREIGN_DENSE, dense)]
+        rankings = [(weight, [chunk_id for chunk_id, _ in self._own_first(hits, lang)]) for weight, hits in sides]
+        return fuse(rankings)
+
+    def _own_first(self, hits: Hits, lang: str) -> Hits:
+        """The hits with those in the question's language lifted: far better ones in another still come before them."""
+        own = self._generation.in_lang([chunk_id for chunk_id, _ in hits], lang)
+        lifted = [(item, score * (_OWN_LANG if same else 1.0)) for (item, score), same in zip(hits, own, strict=True)]
         return sorted(lifted, key=lambda hit: (-hit[1], hit[0]))
+
+    def _with_pages(self, query: str, lexical: Hits) -> Hits:
+        """BM25's hits with what their pages' own scores add."""
+        if not lexical:
+            return []
+        bm25, chunk_pages = self._generation.bm25, self._generation.chunk_pages
+        ids = [bm25.vocab_dict[token] for token in dict.fromkeys(tokenize(query)) if token in bm25.vocab_dict]
+        pages = chunk_pages[[chunk_id for chunk_id, _ in lexical]]
+        added = WEIGHT * page_scores(bm25, ids, chunk_pages, self._generation.page_lengths, pages)
+        return [(chunk_id, score + float(more)) for (chunk_id, score), more in zip(lexical, added, strict=True)]
+
+    def _chosen(self, query: str, ranked: Hits, wanted: int) -> list[Ranked]:
+        """The chunks to show: reranked where a reranker is set, nothing twice, no page everywhere."""
+        ranked = ranked[: max(2 * wanted, self._config.rerank_candidates if self._reranker else 0)]
+        rows = self._generation.rows([chunk_id for chunk_id, _ in ranked])
+        scores = [score for _, score in ranked]
+        if self._reranker and rows:
+            scores = self._reranker.scores(query, [f"{row.context}\n{row.text}" for row in rows])
+        order = sorted(range(len(rows)), key=lambda i: -scores[i])  # stable: equals stay in the order of the search
+        pages, texts = [rows[i].page_id for i in order], [rows[i].text for i in order]
+        kept = diversify(pages, texts, wanted, self._config.per_page)
+        return [(rows[order[position]], scores[order[position]]) for position in kept]
+
+    def _around(self, passages: Sequence[Passage]) -> dict[int, Piece]:
+        """The passages and the chunks of their sections near them, by chunk id."""
+        under = {(passage.page_id, passage.heading_path) for passage in passages}
+        near = {n for p in passages for n in range(p.chunk_id - REACH, p.chunk_id + REACH + 1)}
+        rows = self._generation.rows(sorted(n for n in near if 0 <= n < self.info.chunks))
+        return {
+            row.chunk_id: Piece(
+                row.chunk_id, row.page_id, row.heading_path, row.start, row.end, estimate_tokens(row.text)
+            )
+            for row in rows
+            if (row.page_id, row.heading_path) in under
+        }
 
     def _lexical(self, query: str, n: int, mask: NDArray[np.bool_] | None) -> Hits:
         """BM25's hits; a chunk without any of the words is none."""
@@ -124,12 +194,14 @@ class HybridRetriever:
         except VectorStoreError:  # logged where it happened
             return []
 
-    def _passages(self, query: str, ranked: Hits, lexical: dict[int, float], dense: dict[int, float]) -> list[Passage]:
+    def _passages(
+        self, query: str, ranked: Sequence[Ranked], lexical: dict[int, float], dense: dict[int, float]
+    ) -> list[Passage]:
         ranks = [{chunk_id: n for n, chunk_id in enumerate(side, start=1)} for side in (lexical, dense)]
         wanted = list(dict.fromkeys(tokenize(query)))
-        rows = self._generation.rows([chunk_id for chunk_id, _ in ranked])
         passages = []
-        for rank, (row, (chunk_id, score)) in enumerate(zip(rows, ranked, strict=True), start=1):
+        for rank, (row, score) in enumerate(ranked, start=1):
+            chunk_id = row.chunk_id
             why = Why(
                 bm25_rank=ranks[0].get(chunk_id),
                 bm25_score=lexical.get(chunk_id, 0.0),

@@ -16,9 +16,12 @@ from typing import Any, Protocol
 from data.errors import EngineError
 from data.prompts import Message, base_messages, rag_messages, refusal_text
 from data.types import ANY, Filters
+from rag.answerable import Answerability
+from rag.expand import Section
 from rag.labels import check
 from rag.lexical import tokenize
 from rag.live import LiveIndex
+from rag.retriever import HybridRetriever
 from rag.types import Passage
 from serving.citations import CitationStream, Cite, Piece, strip_markers
 from serving.config import ServingConfig
@@ -28,6 +31,7 @@ from serving.quoting import as_markdown, marker_lead, quotes
 from serving.rewrite import standalone
 from serving.sources import Source, source_of
 from serving.thinking import ThinkSplitter
+from serving.translate import language_to_search, translation
 
 EngineOf = Callable[[], Engine | None]
 
@@ -66,9 +70,9 @@ class Clock:
         self.timings: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        """Record the time since the last lap as ``name``."""
+        """Add the time since the last lap to ``name``."""
         now = time.perf_counter()
-        self.timings[name] = round((now - self._lap) * 1000, 2)
+        self.timings[name] = round(self.timings.get(name, 0.0) + (now - self._lap) * 1000, 2)
         self._lap = now
 
     def once(self, name: str) -> None:
@@ -118,12 +122,14 @@ class RagArm:
         ask = await standalone(turn.question, turn.history, engine, turn.lang)
         if ask.rewritten:
             clock.lap("rewrite")
-        passages = await asyncio.to_thread(retriever.search, ask.query, None, turn.filters)
-        verdict = await asyncio.to_thread(retriever.answerability, ask.query, passages)
+        found = await asyncio.to_thread(_search, retriever, ask.query, turn.filters)
         clock.lap("retrieve")
-        yield Started(query=ask.query, rewritten=ask.rewritten, reason="asked for by name")
-        reply = _Reply(passages, ask.query)
-        if not verdict.answerable:
+        other = await _in_other_language(retriever, found, turn, engine, clock)
+        found, translated = other or found, other is not None
+        rewritten = ask.rewritten or translated
+        yield Started(query=found.query, rewritten=rewritten, reason="asked for by name", translated=translated)
+        reply = _Reply(found.passages, found.query)
+        if not found.verdict.answerable:
             async for event in _refusal(turn.lang, clock):
                 yield event
             return
@@ -131,13 +137,16 @@ class RagArm:
             async for event in self._quoted(reply, "no engine", clock):
                 yield event
             return
-        async for event in self._generated(engine, turn, reply, clock):
+        sections = await asyncio.to_thread(retriever.sections, found.passages)
+        async for event in self._generated(engine, turn, reply, sections, clock):
             yield event
 
-    async def _generated(self, engine: Engine, turn: Turn, reply: _Reply, clock: Clock) -> AsyncGenerator[Event]:
+    async def _generated(
+        self, engine: Engine, turn: Turn, reply: _Reply, sections: Sequence[Section], clock: Clock
+    ) -> AsyncGenerator[Event]:
         """The engine's answer; when it breaks off, what was said stays and the best quotes follow."""
         history = [Message(role=m["role"], content=strip_markers(m["content"])) for m in turn.history]
-        messages = rag_messages(turn.question, reply.passages, history, turn.lang, turn.instructions)
+        messages = rag_messages(turn.question, sections, history, turn.lang, turn.instructions)
         stream = _Generation(engine, messages, turn.sampling, self._config.answer_timeout_s, clock)
         gate = _RefusalGate(refusal_text(turn.lang))
         said = False
@@ -187,6 +196,36 @@ class RagArm:
             yield reply.cite(quote.index)
         clock.once("total")
         yield Finished(arm=self.name, sources=reply.sources, degraded=degraded, timings_ms=clock.timings)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a search for ``query`` gave, and whether that answers it."""
+
+    query: str
+    passages: list[Passage]
+    verdict: Answerability
+
+
+def _search(retriever: HybridRetriever, query: str, filters: Filters) -> _Found:
+    passages = retriever.search(query, None, filters)
+    return _Found(query, passages, retriever.answerability(query, passages))
+
+
+async def _in_other_language(
+    retriever: HybridRetriever, found: _Found, turn: Turn, engine: Engine | None, clock: Clock
+) -> _Found | None:
+    """What the translated question finds, where that is asked for and better than what ``found`` holds."""
+    lang = language_to_search(turn.lang, turn.filters.lang, retriever.langs, found.verdict.answerable)
+    if engine is None or not lang:
+        return None
+    query = await translation(found.query, engine, lang)
+    clock.lap("translate")
+    if not query:
+        return None
+    other = await asyncio.to_thread(_search, retriever, query, turn.filters)
+    clock.lap("retrieve")
+    return other if other.verdict.score > found.verdict.score else None
 
 
 async def _refusal(lang: str, clock: Clock) -> AsyncGenerator[Event]:

@@ -12,11 +12,15 @@ from serving.sources import Source
 
 @dataclass(frozen=True)
 class Started:
-    """First event. ``query`` is the standalone question searched; ``rewritten`` when it is not the user's own."""
+    """First event. ``query`` is the standalone question searched; ``rewritten`` when it is not the user's own.
+
+    ``translated``: the query is in another language than the question.
+    """
 
     query: str
     rewritten: bool
     reason: str
+    translated: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ class Cited:
 
 @dataclass(frozen=True)
 class Finished:
-    """Last event. ``timings_ms``: rewrite, retrieve, first_token, total (milliseconds since the request, or spent)."""
+    """Last event. ``timings_ms``: rewrite, retrieve, translate, first_token, total (milliseconds spent, or since the
+    request).
+    """
 
     arm: str
     sources: tuple[Source, ...] = ()

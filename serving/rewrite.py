@@ -5,6 +5,7 @@ Rewriting helps follow-ups and hurts questions that stand alone, so it is gated;
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from serving.engine import Engine
 
 REWRITE_TOKENS = 96
 REWRITE_TIMEOUT_S = 10.0
+MAX_CHARS = 400
 
 _OPENERS = re.compile(
     r"^\s*(and|but|or|so|then|also|what about|how about|what if|why|which one|ok(ay)?\b|same|instead|"
@@ -71,19 +73,20 @@ def join(question: str, history: Sequence[Message]) -> str:
 
 async def _ask(engine: Engine, question: str, history: Sequence[Message], lang: str) -> str:
     """The engine's rewrite, or "" when it failed or is not to be trusted."""
-    import asyncio
-
     turns = [Message(role=turn["role"], content=strip_markers(turn["content"])) for turn in history[-6:]]
+    return checked(await one_line(engine, rewrite_messages(question, turns, lang)), question, turns)
+
+
+async def one_line(engine: Engine, messages: Sequence[Message]) -> str:
+    """A short answer of the engine's, whole; "" when it failed or took too long."""
     parts: list[str] = []
     try:
         async with asyncio.timeout(REWRITE_TIMEOUT_S):
-            async for delta in engine.chat(
-                rewrite_messages(question, turns, lang), temperature=0.0, max_tokens=REWRITE_TOKENS
-            ):
+            async for delta in engine.chat(messages, temperature=0.0, max_tokens=REWRITE_TOKENS):
                 parts.append(delta.text)
     except (EngineError, TimeoutError):
         return ""
-    return checked("".join(parts), question, turns)
+    return "".join(parts)
 
 
 def checked(written: str, question: str, history: Sequence[Message]) -> str:
@@ -92,6 +95,6 @@ def checked(written: str, question: str, history: Sequence[Message]) -> str:
     said = set(tokenize(" ".join([question, *(turn["content"] for turn in history)])))
     words = tokenize(line)
     known = sum(word in said for word in words)
-    if not words or "\n" in line or len(line) > 400 or known < 0.5 * len(words):
+    if not words or "\n" in line or len(line) > MAX_CHARS or known < 0.5 * len(words):
         return ""
     return line

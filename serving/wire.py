@@ -92,7 +92,12 @@ class ChoiceWriter:
         return body | {"usage": self.finished.usage or _no_usage()}
 
     def _start(self, event: Started) -> None:
-        route = {"reason": event.reason, "query": event.query, "rewritten": event.rewritten}
+        route = {
+            "reason": event.reason,
+            "query": event.query,
+            "rewritten": event.rewritten,
+            "translated": event.translated,
+        }
         self.top = {"answer_id": self.answer_id, "route": route}
 
     def _annotate(self, event: Cited) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def test_each_side_alone_is_really_alone(tmp_path: Path) -> None:
 
 def test_character_pairs() -> None:
     assert bigrams("Ab 端口") == ["ab", "b端", "端口"]
-    system = BigramBM25([Hit(page.url, page.body) for page in PAGES])
+    system = BigramBM25("bigram", [Hit(page.url, page.body) for page in PAGES])
     assert [hit.page for hit in system.search("监听哪个端口？", 5)] == ["zh.md"]
     assert system.search("龘", 5) == []
 

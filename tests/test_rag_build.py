@@ -85,7 +85,7 @@ def test_a_page_that_kept_its_content_is_neither_cut_nor_looked_up(
     build_index(pages, home, CONFIG, embedder=HashedWords())
     cut: list[str] = []
     chunk_page = rag.cut.chunk_page
-    monkeypatch.setattr(rag.cut, "chunk_page", lambda page, size: cut.append(page.url) or chunk_page(page, size))
+    monkeypatch.setattr(rag.cut, "chunk_page", lambda page, *sizes: cut.append(page.url) or chunk_page(page, *sizes))
     (home.cache / "embeddings.sqlite").unlink()
     moved = [
         replace(pages[0], url="renamed.md"),

@@ -52,12 +52,12 @@ def check(body: str, chunks: list[Chunk]) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(LINES, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from([32, 60, 220]))
-def test_offsets_are_exact_and_everything_is_covered(lines: list[str], newline: str, size: int) -> None:
+@given(LINES, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from([32, 60, 220]), st.sampled_from([0, 300]))
+def test_offsets_are_exact_and_everything_is_covered(lines: list[str], newline: str, size: int, whole: int) -> None:
     body = newline.join(lines)
-    chunks = chunk_page(page(body), size)
+    chunks = chunk_page(page(body), size, whole)
     check(body, chunks)
-    assert all(estimate_tokens(chunk.text) <= size for chunk in chunks)
+    assert all(estimate_tokens(chunk.text) <= max(size, whole + 60 if whole else 0) for chunk in chunks)
 
 
 def test_heading_paths() -> None:
@@ -77,6 +77,30 @@ def test_code_that_fits_is_not_torn() -> None:
     code = "```python\n" + "print('line of code')\n" * 12 + "```"
     body = ("Words before it. " * 40) + "\n\n" + code + "\n\n" + ("Words after it. " * 40)
     assert any(code in chunk.text for chunk in chunk_page(page(body), 220))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```python\n" + "print('line of code')\n" * 40 + "```",
+        "\n".join(["| name | meaning |", "|---|---|", *(f"| option-{n} | what number {n} does |" for n in range(40))]),
+    ],
+)
+def test_tables_and_code_stay_whole_up_to_their_cap_with_what_introduces_them(block: str) -> None:
+    body = f"{'Words before it. ' * 40}\n\nDo it like this:\n\n{block}\n\n{'Words after it. ' * 40}"
+    assert 220 < estimate_tokens(block) < 660
+    chunks = chunk_page(page(body), 220, 660)
+    check(body, chunks)
+    (holder,) = [chunk for chunk in chunks if block in chunk.text]
+    assert holder.text.endswith(f"Do it like this:\n\n{block}")
+    assert estimate_tokens(holder.text) <= estimate_tokens(block) + 60
+    assert not any(block in chunk.text for chunk in chunk_page(page(body), 220, 200))
+
+
+def test_a_short_lead_in_goes_with_its_block() -> None:
+    code = "```\n" + "print('line of code')\n" * 40 + "```"
+    (chunk,) = chunk_page(page(f"# Run\n\nDo it like this:\n\n{code}"), 220, 660)
+    assert chunk.text == f"# Run\n\nDo it like this:\n\n{code}"
 
 
 def test_a_large_table_is_cut_between_rows_and_keeps_its_header_for_search() -> None:

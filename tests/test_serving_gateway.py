@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from data.home import Home
-from data.prompts import REFUSAL
+from data.prompts import REFUSAL, TRANSLATE
 from data.types import Page
 from rag.build import build_index
 from rag.config import RagConfig
@@ -156,7 +156,7 @@ def test_refusal_without_asking_the_engine(serve: Serve) -> None:
     assert choice["message"]["content"] == REFUSAL["en"]
     assert choice["docduet"]["refused"]
     assert choice["docduet"]["sources"] == []
-    assert engine.asked == []
+    assert [messages[0]["content"] for messages in engine.asked] == [TRANSLATE["zh"]]  # one page is in Chinese
 
 
 @pytest.mark.parametrize("said", [REFUSAL["en"], REFUSAL["en"].lower() + " [1] But perhaps [2]."])

@@ -19,7 +19,7 @@ from ui.text import clean, one_line, shorten
 from ui.turns import Turn, dump, plain_text
 
 FOLDED = 260  # characters; longer quotes start folded
-TIMES = ("rewrite", "retrieve", "first_token", "total")
+TIMES = ("rewrite", "translate", "retrieve", "first_token", "total")
 
 
 def item(turn: Turn, words: Words) -> dict[str, Any]:
