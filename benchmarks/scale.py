@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 from first_answer import QUESTIONS, show
-from synthetic import Corpus, NearMiniLM, noisy, real_vectors
+from synthetic import Corpus, NearMiniLM, Remembered, noisy, real_vectors
 
 SAMPLE = 1500
 HELD_OUT = 200
@@ -176,12 +176,17 @@ def in_process(embedder: NearMiniLM) -> None:
     from data.types import Filters
     from rag.config import RagConfig
     from rag.live import LiveIndex
+    from rag.retriever import HybridRetriever
 
     retriever = LiveIndex(Home.from_env(), RagConfig(), embedder).retriever()
     asked = questions()
     spread("hybrid query", retriever.search, asked)
     spread("hybrid query, filtered by language", lambda q: retriever.search(q, filters=Filters(lang="en")), asked)
     spread("  of which embedding the query", embedder.query, asked)
+    known = HybridRetriever(live(), Remembered(embedder, asked), RagConfig())
+    found = spread("  of which all the rest", known.search, asked)
+    pairs = list(zip(asked, found, strict=True))
+    spread("the decision to refuse, after it", lambda pair: known.answerability(*pair), pairs)
     spread("  of which BM25", lambda q: retriever._lexical(q, 50, None), asked)
     generation = live()
     vectors = np.stack([embedder.query(q) for q in asked])
@@ -195,7 +200,7 @@ def compare(what: str, matrix: Any, queries: Any, got: list[Any]) -> None:
 
     exact = spread(f"{what}, peer: exact search", lambda v: ExactVectors(matrix).search(v, 10), queries)
     hits = [len({i for i, _ in a[:10]} & {i for i, _ in b}) for a, b in zip(got, exact, strict=True)]
-    show(f"{what}: recall@10 of exact", sum(hits) / (10 * len(hits)), "")
+    show(f"{what}: recall@10 of exact", 10 * sum(hits) / len(hits), "%")
 
 
 def over_http() -> None:
@@ -237,14 +242,13 @@ def million(base: Any, real: Any, temp: Path, hnsw: bool) -> None:
     del parts
     with timed("partitioning 1,000,000 vectors"):
         partition(temp)
-    before = rss()
+    before = anonymous_mb()
     index = open_vectors(temp)
-    show("memory it takes", rss() - before, "MB")
     show("partitions", index._index.nlist, "")  # type: ignore[attr-defined]
     show("partitions looked into", index._index.nprobe, "")  # type: ignore[attr-defined]
     queries = np.concatenate([held, [real.query(q) for q in QUESTIONS]])
     got = spread("1,000,000 vectors, chosen", lambda v: index.search(v, 50), queries)
-    show("memory after the searches", rss() - before, "MB")
+    show("memory it takes, beside the mapped file of vectors", anonymous_mb() - before, "MB")
     compare("1,000,000 vectors", load_matrix(temp), queries, got)
     if hnsw:
         hnsw_peer(load_matrix(temp), queries)
@@ -264,8 +268,9 @@ def hnsw_peer(matrix: Any, queries: Any) -> None:
     compare("peer: HNSW", matrix, queries, got)
 
 
-def rss() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+def anonymous_mb() -> float:
+    """Memory of this process that is no mapped file."""
+    return int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":
