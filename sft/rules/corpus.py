@@ -1,0 +1,104 @@
+"""What the rules know of all pages together: how a page is called, which words are names, which terms are ambiguous."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from data.types import Page
+from sft.rules.blocks import Section, parse
+from sft.rules.text import has_han, prose_of
+
+GENERIC = frozenset(
+    """
+    introduction|overview|background|abstract|summary|example|examples|usage|parameters|parameter|arguments|options|
+    configuration|settings|notes|note|tips|tip|warning|references|reference|quick start|quickstart|getting started|
+    get started|faq|frequently asked questions|frequently-asked-questions|command line parameters|
+    command-line parameters|command line|index|readme|home|instruction|instructions|guide|user guide|docs|doc|
+    documentation|source|src|en|zh|getstarted|general|basics|basic|advanced|details|misc|others|other|table of contents|
+    contents|conclusion|results|more best practices|bestpractices|best practices|customization|experiments|results|
+    介绍|简介|概述|概览|背景|摘要|总结|示例|样例|例子|使用|用法|使用方法|参数|参数说明|配置|设置|注意|注意事项|提示|说明|参考|
+    参考资料|快速开始|快速入门|常见问题|常见问题整理|命令行参数|目录|首页|指南|文档|其他|其它|更多|结论|结果|实验|实验结果|更多最佳实践
+    """.replace("\n", "").replace("    ", "").split("|")  # fmt: skip
+)
+"""Headings and folder names that say nothing about whose they are."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+|[a-z]+[A-Z]\w+|[A-Za-z]\w*")
+_WORD = re.compile(r"(?<![\w./`-])[A-Za-z][a-z]+(?![\w/`-])")
+_MAX_SUBJECT = 48
+
+
+def is_generic(heading: str) -> bool:
+    return heading.strip(" :：.。*").lower() in GENERIC
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """A page with its tree. ``subject``: what it is about, in few words, unlike any other page's; "" when unknown."""
+
+    page: Page
+    root: Section
+    subject: str
+
+
+class Corpus:
+    """The pages of one run. ``product``: named in questions where nothing better tells what they are about."""
+
+    def __init__(self, pages: Sequence[Page], product: str = "") -> None:
+        self.pages = tuple(pages)
+        self.product = product
+        self._titles = Counter((page.lang, page.title.strip().lower()) for page in pages)
+
+    @cached_property
+    def documents(self) -> tuple[Document, ...]:
+        return tuple(Document(page, parse(page), self.subject(page)) for page in self.pages)
+
+    @cached_property
+    def identifiers(self) -> frozenset[str]:
+        """Everything that looks like a name anywhere in the corpus, in lower case, dashes as underscores."""
+        found: set[str] = set()
+        for page in self.pages:
+            for text in (page.title, page.body):
+                found.update(name.lower().replace("-", "_") for name in _IDENTIFIER.findall(text))
+        return frozenset(found)
+
+    @cached_property
+    def text(self) -> str:
+        """All words of all pages in lower case: to make sure that something stands nowhere."""
+        return "\n".join(f"{page.title}\n{page.body}" for page in self.pages).lower()
+
+    @cached_property
+    def _cases(self) -> dict[str, tuple[int, int]]:
+        """Word in lower case -> how often prose writes it small, how often with a capital."""
+        counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for page in self.pages:
+            for word in _WORD.findall(prose_of(page.body)):
+                counts[word.lower()][word[0].isupper()] += 1
+        return {word: (small, large) for word, (small, large) in counts.items()}
+
+    def product_of(self, page: Page) -> str:
+        return page.labels.get("product", "") or self.product
+
+    def subject(self, page: Page) -> str:
+        """Title, or folder, or product: the first that is a name and fits no other page."""
+        title = page.title.strip()
+        unique = self._titles[page.lang, title.lower()] == 1
+        if title and not is_generic(title) and unique and len(title) <= _MAX_SUBJECT:
+            return self.sentence_case(re.split(r"[:：](?=\s|\S)", title)[0].strip()) if len(title) > 30 else self.sentence_case(title)
+        folders = [part for part in page.url.split("://")[-1].split("/")[:-1] if part and not is_generic(part)]
+        if folders and not re.search(r"[.\d]{3}", folders[-1]) and "-" in folders[-1] + folders[-1][:0]:
+            return folders[-1]
+        return self.product_of(page)
+
+    def sentence_case(self, phrase: str) -> str:
+        """"Environment Setup" -> "environment setup", "Docker Image" -> "Docker image": names keep their capital."""
+        if has_han(phrase):
+            return phrase
+        return re.sub(r"(?<![\w./`-])[A-Z][a-z]+(?![\w./`-])", lambda m: self._decapitalised(m[0]), phrase)
+
+    def _decapitalised(self, word: str) -> str:
+        small, large = self._cases.get(word.lower(), (0, 0))
+        return word.lower() if small >= 2 and small * 2 >= large else word
