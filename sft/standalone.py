@@ -60,7 +60,14 @@ def answer_needs_page(answer: str, whole_page: bool = False) -> str:
     return _above(said, answer) or _below(said, answer)
 
 
+def _any(words: tuple[str, ...], text: str) -> bool:
+    """A cheap look before the slow pattern: the patterns have many branches, and most answers match none."""
+    return any(word in text for word in words)
+
+
 def _above(said: str, answer: str) -> str:
+    if not _any(("above", "earlier", "previous", "before", "former", "latter", "preceding", "上", "前"), said.lower()):
+        return ""
     found = _ABOVE.search(said)
     if not found or len(answer[: found.start()].strip()) >= _ENOUGH_BEFORE or "```" in answer[: found.start()]:
         return ""
@@ -69,6 +76,8 @@ def _above(said: str, answer: str) -> str:
 
 def _below(said: str, answer: str) -> str:
     """A "following" or "below" with nothing on the lines after it (or after its colon)."""
+    if not _any(("follow", "below", "下"), said.lower()):
+        return ""
     for found in _BELOW.finditer(said):
         after = answer[found.end() :]
         colon = re.match(r"[^.。\n]*[:：]\s*\S", after)

@@ -68,9 +68,8 @@ FORMS: dict[str, tuple[str, ...]] = {
         "对比一下{a}与{b}中的{t}。",
     ),
     "record": (
-        "{f}为{h}的这一项有哪些信息？",
-        "请列出{f} {h}的详细信息。",
-        "{c}中，{f}为{h}的详细信息是什么？",
+        "{c}中，{h}这一{f}的详细信息是什么？",
+        "请列出{c}里{f} {h} 的详细信息。",
     ),
     "field": (
         "{c}中，{h}的{f}是什么？",
@@ -120,7 +119,7 @@ FORMS: dict[str, tuple[str, ...]] = {
 }
 
 _VERBS = (
-    "安装|使用|配置|设置|部署|导出|注册|自定义|准备|启动|运行|创建|添加|增加|构建|下载|转换|评测|量化|合并|推送|加载|保存|修改|"
+    "开始|进行|安装|使用|配置|设置|部署|导出|注册|自定义|准备|启动|运行|创建|添加|增加|构建|下载|转换|评测|量化|合并|推送|加载|保存|修改|"
     "查看|调用|编写|实现|开启|关闭|指定|切换|恢复|继续|断点续训|训练|微调|推理|测试|验证|接入|集成|迁移|升级|更新|卸载|删除|选择|减少|"
     "降低|提高|加速|优化|避免|解决|处理|调试|获取|读取|上传|拉取|打开|禁用|启用|控制|调整|改变|限制|定义|编译|执行|复现|对接|检查"
 )
@@ -234,7 +233,7 @@ def _heading(heading: Heading) -> Asked | None:
         return generic
     if _STARTS_WITH_VERB.match(text) and not _NOUN_END.search(text) and len(text) > 3:
         return Asked(tuple(fill(FORMS["how-to"], heading.seed, False, slots | {"goal": text})), True)
-    if _ACTION_END.search(text) and len(text) > 2:
+    if _ACTION_END.search(text) and len(text) > 2 and not _STARTS_WITH_VERB.match(text):
         forms = ("如何进行{h}？", "{h}怎么做？", "我想做{h}，具体步骤是什么？", "在{c}中，如何进行{h}？", "{c}的{h}怎么做？")
         return Asked(tuple(fill(forms, heading.seed, bool(slots["c"]), slots)), True)
     return _noun_phrase(slots, heading)

@@ -50,7 +50,7 @@ def _are_kindred(a: Definition, b: Definition) -> bool:
     if len(left) != len(right) or len(left) < 2:
         return False
     same = sum(x == y for x, y in zip(left, right, strict=True))
-    return same == len(left) - 1 and a.text != b.text
+    return same == len(left) - 1 and (len(left) > 2 or left[-1] == right[-1]) and a.text != b.text
 
 
 def _namesakes(scene: Scene) -> Iterator[Sample]:

@@ -17,7 +17,7 @@ GENERIC = frozenset(
     introduction|overview|background|abstract|summary|example|examples|usage|parameters|parameter|arguments|options|
     configuration|settings|notes|note|tips|tip|warning|references|reference|quick start|quickstart|getting started|
     get started|faq|frequently asked questions|frequently-asked-questions|command line parameters|
-    command-line parameters|command line|index|readme|home|instruction|instructions|guide|user guide|docs|doc|
+    command-line parameters|command line arguments|command-line arguments|command line|index|readme|home|instruction|instructions|guide|user guide|docs|doc|
     documentation|source|src|en|zh|getstarted|general|basics|basic|advanced|details|misc|others|other|table of contents|
     contents|conclusion|results|more best practices|bestpractices|best practices|customization|experiments|results|
     介绍|简介|概述|概览|背景|摘要|总结|示例|样例|例子|使用|用法|使用方法|参数|参数说明|配置|设置|注意|注意事项|提示|说明|参考|
@@ -27,7 +27,8 @@ GENERIC = frozenset(
 """Headings and folder names that say nothing about whose they are."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+|[a-z]+[A-Z]\w+|[A-Za-z]\w*")
-_WORD = re.compile(r"(?<![\w./`-])[A-Za-z][a-z]+(?![\w/`-])")
+_WORD = re.compile(r"(?<=[a-z,] )[A-Za-z][a-z]+(?![\w/`-])")
+_HEADLINES = re.compile(r"(?m)^\s*(?:#|\||\*\*|[-*+] \*\*).*$")
 _MAX_SUBJECT = 48
 
 
@@ -37,11 +38,17 @@ def is_generic(heading: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """A page with its tree. ``subject``: what it is about, in few words, unlike any other page's; "" when unknown."""
+    """A page with its tree. ``subject``: what it is about, in few words; "" when unknown. ``titled``: it is its title."""
 
     page: Page
     root: Section
     subject: str
+    titled: bool = False
+
+    @cached_property
+    def headings(self) -> Counter[str]:
+        """Heading -> how often it stands on the page."""
+        return Counter(section.heading.lower() for section in self.root.walk())
 
 
 class Corpus:
@@ -54,7 +61,7 @@ class Corpus:
 
     @cached_property
     def documents(self) -> tuple[Document, ...]:
-        return tuple(Document(page, parse(page), self.subject(page)) for page in self.pages)
+        return tuple(Document(page, parse(page), *self._subject(page)) for page in self.pages)
 
     @cached_property
     def identifiers(self) -> frozenset[str]:
@@ -72,33 +79,35 @@ class Corpus:
 
     @cached_property
     def _cases(self) -> dict[str, tuple[int, int]]:
-        """Word in lower case -> how often prose writes it small, how often with a capital."""
+        """Word in lower case -> how often running text writes it small, how often with a capital inside a sentence."""
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for page in self.pages:
-            for word in _WORD.findall(prose_of(page.body)):
-                counts[word.lower()][word[0].isupper()] += 1
+            if page.lang == "en":
+                for word in _WORD.findall(_HEADLINES.sub("", prose_of(page.body))):
+                    counts[word.lower()][word[0].isupper()] += 1
         return {word: (small, large) for word, (small, large) in counts.items()}
 
     def product_of(self, page: Page) -> str:
         return page.labels.get("product", "") or self.product
 
-    def subject(self, page: Page) -> str:
-        """Title, or folder, or product: the first that is a name and fits no other page."""
+    def _subject(self, page: Page) -> tuple[str, bool]:
+        """(title, or folder, or product: the first that is a name and fits no other page; is it the title)."""
         title = page.title.strip()
+        short = re.split(r"\s*(?:[:：]|\s[-–—]\s)", title)[0] if len(title) > 24 else title
         unique = self._titles[page.lang, title.lower()] == 1
-        if title and not is_generic(title) and unique and len(title) <= _MAX_SUBJECT:
-            return self.sentence_case(re.split(r"[:：](?=\s|\S)", title)[0].strip()) if len(title) > 30 else self.sentence_case(title)
+        if short and not is_generic(short) and unique and len(short) <= _MAX_SUBJECT:
+            return self.sentence_case(short), True
         folders = [part for part in page.url.split("://")[-1].split("/")[:-1] if part and not is_generic(part)]
-        if folders and not re.search(r"[.\d]{3}", folders[-1]) and "-" in folders[-1] + folders[-1][:0]:
-            return folders[-1]
-        return self.product_of(page)
+        if folders and re.search(r"[-_ ]|[a-z][A-Z]", folders[-1]) and "." not in folders[-1]:
+            return folders[-1].replace("_", " "), False
+        return self.product_of(page), False
 
     def sentence_case(self, phrase: str) -> str:
-        """"Environment Setup" -> "environment setup", "Docker Image" -> "Docker image": names keep their capital."""
+        """ "Environment Setup" -> "environment setup", "Docker Image" -> "Docker image": names keep their capital."""
         if has_han(phrase):
             return phrase
         return re.sub(r"(?<![\w./`-])[A-Z][a-z]+(?![\w./`-])", lambda m: self._decapitalised(m[0]), phrase)
 
     def _decapitalised(self, word: str) -> str:
         small, large = self._cases.get(word.lower(), (0, 0))
-        return word.lower() if small >= 2 and small * 2 >= large else word
+        return word.lower() if small * 2 >= large else word

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sft.rules.blocks import Block, Item, Row, Section
 from sft.rules.corpus import Document
-from sft.rules.text import balanced, clean, plain
+from sft.rules.text import balanced, clean, plain, shuffled
 
 _TERM = re.compile(
     r"(?:\*\*)?(?P<tick>`?)(?P<term>--?[A-Za-z][\w-]*|[A-Za-z_][\w.-]*(?:/[A-Za-z_][\w.-]*){0,2})(?P=tick)(?:\*\*)?"
@@ -37,6 +37,10 @@ _TEXT_HEADER = re.compile(
     re.IGNORECASE,
 )
 _DEFAULT_HEADER = re.compile(r"default(?: value)?|默认(?:值)?", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"(?:same|see|refer|identical|ditto|as in|equivalent to|consistent with)\b|同上|同[A-Z`]|参考|参见|请参|详见|见|与.{1,40}(?:相同|一致|同义)", re.I)
+ROWS_A_TABLE = 24
+"""Rows taken of one table: a list of two thousand models must not drown the rest."""
+
 _CELL_MARKS = {"✔": "yes", "✅": "yes", "✓": "yes", "✘": "no", "❌": "no", "✗": "no", "×": "no"}
 
 
@@ -166,6 +170,8 @@ def _definition_in(item: Item) -> tuple[str, bool, str] | None:
 
 def _is_statement(text: str) -> bool:
     """Long enough to say something, and not just a link or a piece of code."""
+    if _ELSEWHERE.match(text):
+        return False
     words = re.sub(r"https?://\S+|`[^`]*`|\[[^\]]*\]\([^)]*\)", " ", text)
     return len(re.findall(r"[A-Za-z]{2,}|[\u4e00-\u9fff]{2}", words)) >= 3 and balanced(text)
 
@@ -181,7 +187,7 @@ def _row_definition(document: Document, section: Section, block: Block, row: Row
     default = next((cell for head, cell in fields.items() if _DEFAULT_HEADER.fullmatch(head)), "")
     others = [f"- {head}: {cell}" for head, cell in fields.items() if cell != text]
     identifier = re.fullmatch(r"(?:docduet )?-{0,2}[A-Za-z_][\w.:/-]*", term) is not None
-    if text and len(term) <= 60 and balanced(text) and len(text) >= 8:
+    if text and len(term) <= 60 and _is_statement(text):
         yield Definition(document, section, term, identifier, text, "\n".join(others), row.start, row.end, default)
 
 
@@ -190,7 +196,10 @@ def _records(document: Document, section: Section, block: Block) -> Iterator[Rec
     keys = [plain(row.cells[0]) if row.cells else "" for row in block.rows]
     if len(heads) < 2 or not heads[0] or len(set(keys)) < len(keys) or len(keys) < 2:
         return
+    chosen = set(shuffled(keys, "rows")[:ROWS_A_TABLE])
     for key, row in zip(keys, block.rows, strict=True):
+        if key not in chosen:
+            continue
         cells = [_cell(cell) for cell in row.cells]
         fields = tuple((h, c) for h, c in zip(heads[1:], cells[1:], strict=False) if h and c.strip("-— "))
         if key and fields and len(key) <= 80:

@@ -10,6 +10,7 @@ from sft.rules.facts import Definition
 from sft.rules.scene import Scene
 from sft.rules.sections import answer_of as section_answer
 from sft.rules.sections import asked_of
+from sft.rules.sections import family_of as family_of_section
 from sft.rules.single import answer_of, family_of
 from sft.rules.text import number_of
 from sft.standalone import answer_needs_page
@@ -78,5 +79,5 @@ def _about_sections(scene: Scene, document: Document, parent: Section) -> Iterat
             turns.append((question, answer.text))
             support.append(answer.support)
     if len(turns) >= 2:
-        family = f"section:{parent.children[0].heading.lower()}"
+        family = family_of_section(scene, document, parent.children[0])
         yield scene.sample("multi-turn", turns, [document], family, "\n\n".join(support))

@@ -16,6 +16,8 @@ from sft.types import Sample, Shape
 
 GENERATOR = "rules"
 _MAX_CONTEXT = 44
+_WEAK = frozenset("训练 推理 部署 微调 评测 导出 量化 模型 数据集 training inference deployment evaluation export model dataset".split())
+"""Headings that name a topic, but not one that tells two pages apart."""
 
 
 class Scene:
@@ -69,17 +71,22 @@ class Scene:
         subject, heading = document.subject, self.name(section.heading)
         if not heading or section.level == 0:
             return subject
+        return self._inside(subject, heading)
+
+    def _inside(self, subject: str, heading: str) -> str:
         if not subject or subject.lower() in heading.lower():
             return heading
         return f"{subject}的{heading}" if self.lang == "zh" else f"{subject} ({heading})"
 
     def above(self, document: Document, section: Section) -> str:
-        """What a section's heading belongs to: the nearest heading above that is a name, else the page's subject."""
-        for heading in reversed(section.path):
-            name = self.name(heading)
-            if name:
-                return name
-        return document.subject
+        """What a section's heading belongs to: the page where its title is a name, else the nearest heading above."""
+        names = [name for name in map(self.name, reversed(section.path)) if name and name.lower() not in _WEAK]
+        twice = document.headings[section.heading.lower()] > 1
+        if document.titled and not (twice and names):
+            return document.subject
+        if document.subject and names:
+            return self._inside(document.subject, names[0])
+        return names[0] if names else document.subject
 
     def name(self, heading: str) -> str:
         """A heading as it may stand inside a question; "" when it says nothing or is a sentence."""

@@ -48,6 +48,8 @@ def answer_of(scene: Scene, document: Document, section: Section) -> Answer | No
     own_end = section.blocks[-1].end if section.blocks else section.start
     for end in dict.fromkeys((section.end, own_end)):
         support = body[section.start : end].strip("\n")
+        if estimate(support) > MAX_TOKENS * 2:  # even with all its links and pictures gone
+            continue
         text = _led(scene, section, clean(support))
         if not _says_something(text, scene.lang) or estimate(text) > MAX_TOKENS:
             continue
@@ -96,9 +98,15 @@ def _shape(section: Section, asked: Asked, answer: Answer) -> Shape:
 def _samples(
     scene: Scene, document: Document, section: Section, shape: Shape, asked: list[str], answer: Answer, count: int
 ) -> Iterator[Sample]:
-    family = f"section:{section.heading.lower()}"
+    family = family_of(scene, document, section)
     for question in scene.unused(asked, count):
         yield scene.sample(shape, [(question, answer.text)], [document], family, answer.support)
+
+
+def family_of(scene: Scene, document: Document, section: Section) -> str:
+    """Sections of one name are one family ("Environment setup" is asked alike everywhere), unless the name is empty."""
+    name = scene.name(section.heading)
+    return f"section:{name.lower()}" if name else f"section:{document.page.url}#{section.heading.lower()}"
 
 
 def _is_commands(info: str, text: str) -> bool:
@@ -153,7 +161,7 @@ def _of_list(scene: Scene, document: Document, section: Section) -> Iterator[Sam
         return
     support = document.page.body[listed[0].start : listed[-1].end]
     for question in scene.unused(scene.language.ask("list", document.page.url, True, k=noun, h=heading, c=place)):
-        yield scene.sample("broad", [(question, text)], [document], f"section:{section.heading.lower()}", support)
+        yield scene.sample("broad", [(question, text)], [document], family_of(scene, document, section), support)
 
 
 def _whole_page(scene: Scene, document: Document) -> Iterator[Sample]:

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 
 from sft.rules.facts import Definition, Record, records
 from sft.rules.scene import Scene
-from sft.rules.text import shuffled
 from sft.standalone import answer_needs_page
 from sft.types import Sample
-
-ROWS_A_TABLE = 24
-"""Rows asked about of one table: a list of two thousand models must not drown the rest."""
 
 _MAX_REST = 4000
 
@@ -21,7 +17,8 @@ def samples(scene: Scene) -> Iterator[Sample]:
     for document in scene.documents:
         for definition in scene.definitions[document.page.url]:
             yield from of_definition(scene, definition)
-        yield from _of_records(scene, list(records(document)))
+        for record in records(document):
+            yield from _of_record(scene, record)
 
 
 def answer_of(definition: Definition, lang: str) -> str:
@@ -94,17 +91,8 @@ def _as_value(default: str) -> str:
     return bare if bare[:1] in "`'\"[“" or " " in bare or re.search(r"[\u4e00-\u9fff]", bare) else f"`{bare}`"
 
 
-def _of_records(scene: Scene, found: list[Record]) -> Iterator[Sample]:
-    tables: dict[tuple[str, str], list[Record]] = {}
-    for record in found:
-        tables.setdefault((record.section.heading, record.header), []).append(record)
-    for rows in tables.values():
-        for record in shuffled(rows, "rows")[:ROWS_A_TABLE]:
-            yield from _of_record(scene, record)
-
-
 def _of_record(scene: Scene, record: Record) -> Iterator[Sample]:
-    place = scene.fine_place(record.document, record.section)
+    place = scene.place(record.document, record.section)
     if not place or not _is_key(record.key):
         return
     seed = f"{record.document.page.url}#{record.start}"

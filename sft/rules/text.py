@@ -8,6 +8,16 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar
 
+# "For details, please refer to Custom Dataset." without a link: true, and of no use outside of the page.
+_POINTER = re.compile(
+    r"(?:(?:For|To) [^.;]{3,80}, )?(?:please )?(?:also )?(?:refer to|see|check(?: out)?|read|visit|consult)\b[^.;]{3,90}\.?|"
+    r"[^.;]{3,60} can be found in [^.;]{3,60}\.?|"
+    r"(?:[^。；]{0,40}[，,])?(?:具体|详情|更多[^。；]{0,12}|细节)?(?:请|可以?|可)?(?:参考|参见|详见|查看|查阅|参阅)[^。；]{2,50}。?",
+    re.IGNORECASE,
+)
+
+_HINT = re.compile(r"\bhere\b|refer|\bsee\b|check|found in|read|visit|consult|参考|参见|详见|见|查看|查阅|参阅|这里|此处|该链接", re.I)
+
 T = TypeVar("T")
 
 _PICTURES = re.compile(r"[\U0001f000-\U0001faff\u2b50\u2b55\ufe0f\u200d]+ ?")
@@ -54,17 +64,23 @@ def clean(text: str) -> str:
 def _clean_prose(text: str) -> str:
     text = html.unescape(_PICTURES.sub("", text))
     text = re.sub(r"<br\s*/?>|</?(?:details|summary|div|span|p|center|b|i)\b[^>]*>|\\$", "", text, flags=re.MULTILINE)
-    lines = [_without_pointers(line) if _NOWHERE.search(line) else line for line in text.split("\n")]
+    lines = [_without_pointers(line) if _HINT.search(line) else line for line in text.split("\n")]
     return "\n".join(line.rstrip() for line in lines if line is not None)
 
 
 def _without_pointers(line: str) -> str | None:
     """The line without sentences and brackets that say "see here" where "here" is no link; None when nothing is left."""
     marker, said = re.match(r"(\s*(?:[-*+>]\s+|\d+[.)]\s+)*)(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]
-    said = re.sub(r"\s?[(（]([^()（）]*)[)）]", lambda m: "" if _NOWHERE.search(m[1]) else m[0], said)
-    kept = [part for part in sentences(said) if not _NOWHERE.search(part)]
+    said = re.sub(r"\s?[(（]([^()（）]*)[)）]", lambda m: "" if _leads_nowhere(m[1].strip()) else m[0], said)
+    kept = [part for part in sentences(said) if not _leads_nowhere(part)]
     whole = " ".join(kept) if not re.search(r"[。！？]", said) else "".join(kept)
     return f"{marker}{whole}" if whole.strip() else None
+
+
+def _leads_nowhere(sentence: str) -> bool:
+    if "](" in sentence or "http" in sentence:
+        return False
+    return bool(_NOWHERE.search(sentence) or ("`" not in sentence and _POINTER.fullmatch(sentence)))
 
 
 def sentences(text: str) -> list[str]:
