@@ -1,4 +1,4 @@
-"""The dataset's card: what was made, from what, what was turned down, and what to beware of, before a GPU hour is spent."""
+"""The dataset's card: what was made, what was turned down, what to beware of; before a GPU hour is spent."""
 
 from __future__ import annotations
 
@@ -71,9 +71,13 @@ class Facts:
             found.append("There is no validation set: all samples hang together through pages or question families.")
         repeated = len(self.mixed.samples) - len({sample.id for sample in self.mixed.samples})
         if repeated:
-            found.append(f"{repeated} samples stand in it more than once, to fill their shape's share (mixture `repeat`).")
+            found.append(
+                f"{repeated} samples stand in it more than once, to fill their shape's share (mixture `repeat`)."
+            )
         if self.other_languages:
-            found.append(f"{self.other_languages} pages are neither English nor Chinese: the rules have no questions for them.")
+            found.append(
+                f"{self.other_languages} pages are neither English nor Chinese: the rules have no questions for them."
+            )
         return found
 
     def as_dict(self) -> dict[str, object]:
@@ -113,7 +117,9 @@ def write_card(folder: Path, facts: Facts) -> None:
 def card(facts: Facts) -> str:
     """The card as Markdown."""
     covered = sum(count > 0 for count in facts.page_counts.values())
-    generators = ", ".join(f"{name} {count}" for name, count in Counted(s.generator for s in facts.mixed.samples).items())
+    generators = ", ".join(
+        f"{name} {count}" for name, count in Counted(s.generator for s in facts.mixed.samples).items()
+    )
     langs = ", ".join(f"{name} {count}" for name, count in Counted(s.lang for s in facts.mixed.samples).items())
     parts = [
         f"# Dataset: {facts.mixture.name}",
@@ -141,7 +147,11 @@ def _shape_table(facts: Facts) -> list[str]:
     for shape, share in facts.mixture.shares.items():
         tokens = facts.mixed.tokens.get(shape, 0)
         rows.append(f"| {shape} | {share:.1%} | {tokens / total:.1%} | {tokens:,} | {counts.get(shape, 0):,} |")
-    limit = f"The whole is limited by {facts.mixed.limited_by}, the shape that ran out first." if facts.mixed.limited_by else ""
+    limit = (
+        f"The whole is limited by {facts.mixed.limited_by}, the shape that ran out first."
+        if facts.mixed.limited_by
+        else ""
+    )
     count = f"Counted with: {facts.counter.name}. No conversation is longer than {facts.max_length:,} tokens."
     return [*rows, "", " ".join(filter(None, [limit, count])), "", "![Tokens per shape](tokens_per_shape.png)"]
 

@@ -44,7 +44,8 @@ def build(
         list[Path] | None, typer.Option(metavar="FILE", help="Keep the questions of this file out; may be repeated.")
     ] = None,
     base_answers: Annotated[
-        Path | None, typer.Option(metavar="FILE", help='The base model\'s own answers ("answer" a line): compare lengths.')
+        Path | None,
+        typer.Option(metavar="FILE", help='The base model\'s own answers ("answer" a line): compare lengths.'),
     ] = None,
     embed: Annotated[bool, typer.Option(help="Also compare by meaning, with [rag] embedder: slower.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,

@@ -77,7 +77,7 @@ class NearDuplicates:
         self._alike = alike
         self._questions_alike = questions_alike
         self._index: Any = MinHashLSH(num_perm=PERMUTATIONS, params=(8, 8))
-        self._kept: list[tuple[str, str, Any]] = []
+        self._kept: list[tuple[str, str, Any, bool]] = []
 
     def sift(self, samples: Iterable[Sample]) -> Iterator[Sample | Reject]:
         """Each sample, or its rejection, in order."""
@@ -88,7 +88,7 @@ class NearDuplicates:
                     yield Reject(sample, self.name, f"nearly the same as sample {twin}")
                     continue
                 self._index.insert(len(self._kept), sketch, check_duplication=False)
-                self._kept.append((sample.id, _asked(sample), sketch))
+                self._kept.append((sample.id, _asked(sample), sketch, sample.shape == "raft"))
                 yield sample
 
     def _sketches(self, batch: Sequence[Sample]) -> Iterator[Any]:
@@ -101,8 +101,8 @@ class NearDuplicates:
     def _twin(self, sample: Sample, sketch: Any) -> str:
         asked: frozenset[str] | None = None
         for place in self._index.query(sketch):
-            name, other, kept = self._kept[place]
-            if sketch.jaccard(kept) < self._alike:
+            name, other, kept, with_passages = self._kept[place]
+            if with_passages != (sample.shape == "raft") or sketch.jaccard(kept) < self._alike:
                 continue
             asked = asked or frozenset(words(_asked(sample)))
             if _jaccard(asked, frozenset(words(other))) >= self._questions_alike:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from data.prompts import BASE_SYSTEM, REFUSAL, REWRITE, SYSTEM, refusal_text
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SUPPORTED = 0.5
 """Share of the answer's word pairs that must stand in the page."""
+
+WORDS_SUPPORTED = 0.85
+"""... or of its words: a table's row told as a list keeps the words, not their neighbours."""
 
 NEARLY_SUPPORTED = 0.25
 """From here on, an embedder may still find the answer supported."""
@@ -153,7 +157,7 @@ def support(sample: Sample, embedder: Embedder | None = None) -> str:
     if not sample.support.strip():
         return "nothing on the page is named as its support"
     share = overlap(answer, sample.support)
-    if share >= SUPPORTED:
+    if share >= SUPPORTED or word_overlap(answer, sample.support) >= WORDS_SUPPORTED:
         return ""
     if embedder is not None and share >= NEARLY_SUPPORTED:
         a, b = embedder.documents([answer, sample.support])
@@ -166,10 +170,16 @@ def overlap(answer: str, page: str) -> float:
     """Share of the answer's word pairs (words, where there are fewer than six) that stand in ``page``; in [0, 1]."""
     said, there = words(re.sub(r"\[\d+\]", "", answer)), words(page)
     if len(said) < 6:
-        return sum(word in set(there) for word in said) / max(1, len(said))
-    known = set(zip(there, there[1:], strict=False))
-    pairs = list(zip(said, said[1:], strict=False))
+        return word_overlap(answer, page)
+    known = set(pairwise(there))
+    pairs = list(pairwise(said))
     return sum(pair in known for pair in pairs) / len(pairs)
+
+
+def word_overlap(answer: str, page: str) -> float:
+    """Share of the answer's words that stand in ``page``; a table's check mark may be told as yes or no."""
+    said, there = words(re.sub(r"\[\d+\]", "", answer)), {*words(page), "yes", "no"}
+    return sum(word in there for word in said) / max(1, len(said))
 
 
 def length(sample: Sample, counter: Counter, max_length: int) -> str:

@@ -78,7 +78,9 @@ def _checked(path: Path, read: Any) -> Mixture:
         raise ConfigError(f"{path}: the shares add up to {total:g}, not to 1; change them by {1 - total:+g} in all")
     if isinstance(repeat, bool) or not isinstance(repeat, int) or not 1 <= repeat <= 20:
         raise ConfigError(f"{path}: repeat is {repeat!r}; it must be a whole number from 1 to 20")
-    return Mixture(path.stem, {shape: float(shares[shape]) for shape in shares}, repeat, str(read.get("description", "")))
+    return Mixture(
+        path.stem, {shape: float(shares[shape]) for shape in shares}, repeat, str(read.get("description", ""))
+    )
 
 
 def mix(samples: Sequence[Sample], mixture: Mixture, counter: Counter, limit: int = 0, seed: int = 0) -> Mixed:
@@ -94,7 +96,9 @@ def mix(samples: Sequence[Sample], mixture: Mixture, counter: Counter, limit: in
         raise ConfigError(f"mixture {mixture.name}: there are no samples of its shapes ({wanted})")
     whole = math.fsum(mixture.shares[shape] for shape in pools)
     shares = {shape: mixture.shares[shape] / whole for shape in pools}
-    room = {shape: sum(sizes[id(one)] for one in pool) * mixture.repeat / shares[shape] for shape, pool in pools.items()}
+    room = {
+        shape: sum(sizes[id(one)] for one in pool) * mixture.repeat / shares[shape] for shape, pool in pools.items()
+    }
     limited_by = min(room, key=lambda shape: room[shape])
     total = room[limited_by]
     taken = _draw(pools, shares, total, sizes, seed)

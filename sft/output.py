@@ -1,11 +1,11 @@
 """A dataset on disk: all files or none. What was there before stays until the new one is whole.
 
-    train.jsonl, val.jsonl      {"messages": [...]} a line: what ms-swift reads
-    alpaca_train.json, ...      the same for LLaMA-Factory, Alpaca format
-    dataset_info.json           names both for LLaMA-Factory (ShareGPT format reads the .jsonl files as they are)
-    provenance.jsonl            a line for each sample: id, split, line, shape, pages with hashes, generator, family
-    rejects.jsonl               what the gates turned down, and why
-    card.md, *.png              what is in it (card.py, charts.py)
+train.jsonl, val.jsonl      {"messages": [...]} a line: what ms-swift reads
+alpaca_train.json, ...      the same for LLaMA-Factory, Alpaca format
+dataset_info.json           names both for LLaMA-Factory (ShareGPT format reads the .jsonl files as they are)
+provenance.jsonl            a line for each sample: id, split, line, shape, pages with hashes, generator, family
+rejects.jsonl               what the gates turned down, and why
+card.md, *.png              what is in it (card.py, charts.py)
 """
 
 from __future__ import annotations
@@ -51,8 +51,20 @@ def alpaca(sample: Sample) -> dict[str, Any]:
 
 def dataset_info() -> dict[str, Any]:
     """LLaMA-Factory's index of the folder (its data/README.md describes the fields)."""
-    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant", "system_tag": "system"}
-    columns = {"prompt": "instruction", "query": "input", "response": "output", "system": "system", "history": "history"}
+    tags = {
+        "role_tag": "role",
+        "content_tag": "content",
+        "user_tag": "user",
+        "assistant_tag": "assistant",
+        "system_tag": "system",
+    }
+    columns = {
+        "prompt": "instruction",
+        "query": "input",
+        "response": "output",
+        "system": "system",
+        "history": "history",
+    }
     info: dict[str, Any] = {}
     for name in ("train", "val"):
         info[f"docduet_{name}"] = {
@@ -61,7 +73,11 @@ def dataset_info() -> dict[str, Any]:
             "columns": {"messages": "messages"},
             "tags": tags,
         }
-        info[f"docduet_{name}_alpaca"] = {"file_name": f"alpaca_{name}.json", "formatting": "alpaca", "columns": columns}
+        info[f"docduet_{name}_alpaca"] = {
+            "file_name": f"alpaca_{name}.json",
+            "formatting": "alpaca",
+            "columns": columns,
+        }
     return info
 
 
@@ -74,7 +90,9 @@ def _provenance(split: Split) -> Iterator[dict[str, Any]]:
                 "line": line,
                 "shape": sample.shape,
                 "lang": sample.lang,
-                "pages": [{"url": url, "hash": hash_} for url, hash_ in zip(sample.pages, sample.page_hashes, strict=True)],
+                "pages": [
+                    {"url": url, "hash": hash_} for url, hash_ in zip(sample.pages, sample.page_hashes, strict=True)
+                ],
                 "generator": sample.generator,
                 "family": sample.family,
             }

@@ -32,7 +32,7 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 class Sample:
     """One conversation to train on, and where it comes from.
 
-    ``pages``/``page_hashes``: urls and content hashes of the pages it was made from, in the same order (none for replay).
+    ``pages``, ``page_hashes``: urls and content hashes of the pages it was made from (none for replay).
     ``generator``: "rules", "teacher:MODEL", "import:FILE" or "feedback". ``family``: questions about one and the same
     thing; the split never puts two of a family on both sides. ``support``: the page's text that the answer was made
     from ("" where there is none: a refusal).

@@ -64,7 +64,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     ),
     "difference-pages": (
         "{t}在{a}和{b}里的含义分别是什么？",
-        "{a}和{b}里的{t}是一回事吗？",
+        "{a}和{b}都有{t}，分别怎么理解？",
         "对比一下{a}与{b}中的{t}。",
     ),
     "record": (
@@ -123,18 +123,28 @@ _VERBS = (
     "查看|调用|编写|实现|开启|关闭|指定|切换|恢复|继续|断点续训|训练|微调|推理|测试|验证|接入|集成|迁移|升级|更新|卸载|删除|选择|减少|"
     "降低|提高|加速|优化|避免|解决|处理|调试|获取|读取|上传|拉取|打开|禁用|启用|控制|调整|改变|限制|定义|编译|执行|复现|对接|检查"
 )
-_STARTS_WITH_VERB = re.compile(rf"(?:{_VERBS}|在.{{2,16}}(?:{_VERBS})|对.{{2,16}}(?:进行|{_VERBS})|将.{{2,24}}|把.{{2,24}}|从.{{2,16}}(?:{_VERBS}))")
+_STARTS_WITH_VERB = re.compile(
+    rf"(?:{_VERBS}|在.{{2,16}}(?:{_VERBS})|对.{{2,16}}(?:进行|{_VERBS})|将.{{2,24}}|把.{{2,24}}|从.{{2,16}}(?:{_VERBS}))"
+)
 _NOUN_END = re.compile(
     r"(?:示例|样例|例子|参数|介绍|说明|方法|流程|配置|结果|概述|概览|脚本|文件|格式|步骤|要求|环境|机制|原理|策略|方案|模型|数据集?|列表|"
     r"细节|命令|模板|函数|类型|技巧|实践|能力|功能|支持|指南|教程|过程|代码|架构|结构|情况|问题|错误|评测集|镜像|框架|引擎|服务|"
     r"模式|版本|接口|准备|方式|选项|性能|指标|效果|事项|优势|设计)$"
 )
-_ACTION_END = re.compile(r"(?:安装|部署|训练|微调|推理|导出|量化|评测|推送|合并|转换|注册|采样|预训练|调试|迁移|并行训练)$")
+_ACTION_END = re.compile(
+    r"(?:安装|部署|训练|微调|推理|导出|量化|评测|推送|合并|转换|注册|采样|预训练|调试|迁移|并行训练)$"
+)
 _QUESTION = re.compile(r"[？?]$|如何|怎么|怎样|为什么|什么|是否|哪些|能不能|可不可以|吗$")
-_NUMBERING = re.compile(r"^(?:[qQ]\d+\s*[:：.、]\s*|第?[一二三四五六七八九十]+[、.章节步]\s*|步骤\s*[\d一二三四五六七八九十]+\s*[:：.、]?\s*|\(?（?\d+(?:\.\d+)*\)?）?[.、:：)]?\s+|\d+(?:\.\d+)*[.、]\s*)")
-_VAGUE = re.compile(r"(?:这[些个里样种]|该(?!参数组)|此(?!外)|其(?!他|它|中|余)|它们?|上[述面]|下[述面]|如下|以[上下]|本[节文页])")
-_TROUBLE = re.compile(r"失败|报错|错误|异常|OOM|显存不足|内存不足|卡住|卡死|无法|不能|找不到|不生效|警告|超时|不足|爆显存|溢出|冲突|不一致|缓慢|过慢|NaN|nan|问题")
-_SKIP = frozenset("参考 参考资料 参考文献 注意 提示 结论 致谢 链接 说明 备注 TODO".split())
+_NUMBERING = re.compile(
+    r"^(?:[qQ]\d+\s*[:：.、]\s*|第?[一二三四五六七八九十]+[、.章节步]\s*|步骤\s*[\d一二三四五六七八九十]+\s*[:：.、]?\s*|\(?（?\d+(?:\.\d+)*\)?）?[.、:：)]?\s+|\d+(?:\.\d+)*[.、]\s*)"
+)
+_VAGUE = re.compile(
+    r"(?:这[些个里样种]|该(?!参数组)|此(?!外)|其(?!他|它|中|余)|它们?|上[述面]|下[述面]|如下|以[上下]|本[节文页])"
+)
+_TROUBLE = re.compile(
+    r"失败|报错|错误|异常|OOM|显存不足|内存不足|卡住|卡死|无法|不能|找不到|不生效|警告|超时|不足|爆显存|溢出|冲突|不一致|缓慢|过慢|NaN|nan|问题"
+)
+_SKIP = frozenset(["参考", "参考资料", "参考文献", "注意", "提示", "结论", "致谢", "链接", "说明", "备注", "TODO"])
 
 
 def _noun(heading: str, term: str) -> str:
@@ -177,7 +187,10 @@ def _reverse(text: str, noun: str) -> tuple[str, ...]:
     return ()
 
 
-_DEFAULT = re.compile(r"默认(?:值)?(?:为|是|：|:)\s*(?P<v>`[^`]+`|'[^']+'|\"[^\"]+\"|“[^”]+”|\[[^\]]*\]|[-\w./+]+?)(?=[。；]|\.(?:\s|$)|$)", re.ASCII)
+_DEFAULT = re.compile(
+    r"默认(?:值)?(?:为|是|：|:)\s*(?P<v>`[^`]+`|'[^']+'|\"[^\"]+\"|“[^”]+”|\[[^\]]*\]|[-\w./+]+?)(?=[。；]|\.(?:\s|$)|$)",
+    re.ASCII,
+)
 
 
 def _default(text: str) -> str:
@@ -187,7 +200,12 @@ def _default(text: str) -> str:
 
 
 def _has_values(text: str) -> bool:
-    return re.search(r"可选(?:项|值|择)?(?:为|有|包括|是|：|:)|选项(?:为|包括|有)|取值(?:为|包括|有)|可以(?:是|为)['\"`]", text) is not None
+    return (
+        re.search(
+            r"可选(?:项|值|择)?(?:为|有|包括|是|：|:)|选项(?:为|包括|有)|取值(?:为|包括|有)|可以(?:是|为)['\"`]", text
+        )
+        is not None
+    )
 
 
 _GOALS = (
@@ -215,7 +233,9 @@ def _symptom(sentence: str) -> str:
 
 
 def _difference(sentence: str) -> tuple[str, str] | None:
-    found = re.match(r"^(?:注意[：:])?([^，。]{2,50}?)(?:和|与|跟)([^，。]{2,50}?)(?:之间)?的区别(?:是|在于|为|：|:)", sentence)
+    found = re.match(
+        r"^(?:注意[：:])?([^，。]{2,50}?)(?:和|与|跟)([^，。]{2,50}?)(?:之间)?的区别(?:是|在于|为|：|:)", sentence
+    )
     if not found or any(_VAGUE.search(part) or not balanced(part) for part in found.groups()):
         return None
     return found[1].replace("**", ""), found[2].replace("**", "")
@@ -234,7 +254,13 @@ def _heading(heading: Heading) -> Asked | None:
     if _STARTS_WITH_VERB.match(text) and not _NOUN_END.search(text) and len(text) > 3:
         return Asked(tuple(fill(FORMS["how-to"], heading.seed, False, slots | {"goal": text})), True)
     if _ACTION_END.search(text) and len(text) > 2 and not _STARTS_WITH_VERB.match(text):
-        forms = ("如何进行{h}？", "{h}怎么做？", "我想做{h}，具体步骤是什么？", "在{c}中，如何进行{h}？", "{c}的{h}怎么做？")
+        forms = (
+            "如何进行{h}？",
+            "{h}怎么做？",
+            "我想做{h}，具体步骤是什么？",
+            "在{c}中，如何进行{h}？",
+            "{c}的{h}怎么做？",
+        )
         return Asked(tuple(fill(forms, heading.seed, bool(slots["c"]), slots)), True)
     return _noun_phrase(slots, heading)
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from sft.rules.facts import Definition
 from sft.rules.scene import Scene
-from sft.rules.single import answer_of, family_of
+from sft.rules.single import answer_of, family_of, says_what_it_is
 from sft.rules.text import shuffled
 from sft.standalone import answer_needs_page
 from sft.types import Sample
@@ -20,7 +20,7 @@ def samples(scene: Scene) -> Iterator[Sample]:
     for document in scene.documents:
         sections: dict[int, list[Definition]] = {}
         for definition in scene.definitions[document.page.url]:
-            if definition.name:
+            if definition.name and says_what_it_is(definition):
                 sections.setdefault(id(definition.section), []).append(definition)
         for listed in sections.values():
             yield from _kindred(scene, listed)
@@ -60,7 +60,13 @@ def _namesakes(scene: Scene) -> Iterator[Sample]:
         for a in listed:
             family = family_of(a)
             others = [b for b in scene.namesakes(a) if b.document is not a.document and b.body != a.body]
-            if not a.name or family in done or len(others) != 1 or len(scene.namesakes(a)) != 2:
+            if (
+                not a.name
+                or not says_what_it_is(a)
+                or family in done
+                or len(others) != 1
+                or len(scene.namesakes(a)) != 2
+            ):
                 continue
             done.add(family)
             yield from _of_pages(scene, a, others[0])
@@ -72,7 +78,8 @@ def _of_pages(scene: Scene, a: Definition, b: Definition) -> Iterator[Sample]:
         return
     colon = "：" if scene.lang == "zh" else ": "
     parts = [
-        f"{scene.language.forms['in'][0].format(c=place)}{colon}{_indented(one.body)}" for place, one in zip(places, (a, b), strict=True)
+        f"{scene.language.forms['in'][0].format(c=place)}{colon}{_indented(one.body)}"
+        for place, one in zip(places, (a, b), strict=True)
     ]
     answer = f"`{a.term}`{colon.strip()}\n\n- {parts[0]}\n- {parts[1]}"
     if answer_needs_page(answer) or len(answer) > 3000:

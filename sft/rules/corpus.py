@@ -12,18 +12,19 @@ from data.types import Page
 from sft.rules.blocks import Section, parse
 from sft.rules.text import has_han, prose_of
 
-GENERIC = frozenset(
-    """
-    introduction|overview|background|abstract|summary|example|examples|usage|parameters|parameter|arguments|options|
-    configuration|settings|notes|note|tips|tip|warning|references|reference|quick start|quickstart|getting started|
-    get started|faq|frequently asked questions|frequently-asked-questions|command line parameters|
-    command-line parameters|command line arguments|command-line arguments|command line|index|readme|home|instruction|instructions|guide|user guide|docs|doc|
-    documentation|source|src|en|zh|getstarted|general|basics|basic|advanced|details|misc|others|other|table of contents|
-    contents|conclusion|results|more best practices|bestpractices|best practices|customization|experiments|results|
-    介绍|简介|概述|概览|背景|摘要|总结|示例|样例|例子|使用|用法|使用方法|参数|参数说明|配置|设置|注意|注意事项|提示|说明|参考|
-    参考资料|快速开始|快速入门|常见问题|常见问题整理|命令行参数|目录|首页|指南|文档|其他|其它|更多|结论|结果|实验|实验结果|更多最佳实践
-    """.replace("\n", "").replace("    ", "").split("|")  # fmt: skip
-)
+_GENERIC = """
+abstract|advanced|arguments|background|basic|basics|best practices|bestpractices|command line
+command line arguments|command line parameters|command-line arguments|command-line parameters
+conclusion|configuration|contents|customization|details|doc|docs|documentation|en|example|examples
+experiments|faq|frequently asked questions|frequently-asked-questions|general|get started
+getstarted|getting started|guide|home|index|instruction|instructions|introduction|misc
+more best practices|note|notes|options|other|others|overview|parameter|parameters|quick start
+quickstart|readme|reference|references|results|settings|source|src|summary|table of contents|tip
+tips|usage|user guide|warning|zh|介绍|使用|使用方法|例子|其他|其它|参数|参数说明|参考|参考资料
+命令行参数|实验|实验结果|常见问题|常见问题整理|快速入门|快速开始|总结|指南|提示|摘要|文档|更多
+更多最佳实践|样例|概览|概述|注意|注意事项|用法|目录|示例|简介|结果|结论|背景|设置|说明|配置|首页
+"""
+GENERIC = frozenset(re.split(r"[|\n]", _GENERIC.strip()))
 """Headings and folder names that say nothing about whose they are."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+|[a-z]+[A-Z]\w+|[A-Za-z]\w*")
@@ -38,7 +39,7 @@ def is_generic(heading: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """A page with its tree. ``subject``: what it is about, in few words; "" when unknown. ``titled``: it is its title."""
+    """A page with its tree. ``subject``: what it is about, in few words, or "". ``titled``: that is its title."""
 
     page: Page
     root: Section

@@ -24,7 +24,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     "define-phrase": (
         "What is meant by {h} in {c}?",
         "Can you explain {h} in {c}?",
-        "{c}: what does \"{h}\" mean?",
+        '{c}: what does "{h}" mean?',
         "What should I know about {h} in {c}?",
     ),
     "default": (
@@ -69,7 +69,6 @@ FORMS: dict[str, tuple[str, ...]] = {
     ),
     "difference-pages": (
         "What does {t} mean in {a} and in {b}?",
-        "Is {t} the same in {a} and {b}?",
         "Compare {t} in {a} with {t} in {b}.",
     ),
     "record": (
@@ -136,17 +135,39 @@ _VERBS = frozenset(
     inspect modify obtain override pull switch test keep visualize
     """.split()  # noqa: SIM905
 )
-_NOUNISH = re.compile(r"^(?:use cases?|build (?:system|process)|debug mode|test results?|set of|run time|check list)\b", re.I)
-_ING_NOUN = frozenset("training testing meaning packing logging sampling pricing setting scaling padding".split())
+_NOUNISH = re.compile(
+    r"^(?:use cases?|build (?:system|process)|debug mode|test results?|set of|run time|check list)\b", re.I
+)
+_ING_NOUN = frozenset(
+    ["training", "testing", "meaning", "packing", "logging", "sampling", "pricing", "setting", "scaling", "padding"]
+)
 _QUESTION = re.compile(r"^(?:how|what|why|when|where|which|who|can|could|does|do|is|are|should|will)\b", re.IGNORECASE)
-_NUMBERING = re.compile(r"^(?:(?:step|q|chapter|part)\s*\d+\s*[:.)-]?|\(?\d+(?:\.\d+)*\)?[.:)]?)\s+|^[qQ]\d+[:.：]\s*", re.I)
-_VAGUE = re.compile(r"\b(?:this|these|those|it|its|them|they|above|below|following|such|here|that case)\b", re.IGNORECASE)
+_NUMBERING = re.compile(
+    r"^(?:(?:step|q|chapter|part)\s*\d+\s*[:.)-]?|\(?\d+(?:\.\d+)*\)?[.:)]?)\s+|^[qQ]\d+[:.：]\s*", re.I
+)
+_VAGUE = re.compile(
+    r"\b(?:this|these|those|it|its|them|they|above|below|following|such|here|that case)\b", re.IGNORECASE
+)
 _TROUBLE = re.compile(
     r"\b(?:errors?|exceptions?|fails?|failed|failure|crash\w*|hang\w*|stuck|OOM|out of memory|cannot|can't|unable|"
     r"not found|does not work|doesn't work|missing|slow|NaN|warning|timeout|times out|mismatch|insufficient|problems?|issues?)\b",
     re.IGNORECASE,
 )
-_SKIP = frozenset("references reference note notes conclusion acknowledgements acknowledgments links see also".split())
+_IS_SENTENCE = re.compile(r"\b(?:occurr?(?:s|ed)|is|are|was|were|has|have|does|do|fails|failed|raises|raised|shows)\b")
+_SKIP = frozenset(
+    [
+        "references",
+        "reference",
+        "note",
+        "notes",
+        "conclusion",
+        "acknowledgements",
+        "acknowledgments",
+        "links",
+        "see",
+        "also",
+    ]
+)
 
 
 def _noun(heading: str, term: str) -> str:
@@ -189,7 +210,7 @@ _REVERSE = (
 
 
 def _reverse(text: str, noun: str) -> tuple[str, ...]:
-    """"Whether to use X." -> "which parameter controls whether to use X?"."""
+    """ "Whether to use X." -> "which parameter controls whether to use X?"."""
     first = re.split(r"(?<=\w|`|\)|')[.;]\s|[.;]$|,| \(|\. |: ", text.strip(), maxsplit=1)[0]
     for pattern, form in _REVERSE:
         found = pattern.fullmatch(first)
@@ -246,16 +267,23 @@ def _goal(sentence: str) -> str:
 def _symptom(sentence: str) -> str:
     """A clause such as "The loss is NaN" that somebody with the problem would write."""
     found = re.match(r"^(?:If|When) ([^,]{8,110}?),\s+\S", sentence)
-    if not found or not _TROUBLE.search(re.sub(r"`[^`]*`", "`Error`", found[1])):
+    if not found or not _TROUBLE.search(re.sub(r"`(?![^`]*(?:Error|Exception))[^`]*`", "", found[1])):
         return ""
-    if re.match(r"you (?:want|need|wish|would|prefer|do not|don't|are|use|set)\b", found[1]):
+    # A clause without a subject ("When training fails" has one, "When reading models" has none) makes no sentence.
+    if re.match(
+        r"(?:you (?:want|need|wish|would|prefer|do not|don't|are|use|set)\b|[a-z]+ing (?!fails|hangs|is|runs|crashes))",
+        found[1],
+    ):
         return ""
     clause = _phrase(re.sub(r"\ban? following\b|\bthe following\b", "an", found[1]))
     return clause[0].upper() + clause[1:] if clause else ""
 
 
 def _difference(sentence: str) -> tuple[str, str] | None:
-    found = re.match(r"^(?:Note: )?The (?:main |key )?differences? between (.{2,60}?) and (.{2,60}?)(?: is\b| are\b|:| lies?\b)", sentence)
+    found = re.match(
+        r"^(?:Note: )?The (?:main |key )?differences? between (.{2,60}?) and (.{2,60}?)(?: is\b| are\b|:| lies?\b)",
+        sentence,
+    )
     if not found or any(_VAGUE.search(part) or not balanced(part) for part in found.groups()):
         return None
     return found[1].replace("**", ""), found[2].replace("**", "")
@@ -267,6 +295,9 @@ def _heading(heading: Heading) -> Asked | None:
     if not words or len(words) > 14 or low in _SKIP or _VAGUE.search(text) or not balanced(text):
         return None
     slots = {"h": text, "c": heading.context if heading.context.lower() not in low else ""}
+    if not text.endswith("?") and _IS_SENTENCE.search(text) and not _QUESTION.match(text):
+        symptom = {"symptom": text[0].upper() + text[1:]} if _TROUBLE.search(text) else {}
+        return Asked(tuple(fill(FORMS["trouble"], heading.seed, bool(slots["c"]), slots | symptom)))
     if text.endswith("?") or _QUESTION.match(text):
         return _asked_question(text, slots, heading)
     generic = _generic(low, heading)
@@ -314,7 +345,7 @@ def _generic(low: str, heading: Heading) -> Asked | None:
 
 
 def _base_verb(word: str) -> str:
-    """"Installing" -> "install", "Install" -> "install"; "" for what is no verb we know."""
+    """ "Installing" -> "install", "Install" -> "install"; "" for what is no verb we know."""
     low = word.lower()
     if low in _VERBS:
         return low

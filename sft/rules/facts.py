@@ -26,8 +26,8 @@ _NO_TERM = re.compile(
     re.IGNORECASE,
 )
 _KEY_HEADER = re.compile(
-    r"(?:parameters?|arguments?|options?|names?|fields?|keys?|flags?|settings?|variables?|environment variables?|commands?|"
-    r"codes?|attributes?|metrics?|columns?|methods?|types?|properties|property|endpoints?|words?|terms?|files?|"
+    r"(?:parameters?|arguments?|options?|names?|fields?|keys?|flags?|settings?|variables?|"
+    r"environment variables?|commands?|codes?|attributes?|metrics?|columns?|methods?|types?|property|properties|endpoints?|words?|terms?|files?|"
     r"参数|参数名|名称|选项|字段|键|变量|环境变量|命令|设置|属性|指标|列|方法|类型|配置项|配置|错误码|词|术语|文件)(?:\s*(?:name|key|名称|名))?",
     re.IGNORECASE,
 )
@@ -37,7 +37,11 @@ _TEXT_HEADER = re.compile(
     re.IGNORECASE,
 )
 _DEFAULT_HEADER = re.compile(r"default(?: value)?|默认(?:值)?", re.IGNORECASE)
-_ELSEWHERE = re.compile(r"(?:same|see|refer|identical|ditto|as in|equivalent to|consistent with)\b|同上|同[A-Z`]|参考|参见|请参|详见|见|与.{1,40}(?:相同|一致|同义)", re.I)
+_ELSEWHERE = re.compile(
+    r"(?:same|see|refer|identical|ditto|as in|equivalent to|consistent with)\b|"
+    r"同上|同[A-Z`]|参考|参见|请参|详见|见|与.{1,40}(?:相同|一致|同义)",
+    re.I,
+)
 ROWS_A_TABLE = 24
 """Rows taken of one table: a list of two thousand models must not drown the rest."""
 
@@ -48,8 +52,8 @@ _CELL_MARKS = {"✔": "yes", "✅": "yes", "✓": "yes", "✘": "no", "❌": "no
 class Definition:
     """A term and what the page says it is. ``name``: an identifier (else a phrase in plain words).
 
-    ``text`` is the first sentence or more, on one line; ``rest`` what stands below it (notes); ``default`` where a
-    table has a column for it.
+    ``text`` is the first sentence or more, on one line; ``rest`` what stands below it (notes); ``default`` and
+    ``header`` where it is the row of a table.
     """
 
     document: Document
@@ -61,6 +65,7 @@ class Definition:
     start: int
     end: int
     default: str = ""
+    header: str = ""
 
     @property
     def body(self) -> str:
@@ -68,7 +73,7 @@ class Definition:
 
     @property
     def support(self) -> str:
-        return self.document.page.body[self.start : self.end]
+        return f"{self.header}\n{self.document.page.body[self.start : self.end]}".strip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,8 @@ class Record:
 
     @property
     def support(self) -> str:
-        return self.document.page.body[self.start : self.end]
+        heads = " | ".join([self.header, *(head for head, _ in self.fields)])
+        return f"{heads}\n{self.document.page.body[self.start : self.end]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +170,11 @@ def _definition_in(item: Item) -> tuple[str, bool, str] | None:
     bold = _BOLD.match(said)
     if bold and not _NO_TERM.fullmatch(bold["term"].strip()) and _is_statement(bold["text"]):
         term = bold["term"].strip()
-        return None if re.search(r"[?？!！。,，;；=]|\d{3}", term) or len(term.split()) > 5 else (term, False, bold["text"])
+        return (
+            None
+            if re.search(r"[?？!！。,，;；=]|\d{3}", term) or len(term.split()) > 5
+            else (term, False, bold["text"])
+        )
     return None
 
 
@@ -188,7 +198,9 @@ def _row_definition(document: Document, section: Section, block: Block, row: Row
     others = [f"- {head}: {cell}" for head, cell in fields.items() if cell != text]
     identifier = re.fullmatch(r"(?:docduet )?-{0,2}[A-Za-z_][\w.:/-]*", term) is not None
     if text and len(term) <= 60 and _is_statement(text):
-        yield Definition(document, section, term, identifier, text, "\n".join(others), row.start, row.end, default)
+        yield Definition(
+            document, section, term, identifier, text, "\n".join(others), row.start, row.end, default, " | ".join(heads)
+        )
 
 
 def _records(document: Document, section: Section, block: Block) -> Iterator[Record]:

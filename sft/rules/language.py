@@ -36,8 +36,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Language:
-    """``noun(heading, term)``: what such terms are called, or "". ``reverse(text, noun)``: questions whose answer is the
-    term. ``goal`` / ``symptom`` / ``difference``: what a sentence is good for, or nothing. ``heading``: its questions."""
+    """One language's questions.
+
+    ``noun(heading, term)``: what such terms are called, or "". ``reverse(text, noun)``: questions whose answer is the
+    term. ``goal``, ``symptom``, ``difference``: what a sentence is good for, or nothing. ``heading``: its questions.
+    """
 
     lang: str
     forms: Mapping[str, tuple[str, ...]]

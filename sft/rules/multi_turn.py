@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sft.rules.blocks import Section
@@ -11,7 +12,7 @@ from sft.rules.scene import Scene
 from sft.rules.sections import answer_of as section_answer
 from sft.rules.sections import asked_of
 from sft.rules.sections import family_of as family_of_section
-from sft.rules.single import answer_of, family_of
+from sft.rules.single import answer_of, as_value, family_of, says_what_it_is
 from sft.rules.text import number_of
 from sft.standalone import answer_needs_page
 from sft.tokens import estimate
@@ -21,11 +22,13 @@ ONE_IN = 5
 """Of the definitions of a section every fifth begins a conversation."""
 
 _MAX_TURN = 900
+_ASKS_MORE = re.compile(r"watch out|should be set|注意|怎么设置|该怎么")
+"""Openings that ask for what the second turn asks."""
 
 
 def samples(scene: Scene) -> Iterator[Sample]:
     for document in scene.documents:
-        listed = [one for one in scene.definitions[document.page.url] if one.name]
+        listed = [one for one in scene.definitions[document.page.url] if one.name and says_what_it_is(one)]
         for at, definition in enumerate(listed):
             following = [one for one in listed[at + 1 : at + 3] if one.section is definition.section]
             if number_of("turns", document.page.url, definition.term) % ONE_IN == 0 and following:
@@ -41,7 +44,8 @@ def _about_options(scene: Scene, first: Definition, following: list[Definition])
         return
     seed = f"turns {first.document.page.url}#{first.start}"
     slots = {"t": f"`{first.term}`", "k": lang.noun(first.section.heading, first.term), "c": place[0]}
-    opening = scene.unused(lang.ask("define-name", seed, place[1], **slots))
+    asked = [one for one in lang.ask("define-name", seed, place[1], **slots) if not _ASKS_MORE.search(one)]
+    opening = scene.unused(asked)
     if not opening:
         return
     default = first.default or lang.default(first.text)
@@ -51,9 +55,16 @@ def _about_options(scene: Scene, first: Definition, following: list[Definition])
     if first.rest and not first.default:
         turns.append((lang.ask("follow-notes", seed)[0], first.rest))
     elif default:
-        turns.append((lang.ask("follow-default", seed)[0], lang.ask("answer-default", seed, t=slots["t"], v=f"`{default.strip('`')}`")[0]))
+        turns.append(
+            (
+                lang.ask("follow-default", seed)[0],
+                lang.ask("answer-default", seed, t=slots["t"], v=as_value(default))[0],
+            )
+        )
     for other in following[: 1 if len(turns) > 1 else 2]:
-        turns.append((lang.ask("follow-other", f"{seed}{other.term}", t=f"`{other.term}`")[0], answer_of(other, scene.lang)))
+        turns.append(
+            (lang.ask("follow-other", f"{seed}{other.term}", t=f"`{other.term}`")[0], answer_of(other, scene.lang))
+        )
     if len(turns) < 2 or any(answer_needs_page(said) or estimate(said) > _MAX_TURN for _, said in turns):
         return
     support = first.document.page.body[first.start : following[-1].end]

@@ -1,4 +1,4 @@
-"""Paragraphs that say what they are good for: "To X, ...", "If X fails, ...", "The difference between X and Y is ..."."""
+"""Paragraphs that say what they answer: "To X, ...", "If X fails, ...", "The difference between X and Y is ..."."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from sft.types import Sample, Shape
 
 _ERROR = re.compile(r"`([^`\n]*\b\w*(?:Error|Exception|error:|out of memory)\b[^`\n]*)`")
 _MIN_CHARS = {"en": 60, "zh": 24}
-_OPENING = re.compile(r"^(?:However|Therefore|Then|Next|Finally|Also|And|But|So|Thus|Otherwise|In addition|Additionally|Moreover|"
-                      r"此外|另外|因此|然后|接着|最后|同时|但是?|而且|所以|否则|其中)\b[,，]?\s*")  # fmt: skip
+_OPENING = re.compile(
+    r"^(?:However|Therefore|Then|Next|Finally|Also|And|But|So|Thus|Otherwise|In addition|"
+    r"Additionally|Moreover|此外|另外|因此|然后|接着|最后|同时|但是?|而且|所以|否则|其中)\b[,，]?\s*"
+)
 
 
 def samples(scene: Scene) -> Iterator[Sample]:

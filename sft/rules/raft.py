@@ -19,7 +19,7 @@ from rag.chunk import Chunk, chunk_page
 from rag.lexical import tokenize
 from sft.rules.facts import Definition
 from sft.rules.scene import Scene
-from sft.rules.single import answer_of, family_of
+from sft.rules.single import answer_of, family_of, says_what_it_is
 from sft.rules.text import number_of, sentences, shuffled
 from sft.standalone import answer_needs_page
 from sft.types import Sample
@@ -102,7 +102,7 @@ def samples(scene: Scene) -> Iterator[Sample]:
     for document in scene.documents:
         for definition in scene.definitions[document.page.url]:
             chosen = number_of("raft", document.page.url, definition.term) % ONE_IN == 0
-            gold = passages.holding(definition) if chosen and definition.name else None
+            gold = passages.holding(definition) if chosen and definition.name and says_what_it_is(definition) else None
             if gold is not None:
                 yield from _of_definition(scene, definition, gold, passages)
 

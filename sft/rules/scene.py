@@ -16,7 +16,10 @@ from sft.types import Sample, Shape
 
 GENERATOR = "rules"
 _MAX_CONTEXT = 44
-_WEAK = frozenset("训练 推理 部署 微调 评测 导出 量化 模型 数据集 training inference deployment evaluation export model dataset".split())
+_WEAK = frozenset(
+    ("训练", "推理", "部署", "微调", "评测", "导出", "量化", "模型", "数据集")
+    + ("training", "inference", "deployment", "evaluation", "export", "model", "dataset")
+)
 """Headings that name a topic, but not one that tells two pages apart."""
 
 
@@ -51,7 +54,9 @@ class Scene:
     def context(self, definition: Definition) -> tuple[str, bool] | None:
         """(what to call its home, whether the question is ambiguous without); None where nothing tells it apart."""
         own = self.place(definition.document, definition.section)
-        others = [other for other in self.namesakes(definition) if other is not definition and other.body != definition.body]
+        others = [
+            other for other in self.namesakes(definition) if other is not definition and other.body != definition.body
+        ]
         word = re.fullmatch(r"[a-z]+|[A-Z][a-z]+", definition.term) is not None
         if not others:
             return own, word

@@ -22,6 +22,7 @@ MAX_TOKENS = 2200
 
 LIST_FROM, LIST_TO = 4, 60
 _COMMANDS = ("bash", "shell", "sh", "console", "cmd", "powershell", "zsh")
+_TRACE = re.compile(r"Traceback|\bFile ?\"|Error:|\[rank ?\d", re.IGNORECASE)
 _TROUBLE = re.compile(r"error|fail|crash|OOM|not work|cannot|can't|报错|错误|失败|异常|无法|怎么办", re.IGNORECASE)
 
 
@@ -121,6 +122,8 @@ def _led(scene: Scene, section: Section, text: str) -> str:
     first = text.lstrip()
     if first.startswith(("```", "~~~")):
         info = first[3:].split("\n")[0].strip()
+        if _TRACE.search(first[:600]):
+            return f"{section.heading}{colon}\n\n{text}"
         kind = "lead-commands" if _is_commands(info, first.partition("\n")[2]) else "lead-code"
         return f"{scene.language.forms[kind][0]}\n\n{text}"
     if re.match(r"(?:[-*+] |\d+[.)] |\|)", first):
@@ -170,4 +173,6 @@ def _whole_page(scene: Scene, document: Document) -> Iterator[Sample]:
         return
     asked = scene.language.ask("whole-page", document.page.url, c=document.subject)
     for question in scene.unused(asked):
-        yield scene.sample("whole-page", [(question, text)], [document], f"page:{document.page.url}", document.page.body)
+        yield scene.sample(
+            "whole-page", [(question, text)], [document], f"page:{document.page.url}", document.page.body
+        )

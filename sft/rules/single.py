@@ -1,4 +1,4 @@
-"""Single questions about one thing: what an option does, its default, its values, which option does X, a table's cell."""
+"""Single questions: what an option does, its default, its values, which option does X, what a table says of a row."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from sft.rules.facts import Definition, Record, records
 from sft.rules.scene import Scene
+from sft.rules.text import sentences
 from sft.standalone import answer_needs_page
 from sft.types import Sample
 
 _MAX_REST = 4000
+_ONLY_DEFAULT = re.compile(r"(?:the )?defaults?\b[^,;]*$|默认[^，；]*$", re.IGNORECASE)
 
 
 def samples(scene: Scene) -> Iterator[Sample]:
@@ -25,6 +27,12 @@ def answer_of(definition: Definition, lang: str) -> str:
     """The whole definition, as an answer."""
     colon = "：" if lang == "zh" else ": "
     return f"{shown(definition)}{colon}{definition.body}"
+
+
+def says_what_it_is(definition: Definition) -> bool:
+    """More than "Default is None.": that answers one question only."""
+    other = [part for part in sentences(definition.text) if not _ONLY_DEFAULT.match(part)]
+    return bool(other or definition.rest)
 
 
 def shown(definition: Definition) -> str:
@@ -43,7 +51,9 @@ def of_definition(scene: Scene, definition: Definition) -> Iterator[Sample]:
         return
     context, needed = place
     for question, said in _questions(scene, definition, context, needed, answer):
-        yield scene.sample("single", [(question, said)], [definition.document], family_of(definition), definition.support)
+        yield scene.sample(
+            "single", [(question, said)], [definition.document], family_of(definition), definition.support
+        )
 
 
 def _questions(
@@ -58,11 +68,12 @@ def _questions(
         return
     noun = lang.noun(definition.section.heading, definition.term)
     slots = {"t": f"`{definition.term}`", "k": noun, "c": context}
-    for question in scene.unused(lang.ask("define-name", seed, needed, **slots), scene.rewrites):
-        yield question, answer
+    if says_what_it_is(definition):
+        for question in scene.unused(lang.ask("define-name", seed, needed, **slots), scene.rewrites):
+            yield question, answer
     default = definition.default or lang.default(definition.text)
     if default:
-        first = lang.ask("answer-default", seed, t=slots["t"], v=_as_value(default))[0]
+        first = lang.ask("answer-default", seed, t=slots["t"], v=as_value(default))[0]
         for question in scene.unused(lang.ask("default", seed, needed, **slots)):
             yield question, f"{first}\n\n{answer}"
     if lang.has_values(definition.text):
@@ -85,7 +96,7 @@ def _reverse(
             yield question, answer
 
 
-def _as_value(default: str) -> str:
+def as_value(default: str) -> str:
     """In backticks, unless it brings quotes of its own or is words."""
     bare = default.strip()
     return bare if bare[:1] in "`'\"[“" or " " in bare or re.search(r"[\u4e00-\u9fff]", bare) else f"`{bare}`"
@@ -107,7 +118,9 @@ def _of_record(scene: Scene, record: Record) -> Iterator[Sample]:
         fields = "\n".join(f"- {name}{'：' if scene.lang == 'zh' else ': '}{value}" for name, value in record.fields)
         answer = f"{record.header} {record.key}{colon}\n{fields}"
     for question in scene.unused(asked):
-        yield scene.sample("single", [(question, answer)], [record.document], f"row:{record.key.lower()}", record.support)
+        yield scene.sample(
+            "single", [(question, answer)], [record.document], f"row:{record.key.lower()}", record.support
+        )
 
 
 def _is_key(key: str) -> bool:

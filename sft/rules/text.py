@@ -12,11 +12,13 @@ from typing import TypeVar
 _POINTER = re.compile(
     r"(?:(?:For|To) [^.;]{3,80}, )?(?:please )?(?:also )?(?:refer to|see|check(?: out)?|read|visit|consult)\b[^.;]{3,90}\.?|"
     r"[^.;]{3,60} can be found in [^.;]{3,60}\.?|"
-    r"(?:[^。；]{0,40}[，,])?(?:具体|详情|更多[^。；]{0,12}|细节)?(?:请|可以?|可)?(?:参考|参见|详见|查看|查阅|参阅)[^。；]{2,50}。?",
+    r"(?:[^。；]{0,40}[，,])?(?:具体(?:含义)?|介绍|详情|更多[^。；]{0,12}|细节)?(?:请|可以?|可)?(?:参考|参见|详见|查看|查阅|参阅)[^。；]{2,50}。?",
     re.IGNORECASE,
 )
 
-_HINT = re.compile(r"\bhere\b|refer|\bsee\b|check|found in|read|visit|consult|参考|参见|详见|见|查看|查阅|参阅|这里|此处|该链接", re.I)
+_HINT = re.compile(
+    r"\bhere\b|refer|\bsee\b|check|found in|read|visit|consult|参考|参见|详见|见|查看|查阅|参阅|这里|此处|该链接", re.I
+)
 
 T = TypeVar("T")
 
@@ -58,6 +60,7 @@ def outside_code(text: str) -> list[tuple[bool, str]]:
 def clean(text: str) -> str:
     """A piece of a page, as it may stand in an answer: no pictures, entities as characters, no pointers to nowhere."""
     cleaned = "".join(_clean_prose(piece) if is_prose else piece for is_prose, piece in outside_code(text))
+    cleaned = re.sub(r"(?:\n\s*(?:-{3,}|\*{3,}|_{3,})\s*)+$", "", cleaned.rstrip())  # a rule before the next section
     return re.sub(r"\n{3,}", "\n\n", cleaned).strip("\n").rstrip()
 
 

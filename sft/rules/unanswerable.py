@@ -28,8 +28,17 @@ def samples(scene: Scene) -> Iterator[Sample]:
 
 
 def _made_up_options(scene: Scene) -> Iterator[Sample]:
-    named = [one for listed in scene.definitions.values() for one in listed if one.name and re.search(r"[_-]\w", one.term)]
-    parts = sorted({part for one in named for part in re.split(r"[_-]+", one.term.strip("-").lower()) if len(part) > 2 and part.isalpha()})
+    named = [
+        one for listed in scene.definitions.values() for one in listed if one.name and re.search(r"[_-]\w", one.term)
+    ]
+    parts = sorted(
+        {
+            part
+            for one in named
+            for part in re.split(r"[_-]+", one.term.strip("-").lower())
+            if len(part) > 2 and part.isalpha()
+        }
+    )
     for definition in named:
         if len(parts) < 8 or number_of("missing", definition.document.page.url, definition.term) % ONE_IN:
             continue
@@ -50,7 +59,11 @@ def _mutated(scene: Scene, definition: Definition, parts: list[str]) -> str:
     for part in shuffled(parts, definition.term)[:12]:
         mutated = f"{stem[0]}{joint}{part.upper() if name.isupper() else part}"
         plain = mutated.lower().replace("-", "_")
-        if part not in stem[0].lower() and plain not in scene.corpus.identifiers and mutated.lower() not in scene.corpus.text:
+        if (
+            part not in stem[0].lower()
+            and plain not in scene.corpus.identifiers
+            and mutated.lower() not in scene.corpus.text
+        ):
             return f"{dashes}{mutated}"
     return ""
 
