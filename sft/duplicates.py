@@ -139,7 +139,7 @@ def triples(text: str) -> list[int]:
     hashes = np.fromiter(map(_hash, tokens), dtype=np.uint32, count=len(tokens))
     if len(hashes) >= 3:
         hashes = hashes[:-2] * np.uint32(0x9E3779B1) ^ hashes[1:-1] * np.uint32(0x85EBCA77) ^ hashes[2:]
-    return np.unique(hashes).tolist()  # type: ignore[no-any-return]
+    return np.unique(hashes).tolist()
 
 
 @lru_cache(maxsize=1 << 17)

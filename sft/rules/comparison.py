@@ -34,7 +34,7 @@ def _kindred(scene: Scene, listed: list[Definition]) -> Iterator[Sample]:
         if answer_needs_page(answer) or len(answer) > 3000:
             continue
         slots = {"a": f"`{a.term}`", "b": f"`{b.term}`"}
-        for question in scene.unused(scene.language.ask("difference", a.term + b.term, **slots)):
+        for question in scene.unused(scene.language.ask("difference", a.term + b.term, False, **slots)):
             support = f"{a.support}\n{b.support}"
             yield scene.sample("comparison", [(question, answer)], [a.document], family_of(a), support)
 
@@ -85,7 +85,7 @@ def _of_pages(scene: Scene, a: Definition, b: Definition) -> Iterator[Sample]:
     if answer_needs_page(answer) or len(answer) > 3000:
         return
     slots = {"t": f"`{a.term}`", "a": places[0], "b": places[1]}
-    for question in scene.unused(scene.language.ask("difference-pages", a.term, **slots)):
+    for question in scene.unused(scene.language.ask("difference-pages", a.term, False, **slots)):
         support = f"{a.support}\n{b.support}"
         yield scene.sample("comparison", [(question, answer)], [a.document, b.document], family_of(a), support)
 

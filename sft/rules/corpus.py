@@ -47,6 +47,11 @@ class Document:
     titled: bool = False
 
     @cached_property
+    def content_hash(self) -> str:
+        """The page's, computed once: a large page gives thousands of samples."""
+        return self.page.content_hash
+
+    @cached_property
     def headings(self) -> Counter[str]:
         """Heading -> how often it stands on the page."""
         return Counter(section.heading.lower() for section in self.root.walk())

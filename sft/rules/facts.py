@@ -27,7 +27,8 @@ _NO_TERM = re.compile(
 )
 _KEY_HEADER = re.compile(
     r"(?:parameters?|arguments?|options?|names?|fields?|keys?|flags?|settings?|variables?|"
-    r"environment variables?|commands?|codes?|attributes?|metrics?|columns?|methods?|types?|property|properties|endpoints?|words?|terms?|files?|"
+    r"environment variables?|commands?|codes?|attributes?|metrics?|columns?|methods?|types?|"
+    r"property|properties|endpoints?|words?|terms?|files?|"
     r"参数|参数名|名称|选项|字段|键|变量|环境变量|命令|设置|属性|指标|列|方法|类型|配置项|配置|错误码|词|术语|文件)(?:\s*(?:name|key|名称|名))?",
     re.IGNORECASE,
 )

@@ -7,6 +7,7 @@ there, in some samples the good passage is missing, and the answer is the refusa
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class Passages:
             page = document.page
             found = [Candidate(page, chunk) for chunk in chunk_page(page, CHUNK_TOKENS)]
             self.by_page[page.url] = found
-            pool += found if len(found) <= CHUNKS_A_PAGE * 3 else shuffled(found, page.url)[:CHUNKS_A_PAGE]
+            pool += found if len(found) <= CHUNKS_A_PAGE * 3 else shuffled_in(found, page.url)[:CHUNKS_A_PAGE]
         return pool
 
     @cached_property
@@ -84,8 +85,9 @@ class Passages:
         if not self._pool:
             return None
         chunks = self.by_page[definition.document.page.url]
-        end = definition.start + len(definition.support.rstrip())
-        return next((one for one in chunks if one.chunk.start <= definition.start and end <= one.chunk.end), None)
+        end = definition.start + len(definition.document.page.body[definition.start : definition.end].rstrip())
+        at = bisect_right(chunks, definition.start, key=lambda one: one.chunk.start) - 1
+        return chunks[at] if at >= 0 and end <= chunks[at].chunk.end else None
 
     def near(self, query: str, avoid: str, count: int) -> list[Candidate]:
         """The nearest chunks that do not hold the word ``avoid``."""

@@ -16,10 +16,7 @@ from sft.types import Sample, Shape
 
 GENERATOR = "rules"
 _MAX_CONTEXT = 44
-_WEAK = frozenset(
-    ("训练", "推理", "部署", "微调", "评测", "导出", "量化", "模型", "数据集")
-    + ("training", "inference", "deployment", "evaluation", "export", "model", "dataset")
-)
+_WEAK = frozenset({"训练", "推理", "部署", "微调", "评测", "导出", "量化", "模型", "数据集", "training", "inference"})
 """Headings that name a topic, but not one that tells two pages apart."""
 
 
@@ -112,7 +109,7 @@ class Scene:
         messages: Sequence[Message] = (),
     ) -> Sample:
         """A sample of (question, answer) turns; ``messages`` take the place of the prompt where a shape has its own."""
-        pages = [document.page for document in dict.fromkeys(documents)]
+        documents = list(dict.fromkeys(documents))
         history: list[Message] = []
         for question, answer in turns:
             history += [Message(role="user", content=question), Message(role="assistant", content=answer)]
@@ -121,8 +118,8 @@ class Scene:
             messages=(*asked, *history[1:]),
             shape=shape,
             lang=self.lang,
-            pages=tuple(page.url for page in pages),
-            page_hashes=tuple(page.content_hash for page in pages),
+            pages=tuple(document.page.url for document in documents),
+            page_hashes=tuple(document.content_hash for document in documents),
             generator=GENERATOR,
             family=family,
             support=support,

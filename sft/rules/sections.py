@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -136,7 +137,8 @@ def _says_something(text: str, lang: str) -> bool:
     """More than a link, an author's name or a headline."""
     words = re.sub(r"(?m)^#+ .*$|https?://[^\s)]+|\*\*[^*]{2,60}\*\*[:：]?\s*$", " ", text)
     count = len(re.findall(r"[\u4e00-\u9fff]|[A-Za-z]{2,}", words))
-    return count >= (24 if lang == "zh" else 16)
+    enough = 24 if lang == "zh" else 16
+    return count >= (enough // 4 if "```" in text else enough)
 
 
 def _is_option_list(scene: Scene, document: Document, section: Section) -> bool:
@@ -146,8 +148,9 @@ def _is_option_list(scene: Scene, document: Document, section: Section) -> bool:
 
 
 def _listed(scene: Scene, document: Document, section: Section) -> list[Definition]:
-    found = scene.definitions[document.page.url]
-    return [one for one in found if one.name and section.start <= one.start < section.end]
+    found = scene.definitions[document.page.url]  # in the page's order
+    first, last = (bisect_left(found, place, key=lambda one: one.start) for place in (section.start, section.end))
+    return [one for one in found[first:last] if one.name]
 
 
 def _of_list(scene: Scene, document: Document, section: Section) -> Iterator[Sample]:

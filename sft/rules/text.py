@@ -20,6 +20,8 @@ _HINT = re.compile(
     r"\bhere\b|refer|\bsee\b|check|found in|read|visit|consult|参考|参见|详见|见|查看|查阅|参阅|这里|此处|该链接", re.I
 )
 
+_LIST_MARKERS = re.compile(r"\s*(?:[-*+>]\s+|\d+[.)]\s+)*")
+
 T = TypeVar("T")
 
 _PICTURES = re.compile(r"[\U0001f000-\U0001faff\u2b50\u2b55\ufe0f\u200d]+ ?")
@@ -73,7 +75,8 @@ def _clean_prose(text: str) -> str:
 
 def _without_pointers(line: str) -> str | None:
     """The line without sentences and brackets that say "see here" where "here" is no link; None when nothing is left."""
-    marker, said = re.match(r"(\s*(?:[-*+>]\s+|\d+[.)]\s+)*)(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]
+    marker = _LIST_MARKERS.match(line)[0]  # type: ignore[index]  # it matches nothing, too
+    said = line[len(marker) :]
     said = re.sub(r"\s?[(（]([^()（）]*)[)）]", lambda m: "" if _leads_nowhere(m[1].strip()) else m[0], said)
     kept = [part for part in sentences(said) if not _leads_nowhere(part)]
     whole = " ".join(kept) if not re.search(r"[。！？]", said) else "".join(kept)

@@ -72,7 +72,7 @@ def _unknown_products(scene: Scene) -> Iterator[Sample]:
     unknown = [tech for tech in TECH if tech.lower() not in scene.corpus.text]
     for document in scene.documents:
         subject, url = document.subject, document.page.url
-        if not subject or not unknown or number_of("tech", url) % 4:
+        if not subject or not document.page.body.strip() or not unknown or number_of("tech", url) % 4:
             continue
         tech = shuffled(unknown, url)[0]
         for question in scene.unused(scene.language.ask("missing-tech", url, c=subject, tech=tech)):
