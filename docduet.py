@@ -16,6 +16,7 @@ from data.cli import app as data_app
 from data.errors import DocDuetError
 from evals.cli import app as eval_app
 from rag.cli import app as rag_app
+from sft.cli import app as sft_app
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(rag_app, name="rag")
+app.add_typer(sft_app, name="sft")
 app.add_typer(eval_app, name="eval")
 
 
@@ -62,11 +64,13 @@ def root(
     from data.settings import Settings
     from rag.config import RagConfig
     from serving.config import ServingConfig
+    from sft.config import SftConfig
     from ui.config import UiConfig
 
     tables: dict[str, type[BaseModel]] = {
         "data": DataConfig,
         "rag": RagConfig,
+        "sft": SftConfig,
         "serving": ServingConfig,
         "ui": UiConfig,
     }

@@ -113,6 +113,15 @@ def base_messages(
     return [Message(role="system", content=system), *history, Message(role="user", content=question)]
 
 
+def sft_messages(question: str, history: Sequence[Message] = (), lang: str = "en") -> list[Message]:
+    """What the fine-tuned model is asked, without passages and without thinking (``enable_thinking: false``).
+
+    The one prompt that the training data and the ``sft`` arm share: a model that is asked in other words than it was
+    trained with answers worse.
+    """
+    return base_messages(question, history, lang)
+
+
 def rewrite_messages(question: str, history: Sequence[Message], lang: str = "en") -> list[Message]:
     """Ask the engine for a standalone question."""
     turns = "\n".join(f"{turn['role']}: {turn['content'][:2000]}" for turn in history)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Resolve every extra into constraints/EXTRA.txt, around the versions in packaging/pins.txt. Run by `make lock`.
-# cpu.txt holds for the machine without a GPU, with vLLM's CPU build; dev.txt and postgres.txt add to it. gpu.txt and
+# cpu.txt holds for the machine without a GPU, with vLLM's CPU build; dev.txt, postgres.txt and ray.txt add to it. gpu.txt and
 # train.txt are environments of their own, since their torch is another one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,14 +13,14 @@ resolve() {  # EXTRA TORCH [ARGUMENT ...]
     "$uv" pip compile "${flags[@]}" --constraint <(echo "torch==$2") "${@:3}" | sort -f
 }
 
-save() {  # EXTRA FILES: standard input becomes constraints/EXTRA.txt, which is used with FILES
+save() {  # EXTRA FILES: standard input becomes constraints/EXTRA.txt, which is used with FILES; empty, the old file stays
     { echo "# Made by make lock. Use: pip install $2"; cat; } > "constraints/$1.new"
-    mv "constraints/$1.new" "constraints/$1.txt"
+    grep -q == "constraints/$1.new" && mv "constraints/$1.new" "constraints/$1.txt" || { rm "constraints/$1.new"; return 1; }
     echo "constraints/$1.txt: $(grep -c == "constraints/$1.txt") packages"
 }
 
 resolve cpu $cpu_torch pyproject.toml packaging/vllm-cpu/pyproject.toml | save cpu "-c constraints/cpu.txt"
-for extra in dev postgres; do  # what they need beyond cpu.txt
+for extra in dev postgres ray; do  # what they need beyond cpu.txt
     resolve $extra $cpu_torch pyproject.toml --extra $extra --constraint constraints/cpu.txt |
         grep -vxFf constraints/cpu.txt | save $extra "-c constraints/cpu.txt -c constraints/$extra.txt"
 done

@@ -24,6 +24,7 @@ from docduet import app
 from rag.config import RagConfig
 from serving.config import EngineConfig, ServingConfig
 from serving.errors import as_api_error
+from sft.config import SftConfig
 from ui.config import UiConfig
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "data": DataConfig,
     "data.labels": LabelRule,
     "rag": RagConfig,
+    "sft": SftConfig,
     "serving": ServingConfig,
     "serving.engines": EngineConfig,
     "ui": UiConfig,

@@ -1,0 +1,130 @@
+"""How much of each shape: shares of tokens, not of samples, so that a whole page does not weigh as much as a default.
+
+A mixture is a YAML file; presets lie in recipes/mixtures/ and go by their bare name. The scarcest shape limits the
+whole: shares are kept, not stretched, and the card says which shape it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.errors import ConfigError
+from sft.rules.text import shuffled
+from sft.tokens import Counter, of_messages
+from sft.types import SHAPES, Sample
+
+FOLDER = Path(__file__).parents[1] / "recipes" / "mixtures"
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """``shares``: shape -> share of tokens, adding up to 1. ``repeat``: how often a scarce shape's sample may come."""
+
+    name: str
+    shares: Mapping[str, float]
+    repeat: int = 1
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """``samples`` in training order. ``tokens``: shape -> tokens taken. ``missing``: shapes wanted of which there are
+    none; their share went to the others. ``limited_by``: the shape that ran out first."""
+
+    samples: tuple[Sample, ...]
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    limited_by: str = ""
+
+
+def presets() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_mixture(name: str) -> Mixture:
+    """The mixture in the file ``name``, or the preset of that name. Raises ConfigError."""
+    import yaml
+
+    path = Path(name).expanduser()
+    if not path.suffix and not path.is_file():
+        path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no mixture {name!r}: give a .yaml file, or one of: {', '.join(presets())}")
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    return _checked(path, read)
+
+
+def _checked(path: Path, read: Any) -> Mixture:
+    if not isinstance(read, dict) or not isinstance(read.get("shares"), dict):
+        raise ConfigError(f"{path} needs a table `shares` such as {{single: 0.7, how-to: 0.3}}")
+    unknown = sorted(set(read) - {"shares", "repeat", "description"})
+    if unknown:
+        raise ConfigError(f"{path}: unknown key {unknown[0]!r}; known are shares, repeat and description")
+    shares, repeat = read["shares"], read.get("repeat", 1)
+    for shape, share in shares.items():
+        if shape not in SHAPES:
+            raise ConfigError(f"{path}: unknown shape {shape!r}; known are {', '.join(SHAPES)}")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise ConfigError(f"{path}: the share of {shape} is {share!r}; it must be a number from 0 to 1")
+    total = math.fsum(shares.values())
+    if abs(total - 1) > 1e-6:
+        raise ConfigError(f"{path}: the shares add up to {total:g}, not to 1; change them by {1 - total:+g} in all")
+    if isinstance(repeat, bool) or not isinstance(repeat, int) or not 1 <= repeat <= 20:
+        raise ConfigError(f"{path}: repeat is {repeat!r}; it must be a whole number from 1 to 20")
+    return Mixture(
+        path.stem, {shape: float(shares[shape]) for shape in shares}, repeat, str(read.get("description", ""))
+    )
+
+
+def mix(samples: Sequence[Sample], mixture: Mixture, counter: Counter, limit: int = 0, seed: int = 0) -> Mixed:
+    """As many tokens as the shares allow, drawn with ``seed``; at most ``limit`` samples (0: no limit)."""
+    sizes = {id(sample): of_messages(sample.messages, counter) for sample in samples}
+    pools: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if mixture.shares.get(sample.shape):
+            pools.setdefault(sample.shape, []).append(sample)
+    missing = tuple(shape for shape, share in mixture.shares.items() if share and shape not in pools)
+    if not pools:
+        wanted = ", ".join(shape for shape, share in mixture.shares.items() if share)
+        raise ConfigError(f"mixture {mixture.name}: there are no samples of its shapes ({wanted})")
+    whole = math.fsum(mixture.shares[shape] for shape in pools)
+    shares = {shape: mixture.shares[shape] / whole for shape in pools}
+    room = {
+        shape: sum(sizes[id(one)] for one in pool) * mixture.repeat / shares[shape] for shape, pool in pools.items()
+    }
+    limited_by = min(room, key=lambda shape: room[shape])
+    total = room[limited_by]
+    taken = _draw(pools, shares, total, sizes, seed)
+    count = sum(map(len, taken.values()))
+    if limit and count > limit:
+        taken = _draw(pools, shares, total * limit / count, sizes, seed)
+        limited_by = ""
+    order = shuffled([(shape, at) for shape, pool in taken.items() for at in range(len(pool))], str(seed))
+    chosen = tuple(taken[shape][at] for shape, at in order)[: limit or None]
+    tokens: dict[str, int] = dict.fromkeys(pools, 0)
+    for sample in chosen:
+        tokens[sample.shape] += sizes[id(sample)]
+    return Mixed(chosen, tokens, missing, limited_by)
+
+
+def _draw(
+    pools: Mapping[str, list[Sample]], shares: Mapping[str, float], total: float, sizes: Mapping[int, int], seed: int
+) -> dict[str, list[Sample]]:
+    """Shape -> samples, each pool in a drawn order, again from its start when it ends, up to its budget."""
+    drawn: dict[str, list[Sample]] = {}
+    for shape, pool in pools.items():
+        order = shuffled(range(len(pool)), str(seed), shape)
+        left, at, drawn[shape] = total * shares[shape] + 0.5, 0, []
+        while left >= sizes[id(pool[order[at % len(pool)]])] or not drawn[shape]:
+            sample = pool[order[at % len(pool)]]
+            drawn[shape].append(sample)
+            left -= sizes[id(sample)]
+            at += 1
+    return drawn

@@ -1,0 +1,89 @@
+"""What a dataset is made of: samples, and those that were turned down. Plain frozen dataclasses, no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol, get_args
+
+from data.prompts import Message
+from data.types import Page
+
+Shape = Literal[
+    "single",
+    "broad",
+    "multi-turn",
+    "whole-page",
+    "how-to",
+    "troubleshooting",
+    "comparison",
+    "unanswerable",
+    "raft",
+    "replay",
+    "imported",
+]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation to train on, and where it comes from.
+
+    ``pages``, ``page_hashes``: urls and content hashes of the pages it was made from (none for replay).
+    ``generator``: "rules", "teacher:MODEL", "import:FILE" or "feedback". ``family``: questions about one and the same
+    thing; the split never puts two of a family on both sides. ``support``: the page's text that the answer was made
+    from ("" where there is none: a refusal).
+    """
+
+    messages: tuple[Message, ...]
+    shape: Shape
+    lang: str
+    pages: tuple[str, ...]
+    page_hashes: tuple[str, ...]
+    generator: str
+    family: str
+    support: str
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex digits that change when shape or words change, and with nothing else."""
+        said = json.dumps([self.shape, list(self.messages)], ensure_ascii=False, sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What the user says, turn by turn."""
+        return tuple(message["content"] for message in self.messages if message["role"] == "user")
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What the assistant says, turn by turn."""
+        return tuple(message["content"] for message in self.messages if message["role"] == "assistant")
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A sample that a gate turned down. ``gate`` is the gate's name, ``reason`` one sentence for a person."""
+
+    sample: Sample
+    gate: str
+    reason: str
+
+
+class Writer(Protocol):
+    """Writes samples from pages: the rules here, a teacher model elsewhere. Lazy: may be stopped at any sample."""
+
+    name: str
+
+    def drafts(self, pages: Sequence[Page]) -> Iterator[Sample]: ...
+
+
+def shapes_of(samples: Iterable[Sample]) -> dict[str, int]:
+    """Shape -> number of samples, in the order of SHAPES, without those that have none."""
+    counts = dict.fromkeys(SHAPES, 0)
+    for sample in samples:
+        counts[sample.shape] += 1
+    return {shape: count for shape, count in counts.items() if count}
