@@ -48,7 +48,8 @@ def is_follow_up(question: str, history: Sequence[Message]) -> bool:
     """Whether the question leans on earlier turns: it opens like one, points back, or is a mere fragment."""
     if not any(turn["role"] == "user" for turn in history):
         return False
-    return bool(_OPENERS.search(question) or _POINTERS.search(question)) or len(tokenize(question)) <= 2
+    fragment = len(tokenize(question)) <= 2 and len(question.split()) <= 4  # "Windows?"; not "Who is the king of Spain?"
+    return fragment or bool(_OPENERS.search(question) or _POINTERS.search(question))
 
 
 async def standalone(question: str, history: Sequence[Message], engine: Engine | None, lang: str) -> Standalone:

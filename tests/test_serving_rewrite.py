@@ -27,6 +27,7 @@ def test_follow_ups_are_recognised(question: str) -> None:
         "How do I change the port of the gateway?",
         "Which file formats can DocDuet read?",
         "如何修改网关的监听端口配置？",
+        "What is the weather in Paris?",
     ],
 )
 def test_standalone_questions_are_left_alone(question: str) -> None:
