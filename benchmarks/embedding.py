@@ -65,13 +65,13 @@ def sample(folder: Path, size: int) -> dict[str, list[str]]:
     """English chunks as the index embeds them, and the pages they come from."""
     from data.config import DataConfig
     from data.store import PageStore
-    from data.sync import sync_folder
+    from data.sync import sync_source
     from rag.chunk import chunk_page
     from rag.config import RagConfig
 
     with tempfile.TemporaryDirectory(prefix="docduet-bench-") as temp:
         store = PageStore(Path(temp, "pages.sqlite"))
-        sync_folder(str(folder), store, DataConfig())
+        sync_source(str(folder), store, DataConfig())
         pages = sorted((page for page in store.pages() if page.lang == "en"), key=lambda page: page.url)
     tokens = RagConfig().chunk_tokens
     chunks = [(page, chunk.searchable) for page in pages for chunk in chunk_page(page, tokens)]

@@ -59,10 +59,10 @@ def main() -> None:
 def real_pages(folder: Path, path: Path) -> list[Any]:
     from data.config import DataConfig
     from data.store import PageStore
-    from data.sync import sync_folder
+    from data.sync import sync_source
 
     store = PageStore(path)
-    sync_folder(str(folder), store, DataConfig())
+    sync_source(str(folder), store, DataConfig())
     return list(store.pages())
 
 
@@ -91,14 +91,14 @@ def index(docs: Path, embedder: NearMiniLM, what: str) -> float:
     from data.config import DataConfig
     from data.home import Home
     from data.store import PageStore
-    from data.sync import sync_folder
+    from data.sync import sync_source
     from rag.build import build_index
     from rag.config import RagConfig
 
     home = Home.from_env()
     store = PageStore(home.pages)
     start, cpu = time.perf_counter(), cpu_seconds()
-    sync_folder(str(docs), store, DataConfig())
+    sync_source(str(docs), store, DataConfig())
     synced = time.perf_counter() - start
     show(f"{what}: sync", synced, "s")
     start = time.perf_counter()
