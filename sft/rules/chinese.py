@@ -144,6 +144,7 @@ _VAGUE = re.compile(
 _TROUBLE = re.compile(
     r"失败|报错|错误|异常|OOM|显存不足|内存不足|卡住|卡死|无法|不能|找不到|不生效|警告|超时|不足|爆显存|溢出|冲突|不一致|缓慢|过慢|NaN|nan|问题"
 )
+_ENDS_IN_TROUBLE = re.compile(r"(?<!常见)(?:报错|出错|错误|异常|失败|OOM|卡住|不生效)$")
 _SKIP = frozenset(["参考", "参考资料", "参考文献", "注意", "提示", "结论", "致谢", "链接", "说明", "备注", "TODO"])
 
 
@@ -248,6 +249,9 @@ def _heading(heading: Heading) -> Asked | None:
     slots = {"h": text, "c": heading.context if heading.context.lower() not in text.lower() else ""}
     if _QUESTION.search(text):
         return _asked_question(text, slots)
+    if _ENDS_IN_TROUBLE.search(text) and len(text) > 4:
+        asked = fill(FORMS["trouble"], heading.seed, bool(slots["c"]), slots | {"symptom": text})
+        return Asked(tuple(asked))
     generic = _generic(text, heading)
     if generic is not None:
         return generic
@@ -275,7 +279,7 @@ _GENERIC = (
     (r"介绍|简介|概述|概览|背景|摘要|总结|算法概述|方法概述|能力介绍", ("{c}是做什么的？", "请介绍一下{c}。", "{c} 简介")),
     (r".{0,8}(?:参数|参数设置|参数说明|参数配置|配置|设置|选项|参数介绍|参数列表)", ("{c}有哪些{h}？", "我想配置{c}，{h}有哪些？", "{c} {h}")),
     (r"(?:使用|训练|代码|完整|简单)?(?:示例|样例|例子|用法|脚本|示例脚本|使用|使用方法|使用方式|训练脚本)", ("能给一个{c}的示例吗？", "{c}怎么用？请给个例子。", "{c} 示例")),
-    (r"安装|环境|环境准备|环境安装|环境配置|准备工作|前置条件|依赖|依赖安装", ("使用{c}需要准备什么环境？", "{c}的环境怎么准备？", "{c} 环境准备")),
+    (r"安装|环境准备|环境安装|环境配置|准备工作|前置条件|依赖|依赖安装", ("使用{c}需要准备什么环境？", "{c}的环境怎么准备？", "{c} 环境准备")),
     (r"快速开始|快速入门|快速上手|入门", ("怎么快速上手{c}？", "第一次用{c}，应该从哪里开始？")),
     (r"核心思想|原理|算法原理|基本原理|动机|核心概念|方法", ("{c}的{h}是什么？", "能解释一下{c}的{h}吗？")),
     (r"注意事项|使用限制|限制|局限性|须知|注意点", ("使用{c}时要注意什么？", "{c}有哪些{h}？")),
@@ -289,7 +293,7 @@ def _generic(text: str, heading: Heading) -> Asked | None:
     for pattern, forms in _GENERIC:
         if re.fullmatch(pattern, text):
             how = "环境" in forms[0] or "上手" in forms[0]
-            return Asked(tuple(fill(forms, heading.seed, True, {"c": heading.context, "h": text})), how)
+            return Asked(tuple(fill(forms, heading.seed, True, {"c": heading.owner, "h": text})), how)
     return None
 
 

@@ -127,7 +127,7 @@ FORMS: dict[str, tuple[str, ...]] = {
 
 _VERBS = frozenset(
     """
-    add adjust build call change check choose configure connect convert create customize debug define deploy disable
+    add adjust ask build call change check choose configure connect convert create customize debug define deploy disable
     download enable evaluate export find fine-tune handle implement import improve install integrate launch limit load
     make merge migrate monitor optimize point prepare preprocess push quantize read reduce register remove replace reset
     restart resume run save select serve set setup specify start stop sync train turn tune uninstall update upgrade
@@ -235,7 +235,9 @@ _DEFAULT = re.compile(
 def _default(text: str) -> str:
     """The one value that the text gives as the default; "" when there is none, or more than one."""
     found = _DEFAULT.findall(text)
-    many = len(re.findall(r"\bdefaults?\b", text, re.IGNORECASE)) > 1 or re.search(r"\botherwise\b", text)
+    many = len(re.findall(r"\bdefaults?\b", text, re.IGNORECASE)) > 1 or re.search(
+        r"\botherwise\b", text, re.IGNORECASE
+    )
     return found[0] if len(found) == 1 and not many else ""
 
 
@@ -325,7 +327,7 @@ _GENERIC = (
     (r"introduction|overview|background|abstract|what it is|summary", ("What is {c} about?", "Can you give me an introduction to {c}?", "{c} overview")),
     (r"(?:[\w-]+ )?(?:parameters?|arguments?|options|configuration|settings)(?: (?:settings?|description|explanation|list))?", ("Which {h} does {c} have?", "I want to configure {c}. Which {h} are there?", "{c} {h}")),
     (r"(?:usage |training |code |simple |full )?(?:examples?|usage|demo|scripts?)(?: scripts?)?", ("Can you show me how {c} is used, with an example?", "I'd like an example of {c}.", "{c} example")),
-    (r"installation|install|setup|environment(?: setup| preparation| installation)?|preparation|prerequisites|requirements", ("What do I have to install and prepare for {c}?", "How do I set up the environment for {c}?", "{c} environment setup")),
+    (r"installation|install|setup|environment (?:setup|preparation|installation)|preparation|prerequisites|requirements", ("What do I have to install and prepare for {c}?", "How do I set up the environment for {c}?", "{c} environment setup")),
     (r"quick start|getting started|start", ("How do I get started with {c}?", "I'm new to {c}. What are the first steps?")),
     (r"core (?:idea|concept)s?|principles?|algorithm(?: (?:overview|principles?))?|method(?: overview)?|motivation", ("What is the {h} behind {c}?", "Can you explain the {h} of {c}?")),
     (r"tips|precautions|limitations|caveats|important notes|considerations|cautions", ("What should I watch out for with {c}?", "{c}: what are the pitfalls and limits?")),
@@ -340,7 +342,7 @@ def _generic(low: str, heading: Heading) -> Asked | None:
     for pattern, forms in _GENERIC:
         if re.fullmatch(pattern, low):
             how = "set up" in forms[1] or "get started" in forms[0]
-            return Asked(tuple(fill(forms, heading.seed, True, {"c": heading.context, "h": low})), how)
+            return Asked(tuple(fill(forms, heading.seed, True, {"c": heading.owner, "h": low})), how)
     return None
 
 

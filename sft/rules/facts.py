@@ -184,7 +184,8 @@ def _is_statement(text: str) -> bool:
     if _ELSEWHERE.match(text):
         return False
     words = re.sub(r"https?://\S+|`[^`]*`|\[[^\]]*\]\([^)]*\)", " ", text)
-    return len(re.findall(r"[A-Za-z]{2,}|[\u4e00-\u9fff]{2}", words)) >= 3 and balanced(text)
+    latin, han = len(re.findall(r"[A-Za-z]{2,}", words)), len(re.findall(r"[\u4e00-\u9fff]", words))
+    return (latin >= 3 or han >= 4 or latin + han >= 6) and balanced(text)
 
 
 def _row_definition(document: Document, section: Section, block: Block, row: Row) -> Iterator[Definition]:

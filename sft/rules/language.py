@@ -24,14 +24,22 @@ class Asked:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading as a question sees it. ``context`` is the nearest name above it, "" where there is none."""
+    """A heading as a question sees it.
+
+    ``context``: what to call the page, ``parent``: the nearest heading above that is a name; "" where there is none.
+    """
 
     text: str
     context: str
     has_commands: bool
     has_code: bool
     seed: str
-    is_title: bool = False
+    parent: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Whose "Parameters" these are: the section's above, else the page's."""
+        return self.parent or self.context
 
 
 @dataclass(frozen=True)

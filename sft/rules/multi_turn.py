@@ -12,8 +12,8 @@ from sft.rules.scene import Scene
 from sft.rules.sections import answer_of as section_answer
 from sft.rules.sections import asked_of
 from sft.rules.sections import family_of as family_of_section
-from sft.rules.single import answer_of, as_value, family_of, says_what_it_is
-from sft.rules.text import number_of
+from sft.rules.single import answer_of, as_value, family_of, says_what_it_is, shown
+from sft.rules.text import number_of, sentences
 from sft.standalone import answer_needs_page
 from sft.tokens import estimate
 from sft.types import Sample
@@ -48,20 +48,8 @@ def _about_options(scene: Scene, first: Definition, following: list[Definition])
     opening = scene.unused(asked)
     if not opening:
         return
-    default = first.default or lang.default(first.text)
-    answer = answer_of(first, scene.lang)
-    # A follow-up about the default is only asked where the first answer can leave it out.
-    turns = [(opening[0], f"{answer.split(chr(10))[0]}" if first.rest and not first.default else answer)]
-    if first.rest and not first.default:
-        turns.append((lang.ask("follow-notes", seed)[0], first.rest))
-    elif default:
-        turns.append(
-            (
-                lang.ask("follow-default", seed)[0],
-                lang.ask("answer-default", seed, t=slots["t"], v=as_value(default))[0],
-            )
-        )
-    for other in following[: 1 if len(turns) > 1 else 2]:
+    turns = _opening_turns(scene, first, opening[0], seed)
+    for other in following[: 3 - len(turns)]:
         turns.append(
             (lang.ask("follow-other", f"{seed}{other.term}", t=f"`{other.term}`")[0], answer_of(other, scene.lang))
         )
@@ -69,6 +57,22 @@ def _about_options(scene: Scene, first: Definition, following: list[Definition])
         return
     support = first.document.page.body[first.start : following[-1].end]
     yield scene.sample("multi-turn", turns, [first.document], family_of(first), support)
+
+
+def _opening_turns(scene: Scene, first: Definition, question: str, seed: str) -> list[tuple[str, str]]:
+    """What it is, and then what that answer left out: the notes, or the default. One turn where nothing can be left."""
+    lang, colon = scene.language, "：" if scene.lang == "zh" else ": "
+    if first.rest and not first.header:
+        said = f"{shown(first)}{colon}{first.text}"
+        return [(question, said), (lang.ask("follow-notes", seed)[0], first.rest)]
+    default = lang.default(first.text)
+    parts = sentences(first.text)
+    left = [part for part in parts if not lang.default(part)]
+    if not default or first.rest or not left or len(left) == len(parts):
+        return [(question, answer_of(first, scene.lang))]
+    said = ("" if scene.lang == "zh" else " ").join(left)
+    told = lang.ask("answer-default", seed, t=shown(first), v=as_value(default))[0]
+    return [(question, f"{shown(first)}{colon}{said}"), (lang.ask("follow-default", seed)[0], told)]
 
 
 def _about_sections(scene: Scene, document: Document, parent: Section) -> Iterator[Sample]:

@@ -75,6 +75,14 @@ class Scene:
             return subject
         return self._inside(subject, heading)
 
+    def parent(self, document: Document, section: Section) -> str:
+        """The nearest heading above that is a name, told with its page where it stands for little by itself."""
+        name = next(filter(None, map(self.name, reversed(section.path))), "")
+        if not name:
+            return ""
+        weak = name.lower() in _WEAK or document.headings[name.lower()] > 1
+        return self._inside(document.subject, name) if weak else name
+
     def _inside(self, subject: str, heading: str) -> str:
         if not subject or subject.lower() in heading.lower():
             return heading

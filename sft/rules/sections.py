@@ -23,7 +23,7 @@ MAX_TOKENS = 2200
 
 LIST_FROM, LIST_TO = 4, 60
 _COMMANDS = ("bash", "shell", "sh", "console", "cmd", "powershell", "zsh")
-_TRACE = re.compile(r"Traceback|\bFile ?\"|Error:|\[rank ?\d", re.IGNORECASE)
+_TRACE = re.compile(r"Traceback|Errno|\bFile ?\"|Error:|\[rank ?\d", re.IGNORECASE)
 _TROUBLE = re.compile(r"error|fail|crash|OOM|not work|cannot|can't|报错|错误|失败|异常|无法|怎么办", re.IGNORECASE)
 
 
@@ -69,6 +69,7 @@ def asked_of(scene: Scene, document: Document, section: Section) -> Asked | None
         has_commands=any(_is_commands(block.info, block.text) for block in codes),
         has_code=bool(codes),
         seed=f"{document.page.url}#{section.start}",
+        parent=scene.parent(document, section),
     )
     return scene.language.heading(heading)
 

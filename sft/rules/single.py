@@ -12,6 +12,9 @@ from sft.standalone import answer_needs_page
 from sft.types import Sample
 
 _MAX_REST = 4000
+_CLAUSE = re.compile(r"(?:what|how|where|when|which|why|who)\b|.*(?:什么|怎么|如何|是否|的内容)", re.IGNORECASE)
+"""A column's heading that is no noun: "the what it holds of X" is no question."""
+
 _ONLY_DEFAULT = re.compile(r"(?:the )?defaults?\b[^,;]*$|默认[^，；]*$", re.IGNORECASE)
 
 
@@ -104,7 +107,7 @@ def as_value(default: str) -> str:
 
 def _of_record(scene: Scene, record: Record) -> Iterator[Sample]:
     place = scene.place(record.document, record.section)
-    if not place or not _is_key(record.key):
+    if not place or not _is_key(record.key) or any(_CLAUSE.match(name) for name, _ in record.fields):
         return
     seed = f"{record.document.page.url}#{record.start}"
     head = record.header if scene.lang == "zh" else scene.corpus.sentence_case(record.header)
