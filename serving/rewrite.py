@@ -48,7 +48,7 @@ def is_follow_up(question: str, history: Sequence[Message]) -> bool:
     """Whether the question leans on earlier turns: it opens like one, points back, or is a mere fragment."""
     if not any(turn["role"] == "user" for turn in history):
         return False
-    fragment = len(tokenize(question)) <= 2 and len(question.split()) <= 4  # "Windows?"; not "Who is the king of Spain?"
+    fragment = len(tokenize(question)) <= 2 and len(question.split()) <= 4  # "Windows?", not "Who is king of Spain?"
     return fragment or bool(_OPENERS.search(question) or _POINTERS.search(question))
 
 

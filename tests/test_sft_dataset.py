@@ -88,7 +88,7 @@ def test_a_refusal_needs_no_support() -> None:
 
 
 def test_an_embedder_may_find_support_that_word_pairs_do_not() -> None:
-    said = "On 7860 the server listens; this number must be free before it starts, says the default"
+    said = "The port is 7860 as the default. The number the server uses must be free for it."
     strict, lenient = standard_gates(Estimate(), 400)[4], standard_gates(Estimate(), 400, HashedWords())[4]
     one = sample(answer=said, support=PAGE)
     assert strict.check(one) != ""

@@ -106,7 +106,9 @@ def sentences(text: str) -> list[str]:
 def balanced(text: str) -> bool:
     """Whether quotes, brackets and backticks come in pairs: a cut through one of them leaves a broken phrase."""
     pairs = ["()", "[]", "{}", "（）", "“”", "《》", "「」"]
-    return all(text.count(pair[0]) == text.count(pair[1]) for pair in pairs) and all(text.count(mark) % 2 == 0 for mark in '`"*')
+    return all(text.count(pair[0]) == text.count(pair[1]) for pair in pairs) and all(
+        text.count(mark) % 2 == 0 for mark in '`"*'
+    )
 
 
 def has_han(text: str) -> bool:

@@ -63,6 +63,16 @@ SCRIPTS = {
 }
 
 
+# Every length that the answer has on the page while it streams.
+WATCH_LENGTHS = """() => {
+  window.lengths = [];
+  new MutationObserver(() => {
+    const prose = document.querySelector(".dd-prose");
+    if (prose) window.lengths.push(prose.textContent.length);
+  }).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
+
 @pytest.fixture(scope="module")
 def fake() -> FakeGateway:
     return FakeGateway(SCRIPTS)
@@ -131,12 +141,13 @@ def shoot(page: Any, name: str, tmp_path: Path) -> None:
 def test_ask_read_and_follow_a_citation(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     shoot(page, "welcome", tmp_path)
+    page.evaluate(WATCH_LENGTHS)
     page.fill("#dd-box textarea", "How do I change the port?")
     page.keyboard.press("Enter")
-    page.wait_for_selector(".dd-answer[aria-busy=true] .dd-prose")
-    early = len(page.inner_text(".dd-prose"))
     page.wait_for_selector(".dd-answer[aria-busy=false]")
-    assert early < len(page.inner_text(".dd-prose"))
+    lengths = page.evaluate("window.lengths")
+    assert len(set(lengths)) > 2
+    assert lengths == sorted(lengths)
     assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
     assert "Setup › Network" in page.inner_text(".dd-card >> nth=0")
     assert page.locator(".dd-card mark").count() > 1
