@@ -7,17 +7,15 @@ precise, pairs find what the dictionary does not know. jieba loads on the first 
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 import unicodedata
-import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
-from data.home import Home
+from rag import segment
 
 LEXICAL_VERSION = "1"
 """Part of an index's recipe: raise it when `tokenize` cuts differently."""
@@ -134,7 +132,7 @@ def _latin(run: str, at: int) -> Iterator[Term]:
 def _chinese(run: str, at: int) -> Iterator[Term]:
     """Dictionary words of two and more characters, then the pairs that are no words; a lone character is a word."""
     stretch: list[tuple[str, int]] = []
-    for word, start in _words(run):
+    for word, start in segment.words(run):
         if word in _CHINESE_STOP:
             yield from _stretch(stretch, at)
             stretch = []
@@ -159,13 +157,6 @@ def _stretch(words: list[tuple[str, int]], at: int) -> Iterator[Term]:
             yield Term(text[i : i + 2], offset + i, offset + i + 2, "pair")
 
 
-def _words(run: str) -> Iterator[tuple[str, int]]:
-    at = 0
-    for word in _jieba().lcut(run):
-        yield word, at
-        at += len(word)
-
-
 _stemmers = threading.local()  # a Stemmer must not be shared between threads
 
 
@@ -180,30 +171,3 @@ def stem(word: str) -> str:
         _stemmers.english = Stemmer.Stemmer("english")
     stemmed: str = _stemmers.english.stemWord(word)
     return stemmed
-
-
-_loading = threading.Lock()
-
-
-@cache
-def _load_jieba() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes and pkg_resources, on import
-        import jieba
-
-    jieba.setLogLevel(logging.CRITICAL)
-    tokenizer = jieba.Tokenizer()
-    # Not in /tmp, where another user could lay a prepared file: jieba unmarshals whatever it finds there.
-    folder = Home.from_env().cache
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tokenizer.tmp_dir = str(folder)
-    except OSError:
-        tokenizer.tmp_dir = "/nonexistent"  # it then builds its table in memory, which takes a second
-    tokenizer.initialize()
-    return tokenizer
-
-
-def _jieba() -> Any:
-    with _loading:
-        return _load_jieba()
