@@ -1,6 +1,6 @@
-"""Chinese text into dictionary words: jieba, loaded on first use, quietly and four times as fast as by itself.
+"""Chinese text into dictionary words: jieba, loaded on first use, quietly and in a fifth of jieba's own time.
 
-jieba keeps its half million words as a marshalled table that takes a second to read, longer than making it anew. Here
+jieba keeps its half million words as a marshalled table that takes 0.8 s to read, longer than making it anew. Here
 it is JSON, read by orjson, in DOCDUET_HOME/cache; jieba's own would lie in /tmp, where another user could prepare it.
 It can be deleted at any time.
 """
