@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rag.embed import SentenceTransformerEmbedder, bundled, fingerprint, load_embedder
-from rag.minilm import MiniLM
+from rag.minilm import MAX_TOKENS, MiniLM
 
 TEXTS = [
     "How to restart the server",
@@ -28,7 +28,9 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def reference() -> np.ndarray:
     texts = [text.encode("utf-8", "replace").decode() for text in TEXTS]
-    return SentenceTransformerEmbedder(str(bundled())).documents(texts)
+    embedder = SentenceTransformerEmbedder(str(bundled()))
+    embedder._model.max_seq_length = MAX_TOKENS
+    return embedder.documents(texts)
 
 
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("mixed", 0.985), ("int8", 0.975)])
