@@ -1,10 +1,10 @@
 """The folder of index generations: which one is live, how a new one takes over, how to go back.
 
-index/CURRENT                      the live generation's id, replaced in one step
-index/20261124T110203-1a2b3c4d/    a generation, never changed once it has this name
-index/.building-*/                 one being built, or what a killed build left; the next build removes it, together
-                                   with its vectors in a database, if that is where they are
-index/.lock                        held while building
+index/CURRENT                             the live generation's id, replaced in one step
+index/20261124T110203.123456-1a2b3c4d/    a generation, never changed once it has this name; names sort by age
+index/.building-*/                        one being built, or what a killed build left; the next build removes it,
+                                          together with its vectors in a database, if that is where they are
+index/.lock                               held while building
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import logging
 import os
 import re
 import shutil
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,7 +28,8 @@ from rag.vector_store import forget_vectors
 log = logging.getLogger(__name__)
 
 NOTHING_YET = "nothing is indexed yet: run `docduet sync FOLDER` with the folder of your docs"
-_NAME = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+_NAME = re.compile(r"\d{8}T\d{6}(\.\d{6})?-[0-9a-f]{8}")
+_STAMP = "%Y%m%dT%H%M%S.%f"
 _LITTER = (".building-", ".CURRENT-")
 
 
@@ -77,7 +78,8 @@ class Generations:
 
     def start(self) -> tuple[str, Path]:
         """A new generation's id and the temporary folder to build it in."""
-        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+        there = (path.name for path in self.root.iterdir() if _NAME.fullmatch(path.name))
+        name = f"{_stamp_after(there)}-{uuid.uuid4().hex[:8]}"
         folder = self.root / f".building-{name}"
         folder.mkdir()
         return name, folder
@@ -148,6 +150,17 @@ class Generations:
             log.warning("%s; the next build removes the vectors of %s", error, path.name)
             return
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _stamp_after(names: Iterable[str]) -> str:
+    """The time, to the microsecond, as an id begins with it: later than all of ``names``, whatever the clock says."""
+    now = datetime.now(UTC).strftime(_STAMP)
+    newest = max(names, default="")
+    if newest < f"{now}-":
+        return now
+    last = newest.rpartition("-")[0]
+    moment = datetime.strptime(last if "." in last else f"{last}.0", _STAMP)
+    return (moment + timedelta(microseconds=1)).strftime(_STAMP)
 
 
 def _sync(path: Path) -> None:

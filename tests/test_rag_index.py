@@ -128,6 +128,26 @@ def test_rollback_and_pruning(home: Home) -> None:
         generations.rollback("nonsense")
 
 
+def test_names_tell_which_came_first(home: Home) -> None:
+    ids = [build_index(pages(f"word{n}"), home, CONFIG, embedder=HashedWords()).info.id for n in range(5)]
+    assert ids == sorted(ids)
+    assert [info.id for info in Generations(home.index).list()] == ids[-CONFIG.keep_generations :]
+    assert Generations(home.index).rollback().id == ids[-2]
+
+
+def test_a_clock_that_was_set_back(home: Home) -> None:
+    """Ids of a far future, one of them written before ids held microseconds."""
+    first = build_index(pages("apple"), home, CONFIG, embedder=HashedWords())
+    for future in ("29991231T235959-ffffffff", "29991231T235959.999999-ffffffff"):
+        (home.index / Generations(home.index).current().name).rename(home.index / future)
+        manifest = home.index / future / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(first.info.id, future))
+        Generations(home.index).point_to(future)
+        later = build_index(pages(f"after {future}"), home, CONFIG, embedder=HashedWords())
+        assert later.info.id > future
+        assert Generations(home.index).rollback().id == future
+
+
 def test_two_builds_at_once(home: Home) -> None:
     with Generations(home.index).building(), pytest.raises(BusyError, match="already"):
         build_index(pages("apple"), home, CONFIG, embedder=HashedWords())
