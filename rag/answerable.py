@@ -1,9 +1,10 @@
 """Whether retrieved passages can answer a question at all: the decision to refuse.
 
-A small logistic model over features that do not depend on the corpus' size: how much of what the question says
-stands in the passages, what nobody in the corpus has ever said, and how far the best passages stand out. Cosine
-similarity alone cannot tell (relevant and irrelevant scores overlap); here it is one feature of several.
-`benchmarks/fit_refusals.py` fits the coefficients and prints precision and recall.
+A small logistic model: how much of what the question says stands in the passages, what nobody in the docs has ever
+said, and how far the best passages stand out. Cosine similarity alone cannot tell (relevant and irrelevant scores
+overlap); here it is one feature of several. Of a few pages other things can be believed than of many (that a word
+stands nowhere says little where there are few words), so there are two sets of coefficients, mixed by the size of the
+docs. `benchmarks/fit_refusals.py` fits both and prints precision and recall.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from rag.types import Passage
 THRESHOLD = 0.5
 TOP = 3
 """Passages whose words count together."""
+
+HALF = 50
+"""Chunks at which both sets of coefficients count the same."""
+
+_BM25_SCALE = 0.684
+"""... of BM25's weight of a word that stands in one chunk only, which grows with the logarithm of the chunks."""
 
 
 @dataclass(frozen=True)
@@ -44,34 +51,66 @@ class Features:
     foreign: float  # 1 where the embedder does not know the language
 
 
-COEFFICIENTS: Mapping[str, float] = {
-    "intercept": -3.831,
-    "best": 3.848,
-    "together": 1.406,
-    "unknown": -2.211,
-    "identifiers": -0.914,
-    "bm25": 3.294,
-    "gap": -1.925,
-    "dense": 1.089,
-    "dense_gap": 0.417,
-    "foreign": 0.636,
+MANY: Mapping[str, float] = {
+    "intercept": -1.709,
+    "best": 2.296,
+    "together": -0.984,
+    "unknown": -1.723,
+    "identifiers": -3.752,
+    "bm25": 6.828,
+    "gap": -0.968,
+    "dense": 1.725,
+    "dense_gap": 1.106,
+    "foreign": 0.462,
+}
+FEW: Mapping[str, float] = {
+    "intercept": -3.29,
+    "best": 5.359,
+    "together": -0.705,
+    "unknown": -0.689,
+    "identifiers": -5.699,
+    "bm25": 9.989,
+    "gap": 0.049,
+    "dense": 4.164,
+    "dense_gap": 2.135,
+    "foreign": 1.898,
 }
 
 
-def judge(query: str, passages: Sequence[Passage], weights: Mapping[str, float], knows: bool) -> Answerability:
-    """The verdict. ``weights``: HybridRetriever.term_weights; ``knows``: whether the embedder knows the language."""
+def judge(
+    query: str, passages: Sequence[Passage], weights: Mapping[str, float], knows: bool, chunks: int
+) -> Answerability:
+    """The verdict. ``weights``: HybridRetriever.term_weights; ``knows``: whether the embedder knows the language;
+    ``chunks``: of the docs."""
     if not passages:
         return Answerability(False, 0.0, "nothing was found")
-    found = features(query, passages, weights, knows)
-    total = COEFFICIENTS["intercept"] + sum(COEFFICIENTS[name] * value for name, value in vars(found).items())
-    score = 1 / (1 + math.exp(-total))
+    found = features(query, passages, weights, knows, chunks)
+    score = probability(found, chunks)
     missing = _missing(query, passages, weights)
     covered = f"{round(100 * found.together)} % of the question's words are in the best passages"
     lacking = f"; not there: {', '.join(missing)}" if missing else ""
     return Answerability(score >= THRESHOLD, score, covered + lacking)
 
 
-def features(query: str, passages: Sequence[Passage], weights: Mapping[str, float], knows: bool) -> Features:
+def probability(found: Features, chunks: int) -> float:
+    """That docs of so many chunks answer the question."""
+    few = share_of_few(chunks)
+    total = few * _logit(FEW, found) + (1 - few) * _logit(MANY, found)
+    return 1 / (1 + math.exp(-total))
+
+
+def share_of_few(chunks: int) -> float:
+    """How far docs count as few: 1 for none, 1/2 at HALF chunks."""
+    return HALF / (HALF + chunks)
+
+
+def _logit(coefficients: Mapping[str, float], found: Features) -> float:
+    return coefficients["intercept"] + sum(coefficients[name] * value for name, value in vars(found).items())
+
+
+def features(
+    query: str, passages: Sequence[Passage], weights: Mapping[str, float], knows: bool, chunks: int
+) -> Features:
     asked = _asked(query)
     weight = {term.token: max(weights.get(term.token, 1.0), 0.05) for term in asked}
     total = sum(weight.values()) or 1.0
@@ -90,7 +129,7 @@ def features(query: str, passages: Sequence[Passage], weights: Mapping[str, floa
         together=share(together),
         unknown=sum(value for token, value in weight.items() if weights.get(token, 1.0) >= 1.0) / total,
         identifiers=sum(weight[token] for token in ids - together) / total,
-        bm25=math.tanh(lexical[0] / total / 12),
+        bm25=math.tanh(lexical[0] / total * _BM25_SCALE / math.log(1 + (chunks - 0.5) / 1.5)),
         gap=(lexical[0] - rest) / lexical[0] if lexical[0] else 0.0,
         dense=max(dense, default=0.0),
         dense_gap=max(dense) - sum(dense) / len(dense) if dense else 0.0,
