@@ -39,6 +39,9 @@ _FOREIGN_DENSE = 0.05
 _OWN_LANG = 1.25
 """Factor on the scores of passages in the question's language, where the docs hold several."""
 
+_UNSEEN = 50
+"""Chunks that are taken to be there besides, without the question's words: in two alone every word would be common."""
+
 Hits = list[tuple[int, float]]
 """(chunk id, score), best first."""
 
@@ -113,12 +116,12 @@ class HybridRetriever:
         knows = knows and not self.by_words_alone
         if lang not in self.langs:  # docs in other languages: only names and codes can stand there
             query = latin(query) or query
-        return judge(query, passages, self.term_weights(query), knows)
+        return judge(query, passages, self.term_weights(query), knows, self.info.chunks)
 
     def term_weights(self, query: str) -> dict[str, float]:
         """Query term -> how much it tells, 0 (in every chunk) to 1 (in none), whatever the corpus' size."""
         bm25 = self._generation.bm25
-        indptr, vocabulary, chunks = bm25.scores["indptr"], bm25.vocab_dict, self.info.chunks
+        indptr, vocabulary, chunks = bm25.scores["indptr"], bm25.vocab_dict, self.info.chunks + _UNSEEN
         weights = {}
         for term in terms(query):
             number = vocabulary.get(term.token)
@@ -150,8 +153,16 @@ class HybridRetriever:
         return [(chunk_id, score + float(more)) for (chunk_id, score), more in zip(lexical, added, strict=True)]
 
     def _chosen(self, query: str, ranked: Hits, wanted: int) -> list[Ranked]:
-        """The chunks to show: reranked where a reranker is set, nothing twice, no page everywhere."""
-        ranked = ranked[: max(2 * wanted, self._config.rerank_candidates if self._reranker else 0)]
+        """The chunks to show: reranked where a reranker is set, nothing twice, no page everywhere.
+
+        Docs in several versions say nearly everything several times, so it may take more than a few candidates.
+        """
+        depth = max(2 * wanted, self._config.rerank_candidates if self._reranker else 0)
+        while len(chosen := self._best(query, ranked[:depth], wanted)) < wanted and depth < len(ranked):
+            depth *= 2
+        return chosen
+
+    def _best(self, query: str, ranked: Hits, wanted: int) -> list[Ranked]:
         rows = self._generation.rows([chunk_id for chunk_id, _ in ranked])
         scores = [score for _, score in ranked]
         if self._reranker and rows:

@@ -17,6 +17,7 @@ from rag.config import RagConfig
 from rag.live import LiveIndex
 from rag.llamaindex import DocDuetRetriever
 from rag.retriever import HybridRetriever
+from tests.fakes import HashedWords
 
 PAGES = [
     Page("port.md", "Ports", "# Network\n\nThe gateway listens on port 7860. Change it with `--port`.", "en"),
@@ -107,6 +108,19 @@ def test_threads_find_the_same(retriever: HybridRetriever) -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(retriever.search, queries))
     assert [[p.url for p in found] for found in together] == [[p.url for p in retriever.search(q)] for q in queries]
+
+
+def test_docs_in_many_versions_fill_all_places(tmp_path: Path) -> None:
+    """Eight topics, each said in the same words in ten versions: six passages are eight topics' best six."""
+    topics = ("reset", "install", "update", "remove", "start", "stop", "watch", "copy")
+    pages = [
+        Page(f"{version}/{topic}.md", f"How to {topic}", f"To {topic} the widget, choose {topic} in its menu.")
+        for version in range(10)
+        for topic in topics
+    ]
+    generation = build_index(pages, Home(tmp_path), RagConfig(), embedder=HashedWords())
+    found = HybridRetriever(generation, HashedWords(), RagConfig()).search("widget menu reset")
+    assert len({passage.title for passage in found}) == len(found) == 6
 
 
 @pytest.mark.parametrize(
