@@ -9,6 +9,9 @@ Needs the `postgres` extra. The URL's password stays in this module: messages an
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 import re
 import socket
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 from data.errors import ConfigError, VectorStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from llama_index.vector_stores.postgres import PGVectorStore
     from sqlalchemy import URL, Engine
@@ -45,7 +48,7 @@ _SETTINGS = (
     "SET hnsw.scan_mem_multiplier = 8",
 )
 _BATCH = 1000
-"""Rows inserted in one transaction."""
+"""Rows sent with one COPY."""
 
 
 class Postgres:
@@ -54,13 +57,14 @@ class Postgres:
     def __init__(self, url: str) -> None:
         try:
             import llama_index.vector_stores.postgres  # noqa: F401
+            import psycopg2
             import sqlalchemy.exc
         except ImportError as error:
             raise ConfigError(
                 f"[rag] vector_store names PostgreSQL, but its drivers are missing ({error.name}): "
                 "pip install 'docduet[postgres]'"
             ) from None
-        self.failures: tuple[type[Exception], ...] = (sqlalchemy.exc.SQLAlchemyError, OSError)
+        self.failures: tuple[type[Exception], ...] = (sqlalchemy.exc.SQLAlchemyError, psycopg2.Error, OSError)
         self._url = _parsed(url)
         self._text = url
 
@@ -81,12 +85,12 @@ class Postgres:
         with self.said():
             with engines[0].connect():
                 pass  # "cannot be reached" before LlamaIndex tries four things in a row
-            store = self._store(table, dims, engines, perform_setup=True, graph=False)
+            self._store(table, dims, engines, perform_setup=True, graph=False).add([])  # creates the table
             for start in range(0, len(vectors), _BATCH):
                 ids = range(start, min(start + _BATCH, len(vectors)))
-                store.add([_node(i, vectors[i], int(groups[i])) for i in ids])
+                self._copy(table, (_row(i, vectors[i], int(groups[i])) for i in ids))
                 progress(ids.stop, len(vectors))
-            self._store(table, dims, engines, perform_setup=True)._initialize()  # creates the graph
+            self._store(table, dims, engines, perform_setup=True).add([])  # creates the graph
             self._run(f'ANALYZE public."{_real(table)}"')
 
     def count(self, table: str) -> int | None:
@@ -128,6 +132,16 @@ class Postgres:
             result = connection.execute(text(statement), values)
             return result.scalar() if result.returns_rows else None
 
+    def _copy(self, table: str, rows: Iterable[Sequence[str]]) -> None:
+        """Put rows into the store's table: PGVectorStore's own `add` sends one INSERT a row."""
+        lines = io.StringIO()
+        csv.writer(lines).writerows(rows)
+        lines.seek(0)
+        columns, how = "node_id, text, metadata_, embedding", "FORMAT csv, FORCE_NOT_NULL (text)"
+        with _engines(self._text, False)[0].begin() as connection:
+            cursor: Any = connection.connection.cursor()
+            cursor.copy_expert(f'COPY public."{_real(table)}" ({columns}) FROM STDIN ({how})', lines)
+
     def _store(
         self, table: str, dims: int, engines: tuple[Engine, Any], perform_setup: bool, graph: bool = True
     ) -> Any:
@@ -162,11 +176,13 @@ def _real(table: str) -> str:
     return f"data_{table}"
 
 
-def _node(chunk_id: int, vector: NDArray[np.float32], group: int) -> Any:
-    """A row without text: that lies in the generation's own folder."""
+def _row(chunk_id: int, vector: NDArray[np.float32], group: int) -> tuple[str, str, str, str]:
+    """A row as PGVectorStore writes it (id, text, metadata, vector), without text: that lies in the generation."""
     from llama_index.core.schema import TextNode
+    from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
-    return TextNode(id_=str(chunk_id), text="", embedding=vector.tolist(), metadata={"group": str(group)})
+    node = TextNode(id_=str(chunk_id), text="", metadata={"group": str(group)})
+    return node.node_id, "", json.dumps(node_to_metadata_dict(node, remove_text=True)), json.dumps(vector.tolist())
 
 
 def _parsed(url: str) -> URL:
