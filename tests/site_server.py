@@ -11,6 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
+from data.config import DataConfig
+from data.store import PageStore
+from data.sync import SyncReport, sync_source
+
 Answer = str | bytes | int | Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -126,3 +130,24 @@ def tree(pages: int, fan: int = 5) -> dict[str, Any]:
         below = [f"/{child}.html" for child in range(number * fan + 1, number * fan + fan + 1) if child < pages - 1]
         site[f"/{number}.html"] = page(f"Page {number}", *below, "/")
     return site
+
+
+def fill(site: SiteServer, count: int = 12) -> None:
+    site.answers.update(tree(count))
+
+
+def config_for(site: SiteServer, **options: object) -> DataConfig:
+    quick = {"retries": 0, "requests_per_second": 10_000, "request_timeout_s": 5, "allow_hosts": (site.host,)}
+    return DataConfig.model_validate({**quick, **options})
+
+
+def run(site: SiteServer, store: PageStore, path: str = "/", prune: bool = False, **options: object) -> SyncReport:
+    return sync_source(site.url + path, store, config_for(site, **options), prune=prune)
+
+
+def paths(site: SiteServer, urls: list[str]) -> list[str]:
+    return sorted(url.removeprefix(site.url) for url in urls)
+
+
+def stored(site: SiteServer, store: PageStore) -> list[str]:
+    return paths(site, [found.url for found in store.pages()])

@@ -85,6 +85,13 @@ def test_include_and_exclude() -> None:
     assert admitted == ["docs/a", "x/guide/b"]
 
 
+def test_patterns_with_a_host_are_compared_with_the_whole_address() -> None:
+    scope = Scope.around("https://d.example/", exclude=("https://d.example/old/", "https://*/draft-*"))
+    assert scope.admit("https://d.example/new/old/")
+    assert not scope.admit("https://d.example/old/page")
+    assert not scope.admit("http://d.example/new/draft-1")
+
+
 def test_twins() -> None:
     forms = ("/a", "/a/", "/a.html", "/a.md", "/a.html.md", "/a/index.md", "/a/index.html.md", "/a/index.html")
     assert {twin_key(f"https://d.example{form}") for form in forms} == {"https://d.example/a"}

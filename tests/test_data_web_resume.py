@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -87,6 +88,21 @@ def check_kills(site: SiteServer, tmp_path: Path, kills: int, seed: int) -> None
     twice = {path: count - undisturbed[path] for path, count in site.requests.items() if count > undisturbed[path]}
     again = sum(count for path, count in twice.items() if path not in ("/robots.txt", "/llms.txt", "/sitemap.xml"))
     assert again <= happened * (CONCURRENCY + 1)
+
+
+def test_ctrl_c_says_what_is_kept(site: SiteServer, tmp_path: Path) -> None:
+    site.delay = 0.05
+    command = [sys.executable, "-m", "docduet", "data", "sync", site.url, "--allow", site.host]
+    child = subprocess.Popen(
+        command, cwd=REPO, env=os.environ | {"DOCDUET_HOME": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+    )
+    while child.poll() is None and site.requests.total() < 8:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate()
+    assert child.returncode == 130
+    assert said == f"Stopped. What was read of {site.url} is kept; sync it again to go on from there.\n"
+    assert 0 < PageStore(tmp_path / "pages.sqlite").count() < 160
 
 
 def test_killed_a_few_times(site: SiteServer, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,44 +11,11 @@ from aiohttp import web
 from filelock import FileLock
 from typer.testing import CliRunner
 
-from data.config import DataConfig
-from data.errors import BusyError, EmptySourceError, SourceError, SuddenLossError, UnreachableSource
+from data.errors import BusyError, EmptySourceError, SourceError, UnreachableSource
 from data.store import PageStore
-from data.sync import SyncReport, forget_source, sync_source
+from data.sync import forget_source
 from docduet import app
-from tests.site_server import SiteServer, page, redirect, tree
-
-
-@pytest.fixture
-def site() -> Iterator[SiteServer]:
-    with SiteServer() as server:
-        yield server
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> PageStore:
-    return PageStore(tmp_path / "home" / "pages.sqlite")
-
-
-def config_for(site: SiteServer, **options: object) -> DataConfig:
-    quick = {"retries": 0, "requests_per_second": 10_000, "request_timeout_s": 5, "allow_hosts": (site.host,)}
-    return DataConfig.model_validate({**quick, **options})
-
-
-def run(site: SiteServer, store: PageStore, path: str = "/", prune: bool = False, **options: object) -> SyncReport:
-    return sync_source(site.url + path, store, config_for(site, **options), prune=prune)
-
-
-def paths(site: SiteServer, urls: list[str]) -> list[str]:
-    return sorted(url.removeprefix(site.url) for url in urls)
-
-
-def stored(site: SiteServer, store: PageStore) -> list[str]:
-    return paths(site, [found.url for found in store.pages()])
-
-
-def fill(site: SiteServer, count: int = 12) -> None:
-    site.answers.update(tree(count))
+from tests.site_server import SiteServer, fill, page, paths, redirect, run, stored
 
 
 def test_first_second_and_third_sync(site: SiteServer, store: PageStore) -> None:
@@ -153,6 +119,15 @@ def test_only_below_the_start_pages_folder(site: SiteServer, store: PageStore) -
     run(site, store, "/docs/")
     assert stored(site, store) == ["/docs/", "/docs/a"]
     assert not site.requests["/blog/"]
+
+
+def test_a_start_page_without_its_slash_says_what_to_sync(site: SiteServer, store: PageStore) -> None:
+    site["/guide/intro"] = page("Intro", "/guide/setup", "/guide/use")
+    report = run(site, store, "/guide/intro")
+    assert len(report.added) == 1
+    assert f"are read with {site.url}/guide/ as the source" in dict(report.skipped)[f"{site.url}/guide/intro"]
+    site["/alone/page"] = page("Alone", "https://elsewhere.example/")
+    assert run(site, store, "/alone/page").skipped == []
 
 
 def test_include_exclude_depth_and_max_pages(site: SiteServer, store: PageStore, tmp_path: Path) -> None:
@@ -355,168 +330,6 @@ def test_pdf_and_text_are_documents_too(site: SiteServer, store: PageStore) -> N
     assert found is not None
     assert "three speeds" in found.body
     assert stored(site, store) == ["/", "/a.pdf", "/n.txt"]
-
-
-def test_pages_that_are_gone_go_after_the_grace(site: SiteServer, store: PageStore) -> None:
-    fill(site)
-    run(site, store)
-    site["/11.html"] = site["/10.html"] = 404
-    del site.answers["/9.html"]
-    first = run(site, store)
-    assert (first.removed, paths(site, first.kept), store.count()) == ([], ["/10.html", "/9.html"], 12)
-    site["/9.html"] = page("Page 9 is back")
-    second = run(site, store)
-    assert (paths(site, second.removed), second.kept) == (["/10.html"], [])
-    site["/9.html"] = 410
-    assert paths(site, run(site, store).kept) == ["/9.html"]  # it starts from zero again
-
-
-def test_a_page_that_nothing_links_to_any_more_goes_too(site: SiteServer, store: PageStore) -> None:
-    fill(site)
-    run(site, store)
-    site["/0.html"] = page("Page 0", *(f"/{n}.html" for n in range(1, 5)))
-    assert paths(site, run(site, store, grace_syncs=1).removed) == ["/5.html"]
-
-
-def test_a_page_that_moved_is_not_there_twice(site: SiteServer, store: PageStore) -> None:
-    fill(site)
-    run(site, store)
-    for number in range(8):
-        site[f"/new/{number}"] = site.answers[f"/{number}.html"]
-        site[f"/{number}.html"] = redirect(f"/new/{number}")
-    report = run(site, store)
-    assert len(report.removed) == len(report.added) == 8
-    assert store.count() == 12
-
-
-def test_an_outage_keeps_everything(site: SiteServer, store: PageStore) -> None:
-    fill(site, 30)
-    run(site, store)
-    site.down = 500
-    with pytest.raises(UnreachableSource, match="nothing was removed"):
-        run(site, store)
-    site.down = 0
-    site["/0.html"] = 503
-    report = run(site, store, grace_syncs=1)
-    assert (report.removed, len(report.unchanged), report.failed) == ([], 29, [(f"{site.url}/0.html", "answered 503")])
-    site["/0.html"] = 403
-    assert (run(site, store, grace_syncs=1).removed, store.count()) == ([], 30)
-
-
-def test_a_site_that_is_switched_off_keeps_everything(store: PageStore) -> None:
-    with SiteServer() as site:
-        fill(site)
-        run(site, store)
-    with pytest.raises(UnreachableSource, match="could not be fetched"):
-        run(site, store)
-    assert store.count() == 12
-
-
-def test_a_name_that_cannot_be_resolved_keeps_everything(
-    site: SiteServer, store: PageStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import socket
-
-    fill(site)
-    source, config = f"http://docs.example.com:{site.port}/", config_for(site)
-    config = config.model_copy(update={"allow_hosts": (f"docs.example.com:{site.port}",)})
-    real = socket.getaddrinfo
-
-    def here(host: str, *args: object, **kwargs: object) -> object:
-        return real("127.0.0.1", *args, **kwargs)  # type: ignore[arg-type]
-
-    def fail(*args: object, **kwargs: object) -> object:
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(socket, "getaddrinfo", here)
-    sync_source(source, store, config)
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(UnreachableSource, match=r"could not be fetched .*name resolution.*nothing was removed"):
-        sync_source(source, store, config)
-    assert store.count() == 12
-
-
-def test_a_site_that_goes_down_mid_crawl_is_not_waited_for(site: SiteServer, store: PageStore) -> None:
-    async def last(request: web.Request) -> web.Response:
-        site.down = 500
-        return web.Response(status=500)
-
-    fill(site, 40)
-    site["/8.html"] = last  # 6 to 30 are queued by then
-    with pytest.raises(UnreachableSource, match=r"has stopped answering.*sync again"):
-        run(site, store)
-    assert site.requests.total() < 30
-    site.down = 0
-    fill(site, 40)
-    site.forget_counts()
-    assert len(run(site, store).added) == 40
-    assert site.bodies["/0.html"] == 0  # it went on, not from the start
-
-
-def test_many_broken_pages_are_no_outage(site: SiteServer, store: PageStore) -> None:
-    fill(site, 60)
-    for number in range(6, 40):
-        site[f"/{number}.html"] = 500
-    report = run(site, store)
-    assert (len(report.failed), len(report.added)) == (25, 7)
-
-
-def test_a_kill_between_page_and_state_loses_no_change(
-    site: SiteServer, store: PageStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The ETag of a text must not be known before its page is stored: the next sync would be told "not modified"."""
-    fill(site)
-    run(site, store)
-    site["/3.html"] = page("Page 3, improved")
-
-    def killed(*args: object) -> None:
-        raise KeyboardInterrupt
-
-    for spoil in ("data.ledger.PageStore.put", "data.web.state.CrawlState.done"):
-        monkeypatch.setattr(spoil, killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(site, store)
-        monkeypatch.undo()
-    run(site, store)
-    found = store.find(f"{site.url}/3.html")
-    assert found is not None
-    assert found.title == "Page 3, improved"
-
-
-def test_a_page_that_hangs_does_not_hold_up_the_others(site: SiteServer, store: PageStore) -> None:
-    import asyncio
-
-    async def hang(request: web.Request) -> web.Response:
-        await asyncio.sleep(30)
-        return web.Response()
-
-    fill(site)
-    site["/2.html"] = hang
-    report = run(site, store, request_timeout_s=0.5)
-    assert (len(report.added), report.failed) == (11, [(f"{site.url}/2.html", "no complete answer within 0.5 s")])
-
-
-def test_a_storm_of_404_stops_and_asks(site: SiteServer, store: PageStore) -> None:
-    fill(site, 30)
-    run(site, store)
-    for number in range(10, 29):
-        site[f"/{number}.html"] = 404
-    for _ in range(3):
-        with pytest.raises(SuddenLossError, match=r"19 of 30 pages are gone .* nothing was removed; .*--prune"):
-            run(site, store)
-        assert store.count() == 30
-    assert len(run(site, store, prune=True).removed) == 19
-    assert run(site, store).touched is False
-
-
-def test_a_start_page_that_is_gone_removes_nothing(site: SiteServer, store: PageStore) -> None:
-    fill(site)
-    run(site, store)
-    site.answers.clear()
-    for prune in (False, True):
-        with pytest.raises(SourceError, match="nothing was removed"):
-            run(site, store, prune=prune)
-    assert store.count() == 12
 
 
 def test_a_site_without_a_readable_page(site: SiteServer, store: PageStore) -> None:

@@ -38,7 +38,8 @@ _QUEUE_PER_PAGE = 10
 
 class Crawl:
     """One crawl under way. Afterwards ``gone`` holds pages that the site says are gone, ``complete`` whether every
-    address that was found has been visited, ``reached`` how many gave an answer that is no failure."""
+    address that was found has been visited, ``reached`` how many gave an answer that is no failure, ``outside`` how
+    many links led to pages of the site that do not belong to the crawl."""
 
     def __init__(
         self, config: DataConfig, scope: Scope, state: CrawlState, ledger: Ledger, robots: Robots, progress: Progress
@@ -52,6 +53,7 @@ class Crawl:
         self.gone: set[str] = set()
         self.complete = True
         self.reached = 0
+        self.outside = 0
         self._failures = 0
         self._busy: set[str] = set()
 
@@ -86,6 +88,8 @@ class Crawl:
                 self.state.add(admitted, depth, hops, listed)
             elif admitted:
                 self.complete = False
+            elif self.scope.respell(url):
+                self.outside += 1
 
     def _next(self) -> Entry | None:
         if self.state.visited + len(self._busy) >= self.config.max_pages:

@@ -121,7 +121,7 @@ class Fetcher:
             except TimeoutError:
                 reason = f"no complete answer within {self.config.request_timeout_s:g} s"
             except _network_errors() as error:
-                reason = f"could not be fetched ({error or type(error).__name__})"
+                reason = f"could not be fetched ({str(error).replace(' ssl:default', '') or type(error).__name__})"
             if attempt < self.config.retries:
                 await asyncio.sleep(wait)
         raise FailedFetch(reason)

@@ -69,7 +69,7 @@ def check(url: str, allow: Collection[str] = ()) -> Target:
     usual = port == _DEFAULT_PORTS[scheme]
     allowed = f"{named}:{port}" in allow or (usual and named in allow)
     if not allowed:
-        hint = f'allow it by name if it is meant: [data] allow_hosts = ["{named if usual else f"{named}:{port}"}"]'
+        hint = _hint(named if usual else f"{named}:{port}")
         if port not in _DEFAULT_PORTS.values():
             raise RefusedAddress(f"{url}: port {port} is not fetched; {hint}")
         literal = _literal(host)
@@ -157,8 +157,11 @@ def refuse_private(host: str, port: int, addresses: Collection[str], allowed: bo
     private = [address for address in addresses if not is_public(ipaddress.ip_address(address.partition("%")[0]))]
     if private and not allowed:
         named = host if port in _DEFAULT_PORTS.values() else f"{host}:{port}"
-        hint = f'allow it by name if it is meant: [data] allow_hosts = ["{named}"]'
-        raise RefusedAddress(f"{host} leads to the private address {private[0]}, which is not fetched; {hint}")
+        raise RefusedAddress(f"{host} leads to the private address {private[0]}, which is not fetched; {_hint(named)}")
+
+
+def _hint(named: str) -> str:
+    return f'allow it by name if it is meant: `docduet data sync --allow {named}`, or [data] allow_hosts = ["{named}"]'
 
 
 def connector(allow: Collection[str], limit: int) -> TCPConnector:

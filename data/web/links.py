@@ -83,16 +83,16 @@ class Scope:
 
     def selects(self, url: str) -> bool:
         """Whether include and exclude leave it."""
-        path = urlsplit(url).path
-        if self.include and not any(_matches(path, pattern) for pattern in self.include):
+        if self.include and not any(_matches(url, pattern) for pattern in self.include):
             return False
-        return not any(_matches(path, pattern) for pattern in self.exclude)
+        return not any(_matches(url, pattern) for pattern in self.exclude)
 
 
-def _matches(path: str, pattern: str) -> bool:
-    """A pattern with ``*``, ``?`` or ``[`` has to match the whole path; any other its beginning."""
-    pattern = pattern if pattern.startswith(("/", "*")) else f"/{pattern}"
-    return fnmatchcase(path, pattern) if re.search(r"[*?\[]", pattern) else path.startswith(pattern)
+def _matches(url: str, pattern: str) -> bool:
+    """A pattern with ``*``, ``?`` or ``[`` must match the whole path, any other its beginning; with ``://`` the URL."""
+    whole = url if "://" in pattern else urlsplit(url).path
+    pattern = pattern if pattern.startswith(("/", "*")) or "://" in pattern else f"/{pattern}"
+    return fnmatchcase(whole, pattern) if re.search(r"[*?\[]", pattern) else whole.startswith(pattern)
 
 
 def _origin(url: str) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from data.config import DataConfig
@@ -55,12 +56,13 @@ class WebSource:
                 self._settle(ledger, state, ledger.missing(), len(held))
                 return
             crawl = asyncio.run(self._crawl(state, ledger, progress, held))
+            moved = {url: target for url in ledger.missing() if (target := state.now_at(url))}
             for url in ledger.missing():
-                if not crawl.complete and url not in crawl.gone and not state.moved(url):
+                if not crawl.complete and url not in crawl.gone and url not in moved:
                     ledger.keep([url])
-            lost = [url for url in ledger.missing() if not state.moved(url)]
+            lost = [url for url in ledger.missing() if url not in moved]
             state.finish(crawl.complete)
-            self._settle(ledger, state, lost, len(held))
+            self._settle(ledger, state, lost, len(held), merged(moved, ledger.report.added))
 
     async def _crawl(self, state: CrawlState, ledger: Ledger, progress: Progress, held: set[str]) -> Crawl:
         async with Fetcher(self.config) as fetcher:
@@ -72,6 +74,10 @@ class WebSource:
             await crawl.run(fetcher)
         if not crawl.reached:
             self._nothing_read(ledger, robots.allows(self.name))
+        if state.total == 1 and crawl.outside:
+            folder = self.scope.origin + self.scope.folder.rstrip("/").rpartition("/")[0] + "/"
+            reason = f"the only page below this address; it leads to others, which are read with {folder} as the source"
+            ledger.report.skipped.append((self.name, reason))
         if state.visited >= self.config.max_pages and not crawl.complete:
             reason = f"stopped after {self.config.max_pages:,} addresses, the site has more (data.max_pages)"
             ledger.report.skipped.append((self.name, reason))
@@ -89,14 +95,20 @@ class WebSource:
         config = self.config
         return json.dumps([repr(self.scope), config.max_pages, config.depth, config.llms, ledger.recipe])
 
-    def _settle(self, ledger: Ledger, state: CrawlState, lost: list[str], held: int) -> None:
-        """Keep ``lost`` pages until enough syncs have missed them; SuddenLossError when there are too many of them."""
+    def _settle(
+        self, ledger: Ledger, state: CrawlState, lost: list[str], held: int, merged: Sequence[str] = ()
+    ) -> None:
+        """Keep ``lost`` pages until enough syncs have missed them; those that were ``merged`` into others go at once.
+
+        SuddenLossError when there are too many of both.
+        """
         if self.prune:
             state.miss([])
             return
-        if len(lost) > max(_FEW, self.config.max_loss * held):
+        gone = [*lost, *merged]
+        if len(gone) > max(_FEW, self.config.max_loss * held):
             raise SuddenLossError(
-                f"{self.name}: {len(lost)} of {held} pages are gone ({', '.join(lost[:3])}, ...), more than "
+                f"{self.name}: {len(gone)} of {held} pages are gone ({', '.join(gone[:3])}, ...), more than "
                 f"{self.config.max_loss:.0%} (data.max_loss); nothing was removed; if that is meant, run "
                 f"`docduet data sync {self.name} --prune`"
             )
@@ -133,3 +145,13 @@ class WebSource:
                     return reply
                 reason = f"answered {reply.status} ({reply.content_type})"
         raise SourceError(f"{self.name}: llms-full.txt {reason}; sync without --llms full")
+
+
+def merged(moved: Mapping[str, str], added: Collection[str]) -> list[str]:
+    """The pages of ``moved`` (old address -> new one) that leave the store smaller.
+
+    One page that takes another's place is no loss; a site that sends all its old addresses to its start page is one.
+    """
+    fresh = set(added)
+    successors = {target: url for url, target in moved.items() if target in fresh}
+    return [url for url, target in moved.items() if successors.get(target) != url]

@@ -264,15 +264,15 @@ class CrawlState:
                 return True
         return True
 
-    def moved(self, url: str) -> bool:
-        """Whether this crawl found the page of ``url`` under another address."""
+    def now_at(self, url: str) -> str:
+        """The address of the page that this crawl found in place of ``url``, which may be ``url``; "" for none."""
         for _ in range(20):
             sql = "SELECT outcome, target FROM queue WHERE source = :source AND url = :url"
             outcome, target = self._do(sql, url=url).fetchone() or ("", "")
             if not target:
-                return outcome in PAGE
+                return url if outcome in PAGE else ""
             url = target
-        return False
+        return ""
 
     def outcomes(self) -> list[tuple[str, str, str]]:
         """(address, outcome, reason) of every visit of this crawl that is over."""

