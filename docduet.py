@@ -200,44 +200,24 @@ def sync_and_index(settings: Settings, sources: list[str], as_json: bool = False
 
     A source that fails keeps its pages, and the others are synced all the same; in the end it is an error.
     """
-    from data.cli import print_report, sync_with_progress
+    from data.cli import as_dicts, raise_failed, sync_all
     from data.config import DataConfig
     from data.store import PageStore
     from rag.cli import as_dict, index_with_progress, print_built
 
     store = PageStore(settings.home.pages)
-    done: list[dict[str, Any]] = []
-    failed: dict[str, DocDuetError] = {}
-    for source in sources:
-        try:
-            report = sync_with_progress(source, store, settings.table(DataConfig))
-        except DocDuetError as error:
-            failed[source] = error
-            continue
-        done.append(report.as_dict())
-        if not as_json:
-            print_report(report, store.count())
-    _raise(failed if not done else {})
+    reports, failed = sync_all(sources, store, settings.table(DataConfig), quiet=as_json)
+    raise_failed({} if reports else failed)
     started = time.monotonic()
     generation = index_with_progress(settings)
     if as_json:
         import json
 
-        bad = [{"source": source, "error": str(error)} for source, error in failed.items()]
-        typer.echo(json.dumps({"sources": [*done, *bad], "index": as_dict(generation)}, ensure_ascii=False, indent=2))
+        body = {"sources": as_dicts(reports, failed), "index": as_dict(generation)}
+        typer.echo(json.dumps(body, ensure_ascii=False, indent=2))
     else:
         print_built(generation, time.monotonic() - started)
-    _raise(failed)
-
-
-def _raise(failed: dict[str, DocDuetError]) -> None:
-    """The errors of sources as one, which names the sources where there are several."""
-    from data.errors import SourceError
-
-    if len(failed) > 1:
-        raise SourceError("; ".join(f"{source}: {error}" for source, error in failed.items()))
-    for error in failed.values():
-        raise error
+    raise_failed(failed)
 
 
 def _serving_config(settings: Settings, host: str | None, port: int | None, engine: str | None) -> ServingConfig:

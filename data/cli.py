@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from data.config import DataConfig
+    from data.errors import DocDuetError
     from data.settings import Settings
     from data.store import PageStore
     from data.sync import SyncReport
@@ -44,6 +45,10 @@ def sync(
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=64, help="Web: requests at the same time, at most.")
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST[:PORT]", help="Web: a private host or another port that may be fetched, exactly."),
+    ] = None,
     llms: Annotated[
         str | None,
         typer.Option(
@@ -65,8 +70,11 @@ def sync(
 
         docduet data sync https://docs.example.com/guide/ --exclude /guide/archive/ --max-pages 2000
 
+        docduet data sync http://wiki.intranet:8080/ --allow wiki.intranet:8080
+
         docduet data sync https://git.example.com/org/docs.git#main:docs/en
     """
+    from data.config import DataConfig
     from data.store import PageStore
 
     settings: Settings = ctx.obj
@@ -81,15 +89,12 @@ def sync(
         "requests_per_second": requests_per_second,
         "concurrency": concurrency,
         "llms": llms,
+        "allow_hosts": (*settings.table(DataConfig).allow_hosts, *allow) if allow else None,
     }
-    config = _configured(settings, given)
-    store = PageStore(settings.home.pages)
-    reports = [sync_with_progress(source, store, config, prune) for source in sources]
+    reports, failed = sync_all(sources, PageStore(settings.home.pages), _configured(settings, given), prune, as_json)
     if as_json:
-        typer.echo(json.dumps([report.as_dict() for report in reports], ensure_ascii=False, indent=2))
-        return
-    for report in reports:
-        print_report(report, store.count())
+        typer.echo(json.dumps(as_dicts(reports, failed), ensure_ascii=False, indent=2))
+    raise_failed(failed)
 
 
 def _configured(settings: Settings, given: Mapping[str, object]) -> DataConfig:
@@ -188,6 +193,47 @@ def forget(
         names = ", ".join(summary.source for summary in store.sources())
         raise SourceError(f"no pages from {source}; sources are: {names or 'none'}")
     typer.echo(f"{removed} pages removed")
+
+
+def sync_all(
+    sources: Sequence[str], store: PageStore, config: DataConfig, prune: bool = False, quiet: bool = False
+) -> tuple[list[SyncReport], dict[str, DocDuetError]]:
+    """Each source in turn, its report printed unless ``quiet``; and the errors of those that failed, by source.
+
+    A source that fails keeps its pages, and the others are synced all the same.
+    """
+    from data.errors import DocDuetError
+
+    reports: list[SyncReport] = []
+    failed: dict[str, DocDuetError] = {}
+    for source in sources:
+        try:
+            reports.append(sync_with_progress(source, store, config, prune))
+        except DocDuetError as error:
+            failed[source] = error
+            continue
+        except KeyboardInterrupt:
+            typer.echo(f"Stopped. What was read of {source} is kept; sync it again to go on from there.", err=True)
+            raise typer.Exit(130) from None
+        if not quiet:
+            print_report(reports[-1], store.count())
+    return reports, failed
+
+
+def as_dicts(reports: Sequence[SyncReport], failed: Mapping[str, DocDuetError]) -> list[dict[str, Any]]:
+    """For --json."""
+    bad = [{"source": source, "error": str(error)} for source, error in failed.items()]
+    return [*(report.as_dict() for report in reports), *bad]
+
+
+def raise_failed(failed: Mapping[str, DocDuetError]) -> None:
+    """The errors of sources as one, which names the sources where there are several."""
+    from data.errors import SourceError
+
+    if len(failed) > 1:
+        raise SourceError("; ".join(f"{source}: {error}" for source, error in failed.items()))
+    for error in failed.values():
+        raise error
 
 
 def sync_with_progress(source: str, store: PageStore, config: DataConfig, prune: bool = False) -> SyncReport:

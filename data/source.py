@@ -16,6 +16,10 @@ SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "__MACOSX"})
 """Beside every hidden folder (.git, .venv, ...): never documentation."""
 
 
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}(:\d+)?(/|$)|localhost(:\d+)?(/|$)", re.IGNORECASE)
+"""What may be a web address without its https://."""
+
+
 @dataclass(frozen=True)
 class Skipped:
     """A file that gave no page. ``keep``: an older page of it stays, for the file itself may be fine."""
@@ -63,7 +67,8 @@ def open_folder(source: str) -> Path:
     try:
         resolved = folder.resolve(strict=True)
     except OSError:
-        raise SourceError(f"{source}: no such folder; check the path") from None
+        site = f", or write https://{source} if it is a web site" if _HOST.match(source) else ""
+        raise SourceError(f"{source}: no such folder; check the path{site}") from None
     if not resolved.is_dir():
         raise SourceError(f"{source} is a file; give the folder that holds it")
     if not os.access(resolved, os.R_OK | os.X_OK):

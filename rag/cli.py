@@ -143,7 +143,8 @@ def index_with_progress(settings: Settings, ray: str = "") -> IndexGeneration:
     from rag.ray_job import embed_on_ray
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(STAGES["chunk"], total=None)
 
         def progress(stage: str, done: int, total: int) -> None:
@@ -151,7 +152,15 @@ def index_with_progress(settings: Settings, ray: str = "") -> IndexGeneration:
 
         config = settings.table(RagConfig)
         farm = partial(embed_on_ray, ray, partial(load_embedder, config.embedder)) if ray else None
-        return build_index(PageStore(settings.home.pages).pages(), settings.home, config, progress, farm=farm)
+        try:
+            return build_index(PageStore(settings.home.pages).pages(), settings.home, config, progress, farm=farm)
+        except KeyboardInterrupt:
+            bar.stop()
+            typer.echo(
+                "Stopped. The index that was there still serves, and what was embedded is kept: run it again to go on.",
+                err=True,
+            )
+            raise typer.Exit(130) from None
 
 
 def as_dict(generation: IndexGeneration) -> dict[str, Any]:

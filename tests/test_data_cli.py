@@ -44,6 +44,22 @@ def test_sync_says_what_it_did(docs: Path) -> None:
     assert "1 pages in the store" in result.stdout
 
 
+def test_a_source_that_fails_does_not_hide_the_others(docs: Path) -> None:
+    result = invoke("sync", "nowhere", str(docs))
+    assert result.exit_code == 1
+    assert "2 added" in result.stdout
+    assert "nowhere: no such folder" in str(result.exception)
+    result = invoke("sync", str(docs), "nowhere", "--json")
+    done, bad = json.loads(result.stdout)
+    assert (done["unchanged"], bad["source"]) == (2, "nowhere")
+    assert "no such folder" in bad["error"]
+
+
+def test_a_web_address_without_its_beginning(docs: Path) -> None:
+    assert "write https://docs.example.com/guide if" in str(invoke("sync", "docs.example.com/guide").exception)
+    assert "https://" not in str(invoke("sync", "nowhere").exception)
+
+
 def test_sync_as_json_with_labels(docs: Path) -> None:
     args = ("--base-url", "https://d.example", "--product", "W", "--version", "2", "--json")
     (report,) = json.loads(ok("sync", str(docs), *args).stdout)
