@@ -124,9 +124,13 @@ class Refresher:
 
     async def _run(self) -> None:
         while True:
-            wait = await asyncio.to_thread(self.due_at) - time.time()
-            if wait <= 0 and await self._in_turn():
-                continue
+            wait = LOOK_S
+            try:
+                wait = await asyncio.to_thread(self.due_at) - time.time()
+                if wait <= 0 and await self._in_turn():
+                    continue
+            except Exception:  # a home that cannot be written, for one: what is mended later is noticed later
+                log.exception("the refresh cannot be looked after")
             await asyncio.sleep(min(max(wait, 1.0), LOOK_S))
 
     async def _in_turn(self) -> bool:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ async def test_the_result_is_kept_and_a_restart_does_not_refresh_at_once(
         await until(lambda: first.last)
     last = first.last
     assert last
-    assert (last.added, last.unchanged, last.error, last.succeeded_at) == (1, 7, "", last.succeeded_at)
+    assert (last.added, last.unchanged, last.error) == (1, 7, "")
     assert last.ended_at - 1 < last.succeeded_at <= time.time()
     async with refresher() as second:
         assert second.last == last
@@ -115,6 +116,22 @@ async def test_a_command_that_cannot_run_is_a_failure(refresher: Callable[..., R
     broken.plan = Plan(3600.0, ("/no/such/command",), broken.plan.state, broken.plan.log, {})
     async with broken:
         await until(lambda: broken.last and broken.last.error)
+
+
+async def test_a_home_that_cannot_be_written_is_tried_again(
+    refresher: Callable[..., Refresher],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("serving.refresh.LOOK_S", 0.05)
+    (tmp_path / "moved").write_text("a file, where the folder should be")
+    running = refresher()
+    running.plan = replace(running.plan, state=tmp_path / "moved" / "refresh.json")
+    async with running:
+        await until(lambda: "cannot be looked after" in caplog.text)
+        (tmp_path / "moved").unlink()
+        await until(lambda: running.last)
 
 
 async def test_two_gateways_of_one_home_take_turns(refresher: Callable[..., Refresher], tmp_path: Path) -> None:
