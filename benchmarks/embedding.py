@@ -218,7 +218,7 @@ def _openvino() -> Embed:
     class Mean(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.bert = transformer[0].auto_model
+            self.bert: Any = transformer[0].auto_model
 
         def forward(self, ids: Any, mask: Any) -> Any:
             hidden = self.bert(input_ids=ids, attention_mask=mask)[0]

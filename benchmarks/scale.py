@@ -258,7 +258,8 @@ def hnsw_peer(matrix: Any, queries: Any) -> None:
     """FAISS HNSW (M = 32, efConstruction = 100, 8-bit codes), the other choice there was."""
     import faiss
 
-    index = faiss.IndexHNSWSQ(matrix.shape[1], faiss.ScalarQuantizer.QT_8bit, 32, faiss.METRIC_INNER_PRODUCT)
+    codes: Any = faiss.ScalarQuantizer.QT_8bit
+    index = faiss.IndexHNSWSQ(matrix.shape[1], codes, 32, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 100
     with timed("peer: building HNSW"):
         index.train(matrix[:65536])

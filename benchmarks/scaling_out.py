@@ -82,16 +82,21 @@ def compare_stores(vectors: Any, folder: Path) -> None:
         show(f"PostgreSQL: {len(vectors)} vectors in, graph included", time.perf_counter() - started, "s")
         stored = StoredVectors(database.open("docduet_bench", vectors.shape[1]), groups, database.failures)
         mask = groups == 1
-        bits = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
-        for name, allowed, parameters in (("", None, None), (", filtered", mask, bits)):
-            timed(f"FAISS flat{name}", queries, lambda q, p=parameters: flat.search(q[None, :], HITS, params=p))
-            timed(f"PostgreSQL{name}", queries, lambda q, m=allowed: stored.search(q, HITS, m))
+        bits: Any = np.packbits(mask, bitorder="little")
+        filtered = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg]
+        for name, allowed, parameters in (("", None, None), (", filtered", mask, filtered)):
+            timed(f"FAISS flat{name}", queries, partial(search_flat, flat, parameters))
+            timed(f"PostgreSQL{name}", queries, partial(stored.search, n=HITS, mask=allowed))
             exact = flat.search(queries, HITS, params=parameters)[1]
             found = [{hit for hit, _ in stored.search(query, HITS, allowed)} for query in queries]
             shares = [len(hits & set(best)) / HITS for hits, best in zip(found, exact.tolist(), strict=True)]
             show(f"PostgreSQL{name}: recall@{HITS} of FAISS flat", statistics.mean(shares), "")
     finally:
         server.cleanup()
+
+
+def search_flat(flat: Any, parameters: Any, query: Any) -> Any:
+    return flat.search(query[None, :], HITS, params=parameters)
 
 
 def timed(what: str, queries: Any, search: Callable[[Any], Any]) -> None:
