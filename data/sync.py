@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data.config import DataConfig
+from data.disk import full_disk_said
 from data.errors import BusyError, SourceError
 from data.folder import FolderSource
 from data.ledger import Ledger, Progress, Source, SyncReport
@@ -34,10 +35,11 @@ def sync_source(
 
     ``prune`` lets a web site lose pages at once, and any number of them. Raises SourceError when the source cannot be
     read, EmptySourceError when it holds no readable document (the pages of earlier syncs then stay as they are),
-    SuddenLossError when a site lost suspiciously many pages, BusyError while another sync writes to the same store.
+    SuddenLossError when a site lost suspiciously many pages, BusyError while another sync writes to the same store,
+    DiskFullError.
     """
     opened = open_source(source, store, config, prune)
-    with _lock(store.path):
+    with _lock(store.path), full_disk_said(store.path.parent, "sync again; all pages so far are kept"):
         ledger = Ledger(opened.name, store, config)
         opened.read_into(ledger, progress or (lambda done, total, path: None))
         return ledger.close()

@@ -8,20 +8,17 @@ nor settings changed, nothing is built.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import re
-import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from data.errors import DiskFullError, EmptySourceError, NoIndexError
+from data.disk import full_disk_said
+from data.errors import EmptySourceError, NoIndexError
 from data.home import Home
 from data.types import Page
 from rag.cache import EmbeddingCache
@@ -41,11 +38,7 @@ from rag.write import write_bm25, write_rows, write_vectors
 Progress = Callable[[str, int, int], None]
 """Called with (stage: "chunk" | "embed" | "write", done, total)."""
 
-
-_FULL = re.compile(r"disk is full|no space left|\d+ requested and \d+ written", re.IGNORECASE)
-"""What SQLite, FAISS and NumPy say of a full disk, without an errno."""
-
-_CRAMPED = 1_000_000
+_ADVICE = "run `docduet rag index` again; the index that was there still serves"
 
 Farm = Callable[[Embedder, EmbeddingCache, Sequence[str], Callable[[int, int], None]], int]
 """Embeds elsewhere what the cache lacks of the texts, reports (done, total), and returns how many that were."""
@@ -67,7 +60,7 @@ def build_index(
     """
     report = progress or (lambda stage, done, total: None)
     generations = Generations(home.index, config.vector_store)
-    with generations.building(), _disk_full_said(home.root):
+    with generations.building(), full_disk_said(home.root, _ADVICE):
         embedder = embedder or load_embedder(config.embedder)
         everything = sorted(pages, key=lambda page: page.url)
         recipe = _recipe(embedder, config)
@@ -175,23 +168,6 @@ def _version() -> str:
         return version("docduet")
     except PackageNotFoundError:
         return "unknown"
-
-
-@contextmanager
-def _disk_full_said(root: Path) -> Iterator[None]:
-    """A full disk, whoever met it, as one clear error."""
-    try:
-        yield
-    except (OSError, sqlite3.Error, RuntimeError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        # SQLite calls it an I/O error where it cannot even open its journal.
-        cramped = isinstance(error, sqlite3.OperationalError) and shutil.disk_usage(root).free < _CRAMPED
-        if not (full or cramped or _FULL.search(str(error))):
-            raise
-        raise DiskFullError(
-            f"the disk of {root} is full: free some room and run `docduet rag index` again; "
-            "the index that was there still serves"
-        ) from error
 
 
 class _Clock:

@@ -18,10 +18,11 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from data.errors import ConfigError, VectorStoreError
@@ -47,6 +48,7 @@ _SETTINGS = (
     "SET hnsw.max_scan_tuples = 200000",
     "SET hnsw.scan_mem_multiplier = 8",
 )
+_ID, _GROUP = "<id>", "<group>"  # stand for numbers in `_metadata`
 _BATCH = 1000
 """Rows sent with one COPY."""
 
@@ -101,9 +103,12 @@ class Postgres:
             return int(self._run(f'SELECT count(*) FROM public."{_real(table)}"'))
 
     def drop(self, table: str) -> None:
-        """Remove ``table``, if it is there. Raises VectorStoreError."""
+        """Remove ``table``, if it is there.
+
+        Raises VectorStoreError, also when somebody holds it: a builder whose machine was lost, until the server notices.
+        """
         with self.said():
-            self._run(f'DROP TABLE IF EXISTS public."{_real(table)}"')
+            self._run(f'SET LOCAL lock_timeout = {int(TIMEOUT_S * 1000)}; DROP TABLE IF EXISTS public."{_real(table)}"')
 
     def explain(self, error: Exception) -> str:
         """What went wrong and what to do, without the password."""
@@ -178,11 +183,19 @@ def _real(table: str) -> str:
 
 def _row(chunk_id: int, vector: NDArray[np.float32], group: int) -> tuple[str, str, str, str]:
     """A row as PGVectorStore writes it (id, text, metadata, vector), without text: that lies in the generation."""
+    metadata = _metadata().replace(_ID, str(chunk_id)).replace(_GROUP, str(group))
+    numbers = orjson.dumps(np.ascontiguousarray(vector), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return str(chunk_id), "", metadata, numbers
+
+
+@cache
+def _metadata() -> str:
+    """LlamaIndex's metadata of a row, made once: a node for each row would take longer than sending it."""
     from llama_index.core.schema import TextNode
     from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
-    node = TextNode(id_=str(chunk_id), text="", metadata={"group": str(group)})
-    return node.node_id, "", json.dumps(node_to_metadata_dict(node, remove_text=True)), json.dumps(vector.tolist())
+    node = TextNode(id_=_ID, text="", metadata={"group": _GROUP})
+    return json.dumps(node_to_metadata_dict(node, remove_text=True))
 
 
 def _parsed(url: str) -> URL:

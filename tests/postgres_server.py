@@ -6,6 +6,8 @@ import random
 import re
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import create_engine, text
@@ -55,9 +57,10 @@ class Relay:
             while piece := source.recv(1 << 16):
                 if not self.hanging:
                     target.sendall(piece)
-            target.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+        with suppress(OSError):  # also when the other end was killed: the server has to learn of it
+            target.shutdown(socket.SHUT_WR)
 
 
 class Database:
@@ -72,6 +75,13 @@ class Database:
         """Generations' tables that are there."""
         with self._engine.connect() as db:
             return {row[0] for row in db.execute(text("SELECT tablename FROM pg_tables WHERE tablename ~ 'docduet'"))}
+
+    @contextmanager
+    def holding(self, table: str) -> Iterator[None]:
+        """A transaction meanwhile that has written to ``table``."""
+        with self._engine.begin() as db:
+            db.execute(text(f'LOCK TABLE "{table}" IN ROW EXCLUSIVE MODE'))
+            yield
 
     def run(self, statement: str) -> None:
         with self._engine.begin() as db:

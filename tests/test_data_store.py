@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import SourceError
+from data.config import DataConfig
+from data.errors import DiskFullError, SourceError
 from data.store import FileRecord, PageStore
+from data.sync import sync_source
 from data.types import Filters, Page
 
 
@@ -113,6 +115,19 @@ def test_a_file_of_another_program_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not a page store"):
         PageStore(path).count()
     assert path.read_text().startswith("my diary")
+
+
+def test_a_full_disk_is_said_and_costs_no_page(small_disk: Path, tmp_path: Path) -> None:
+    store, docs = PageStore(small_disk / "pages.sqlite"), tmp_path / "docs"
+    docs.mkdir()
+    (docs / "first.md").write_text("# First\n\nWritten while there was room.")
+    sync_source(str(docs), store, DataConfig())
+    for number in range(40):
+        (docs / f"{number}.md").write_text(f"# {number}\n\n" + f"Page {number} needs room. " * 10_000)
+    with pytest.raises(DiskFullError, match=r"is full: free some room and sync again"):
+        sync_source(str(docs), store, DataConfig())
+    assert store.find("first.md") is not None
+    assert all(page.body for page in store.pages())
 
 
 def test_a_newer_schema_is_refused(store: PageStore) -> None:

@@ -100,6 +100,19 @@ def test_what_could_not_be_dropped_is_dropped_later(
     assert database.tables() == {table(info.id) for info in kept}
 
 
+def test_a_table_that_a_lost_builder_still_holds_is_dropped_later(
+    home: Home, config: RagConfig, database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rag.postgres, "TIMEOUT_S", 0.3)
+    ids = [build(home, config, seed=seed).info.id for seed in range(3)]
+    with database.holding(table(ids[0])):
+        ids.append(build(home, config, seed=3).info.id)
+        assert "the next build removes" in caplog.text
+        assert database.tables() == {table(name) for name in ids}
+    build(home, config, seed=4)
+    assert database.tables() == {table(info.id) for info in Generations(home.index).list()}
+
+
 def test_the_database_is_gone_and_comes_back(
     home: Home, config: RagConfig, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
