@@ -105,7 +105,7 @@ class Postgres:
     def drop(self, table: str) -> None:
         """Remove ``table``, if it is there.
 
-        Raises VectorStoreError, also when somebody holds it: a builder whose machine was lost, until the server notices.
+        Raises VectorStoreError, also when somebody holds it: a builder whose machine was lost, until that is noticed.
         """
         with self.said():
             self._run(f'SET LOCAL lock_timeout = {int(TIMEOUT_S * 1000)}; DROP TABLE IF EXISTS public."{_real(table)}"')

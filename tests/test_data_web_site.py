@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -265,12 +266,16 @@ def test_markdown_twins_that_are_html_after_all(site: SiteServer, store: PageSto
     async def shell(request: web.Request) -> web.Response:
         return web.Response(text=page("App"), content_type="text/html")
 
-    site["/"] = page("Start", "a")
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)  # a.md is read before anything leads to its twin
+        return web.Response(text=page("Start", "a"), content_type="text/html")
+
+    site["/"] = slow
     site["/a"] = page("A")
-    site["/llms.txt"] = "- [A](a.md)\n"
-    site["/a.md"] = shell
+    site["/llms.txt"] = "- [A](a.md)\n- [B](b.md)\n"
+    site["/a.md"] = site["/b.md"] = shell
     run(site, store)
-    assert stored(site, store) == ["/", "/a"]
+    assert stored(site, store) == ["/", "/a", "/b.md"]
 
 
 def test_llms_full_txt(site: SiteServer, store: PageStore) -> None:

@@ -55,7 +55,7 @@ class Crawl:
         self.reached = 0
         self.outside = 0
         self._failures = 0
-        self._busy: set[str] = set()
+        self._busy: dict[str, bool] = {}
 
     async def run(self, fetcher: Fetcher) -> None:
         """Visit what the queue holds and what is found on the way; UnreachableSource when the site goes down."""
@@ -65,7 +65,7 @@ class Crawl:
             try:
                 while True:
                     while len(running) < self.config.concurrency and (entry := self._next()):
-                        self._busy.add(entry.url)
+                        self._busy[entry.url] = entry.late
                         running.add(asyncio.create_task(self._visit(entry, fetcher, reader)))
                     if not running:
                         break
@@ -94,7 +94,8 @@ class Crawl:
     def _next(self) -> Entry | None:
         if self.state.visited + len(self._busy) >= self.config.max_pages:
             return None
-        return self.state.next(self._busy)
+        entry = self.state.next(self._busy)
+        return None if entry and entry.late and not all(self._busy.values()) else entry  # a twin may be found yet
 
     def _replay(self) -> None:
         """What a crawl that was cut off has done already."""
@@ -132,7 +133,7 @@ class Crawl:
         except RefusedAddress as refused:
             self._skip(entry, str(refused), keep=True)
         finally:
-            self._busy.discard(url)
+            self._busy.pop(url, None)
             self.progress(self.state.visited, self.state.total, url)
 
     async def _is_up(self, fetcher: Fetcher) -> bool:
@@ -214,8 +215,12 @@ class Crawl:
     def _store(self, entry: Entry, visit: Visit, record: FileRecord, document: Document, reply: Reply) -> None:
         """Queue the links, write the page, then say that the visit is over: a kill in between costs one request."""
         url = entry.url
-        if entry.listed and is_markdown(url) and document.html and self.state.release(url):
-            self._skip(entry, "llms.txt names it as Markdown, and it is not")
+        if entry.listed and is_markdown(url) and document.html:
+            if self.state.release(url):
+                self._skip(entry, "llms.txt names it as Markdown, and it is not")
+            else:  # its HTML twin may only be found later
+                with self.state.writing():
+                    self.state.postpone(url)
             return
         if "noindex" in reply.headers.get("x-robots-tag", "").lower() or document.noindex:
             with self.state.writing():

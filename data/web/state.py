@@ -54,13 +54,15 @@ class Visit:
 
 @dataclass(frozen=True)
 class Entry:
-    """One address of the queue. ``own``: its canonical link led nowhere, so it is a page of its own."""
+    """One address of the queue. ``own``: its canonical link led nowhere, so it is a page of its own; ``late``: visited
+    when all others have been."""
 
     url: str
     depth: int
     hops: int
     listed: bool
     own: bool
+    late: bool
 
 
 PAGE = ("added", "changed", "unchanged")
@@ -194,12 +196,12 @@ class CrawlState:
     def next(self, busy: Collection[str]) -> Entry | None:
         """The next address to visit: near ones first, in the order they were found."""
         rows = self._do(
-            "SELECT url, depth, hops, listed, own FROM queue WHERE source = :source AND state = 'todo' "
+            "SELECT url, depth, hops, listed, own, late FROM queue WHERE source = :source AND state = 'todo' "
             "ORDER BY late, depth, seq LIMIT :limit",
             limit=len(busy) + 1,
         )
         found = next((row for row in rows if row[0] not in busy), None)
-        return Entry(found[0], found[1], found[2], bool(found[3]), bool(found[4])) if found else None
+        return Entry(*found[:3], *map(bool, found[3:])) if found else None
 
     def done(self, url: str, outcome: str, reason: str = "", target: str = "") -> None:
         """What came of a visit. Where it gave no page, addresses that pointed here are pages of their own."""
@@ -235,6 +237,10 @@ class CrawlState:
     def again(self, url: str) -> None:
         """Visit an address once more, as a page of its own."""
         self._do("UPDATE queue SET state = 'todo', own = 1 WHERE source = :source AND url = :url", url=url)
+
+    def postpone(self, url: str) -> None:
+        """Visit an address that llms.txt lists once more, after all others, unless an HTML twin takes its place."""
+        self._do("UPDATE queue SET listed = 0, late = 1 WHERE source = :source AND url = :url", url=url)
 
     def alias(self, url: str, target: str) -> None:
         """A visit showed that ``url`` only stands for ``target``."""
