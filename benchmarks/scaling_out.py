@@ -103,8 +103,14 @@ def added(uri: str, vectors: Any) -> float:
     from llama_index.core.schema import TextNode
     from llama_index.vector_stores.postgres import PGVectorStore
 
-    engines = [uri.replace("postgresql://", f"postgresql+{driver}://") for driver in ("psycopg2", "asyncpg")]
-    store = PGVectorStore(*engines, table_name="peer", embed_dim=vectors.shape[1], use_jsonb=True)
+    urls = [uri.replace("postgresql://", f"postgresql+{driver}://") for driver in ("psycopg2", "asyncpg")]
+    store = PGVectorStore(
+        connection_string=urls[0],
+        async_connection_string=urls[1],
+        table_name="peer",
+        embed_dim=vectors.shape[1],
+        use_jsonb=True,
+    )
     started = time.perf_counter()
     for start in range(0, len(vectors), 1000):
         rows = vectors[start : start + 1000].tolist()

@@ -29,4 +29,4 @@ def full_disk_said(root: Path, advice: str) -> Iterator[None]:
         cramped = isinstance(error, sqlite3.OperationalError) and shutil.disk_usage(root).free < _CRAMPED
         if isinstance(error, DiskFullError) or not (full or cramped or _FULL.search(str(error))):
             raise
-        raise DiskFullError(f"the disk of {root} is full: free some room and {advice}") from error
+        raise DiskFullError(f"the disk of {root} is full: {advice}") from error

@@ -28,6 +28,9 @@ from data.store import PageStore
 __all__ = ["Progress", "SyncReport", "forget_source", "open_source", "sync_source"]
 
 
+_ROOM = "free some room and sync again; all pages so far are kept"
+
+
 def sync_source(
     source: str, store: PageStore, config: DataConfig, progress: Progress | None = None, prune: bool = False
 ) -> SyncReport:
@@ -39,7 +42,7 @@ def sync_source(
     DiskFullError.
     """
     opened = open_source(source, store, config, prune)
-    with _lock(store.path), full_disk_said(store.path.parent, "sync again; all pages so far are kept"):
+    with _lock(store.path), full_disk_said(store.path.parent, _ROOM):
         ledger = Ledger(opened.name, store, config)
         opened.read_into(ledger, progress or (lambda done, total, path: None))
         return ledger.close()

@@ -38,7 +38,7 @@ from rag.write import write_bm25, write_rows, write_vectors
 Progress = Callable[[str, int, int], None]
 """Called with (stage: "chunk" | "embed" | "write", done, total)."""
 
-_ADVICE = "run `docduet rag index` again; the index that was there still serves"
+_ROOM = "free some room and run `docduet rag index` again; the index that was there still serves"
 
 Farm = Callable[[Embedder, EmbeddingCache, Sequence[str], Callable[[int, int], None]], int]
 """Embeds elsewhere what the cache lacks of the texts, reports (done, total), and returns how many that were."""
@@ -60,7 +60,7 @@ def build_index(
     """
     report = progress or (lambda stage, done, total: None)
     generations = Generations(home.index, config.vector_store)
-    with generations.building(), full_disk_said(home.root, _ADVICE):
+    with generations.building(), full_disk_said(home.root, _ROOM):
         embedder = embedder or load_embedder(config.embedder)
         everything = sorted(pages, key=lambda page: page.url)
         recipe = _recipe(embedder, config)

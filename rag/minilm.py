@@ -26,8 +26,8 @@ RECIPE = "onnx 2"
 """Part of the fingerprint: change it whenever vectors come out differently."""
 
 MAX_TOKENS = 128
-"""The length the model was trained at (its card; it can take 256). The rest of a longer chunk is left to the lexical side:
-that costs nothing in finding and a third of the time (benchmarks/LOG.md)."""
+"""The length the model was trained at (its card; it can take 256). The rest of a longer chunk is left to the lexical
+side: that costs nothing in finding and a third of the time (benchmarks/LOG.md)."""
 
 PRECISIONS = ("int8", "mixed", "fp32")
 """``int8``, the default: all products by fixed weights in integers; vectors at a cosine of .99 to the original's, which
