@@ -52,28 +52,28 @@ class Features:
 
 
 MANY: Mapping[str, float] = {
-    "intercept": -1.709,
-    "best": 2.296,
-    "together": -0.984,
-    "unknown": -1.723,
-    "identifiers": -3.752,
-    "bm25": 6.828,
-    "gap": -0.968,
-    "dense": 1.725,
-    "dense_gap": 1.106,
-    "foreign": 0.462,
+    "intercept": -3.126,
+    "best": 2.625,
+    "together": -0.812,
+    "unknown": -1.465,
+    "identifiers": -3.209,
+    "bm25": 5.781,
+    "gap": -0.828,
+    "dense": 2.826,
+    "dense_gap": 2.287,
+    "foreign": 1.753,
 }
 FEW: Mapping[str, float] = {
-    "intercept": -3.29,
-    "best": 5.359,
-    "together": -0.705,
-    "unknown": -0.689,
-    "identifiers": -5.699,
-    "bm25": 9.989,
-    "gap": 0.049,
-    "dense": 4.164,
-    "dense_gap": 2.135,
-    "foreign": 1.898,
+    "intercept": -3.792,
+    "best": 5.698,
+    "together": -0.372,
+    "unknown": -0.377,
+    "identifiers": -5.553,
+    "bm25": 9.046,
+    "gap": 0.11,
+    "dense": 4.953,
+    "dense_gap": 2.257,
+    "foreign": 2.043,
 }
 
 
