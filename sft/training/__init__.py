@@ -1,0 +1,1 @@
+"""Fine-tuning: recipes, the plan before the start, and the command line of ms-swift that does the training."""
