@@ -1,4 +1,4 @@
-"""`docduet sft`: datasets from the page store."""
+"""`docduet sft`: datasets from the page store; fine-tuning has its commands in training/cli_*.py."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sft.training.cli_doctor import doctor
+from sft.training.cli_fetch import fetch
+from sft.training.cli_plan import plan
+from sft.training.cli_train import train
+
 if TYPE_CHECKING:
     from data.settings import Settings
     from sft.card import Facts
 
-app = typer.Typer(help="Pages in, training data out.", no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(
+    help="Pages in, training data and fine-tuned models out.", no_args_is_help=True, rich_markup_mode="markdown"
+)
 
 STAGES = {"draft": "Writing samples", "mix": "Mixing", "write": "Writing the dataset"}
 
 
 @app.callback()
 def root() -> None:
-    """Pages in, training data out."""
+    """Pages in, training data and fine-tuned models out."""
 
 
 @app.command()
@@ -136,3 +143,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=STAGES[stage], **({"completed": done} if done else {}))  # type: ignore[arg-type]
 
         yield show
+
+
+for command in (doctor, fetch, plan, train):
+    app.command()(command)

@@ -5,9 +5,20 @@ Pure: nothing is started here and nothing of Megatron is imported. run.py starts
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from data.errors import ConfigError
+from sft.training.cluster import Cluster
+from sft.training.dataset import TrainingData
+from sft.training.flags import Value, as_argv, check
+from sft.training.parallel import layout
+from sft.training.recipe import Recipe
+
+MODULE = {"megatron": "swift.cli._megatron.main", "swift": "swift.cli.main"}
+"""What the commands `megatron` and `swift` run; by -m they are found without a PATH."""
 
 
 @dataclass(frozen=True)
@@ -27,3 +38,114 @@ class Launch:
     tokens_per_step: int | None
     max_length: int
     global_batch_size: int
+
+    def shell(self) -> str:
+        """The same to paste into a shell, on several lines."""
+        added = " \\\n".join(f"{name}={shlex.quote(value)}" for name, value in sorted(self.env.items()))
+        folder = shlex.quote(str(self.cwd))
+        return f"mkdir -p {folder} && cd {folder} && \\\n{added} \\\n{_lines(self.argv)}"
+
+    def as_dict(self) -> dict[str, object]:
+        return {**self.__dict__, "argv": list(self.argv), "env": dict(self.env), "cwd": str(self.cwd)}
+
+
+def launch(
+    recipe: Recipe,
+    dataset: TrainingData,
+    machine: Cluster,
+    *,
+    model: Path,
+    folder: Path,
+    python: str = "python3",
+    cache: str = "",
+) -> Launch:
+    """The command that trains ``model`` on ``dataset`` into ``folder``. Raises ConfigError where numbers do not fit.
+
+    ``cache``: folder that all nodes see, for prepared samples; default: one in ``folder``, which they see as well.
+    """
+    parts = layout(recipe, machine)
+    flags = check(recipe.backend, {**_own(recipe, dataset, machine, model, folder), **recipe.flags})
+    argv = (python, "-m", MODULE[recipe.backend], "sft", *as_argv(flags))
+    return Launch(
+        argv,
+        {**_environment(recipe, machine, cache or str(folder / "cache")), **recipe.env},
+        folder,
+        recipe.backend,
+        machine.world_size,
+        parts.sequence * parts.global_batch if parts.packing else None,
+        parts.sequence,
+        parts.global_batch,
+    )
+
+
+def _own(recipe: Recipe, data: TrainingData, machine: Cluster, model: Path, folder: Path) -> dict[str, Value]:
+    """What the command line of `docduet sft train` says, not the recipe."""
+    flags: dict[str, Value] = {"model": str(model), "dataset": (str(data.train),)}
+    if data.val:
+        flags["val_dataset"] = (str(data.val),)
+    else:
+        flags["split_dataset_ratio"] = 0.0
+    flags |= {"output_dir": str(folder), "check_model": False}
+    if recipe.backend == "swift" and not machine.gpus and machine.world_size > 1:
+        flags["ddp_backend"] = "gloo"
+    return flags
+
+
+def _environment(recipe: Recipe, machine: Cluster, cache: str) -> dict[str, str]:
+    env = {"HF_HUB_OFFLINE": "1", "PYTHONSAFEPATH": "1"}
+    if machine.gpus or machine.nodes > 1:
+        env["NPROC_PER_NODE"] = str(machine.processes)
+    if not machine.gpus:
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    if recipe.backend == "megatron":
+        env["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"  # Megatron's tensor parallelism needs the order of its kernels
+    if machine.nodes > 1:
+        env |= {
+            "NNODES": str(machine.nodes),
+            "NODE_RANK": str(machine.rank),
+            "MASTER_ADDR": machine.master,
+            "MASTER_PORT": str(machine.port),
+            "MODELSCOPE_CACHE": cache,
+        }
+    return env
+
+
+def _lines(argv: tuple[str, ...]) -> str:
+    """An option a line."""
+    text = ""
+    for word in argv:
+        text += f" \\\n    {word}" if word.startswith("--") else f" {shlex.quote(word)}"
+    return text.strip()
+
+
+def other_nodes(of: Launch) -> dict[int, Launch]:
+    """Rank -> the command of each other node of a run on several."""
+    nodes, rank = int(of.env.get("NNODES", "1")), int(of.env.get("NODE_RANK", "0"))
+    return {other: replace(of, env={**of.env, "NODE_RANK": str(other)}) for other in range(nodes) if other != rank}
+
+
+def check_model(folder: Path, recipe: Recipe) -> dict[str, object]:
+    """The model's config.json. Raises ConfigError when ``folder`` is no model, or not the recipe's kind of model."""
+    import json
+
+    path = folder / "config.json"
+    if not folder.is_dir():
+        hint = (
+            f"fetch it first: docduet sft fetch {folder} --out models/{folder.name}" if len(folder.parts) == 2 else ""
+        )
+        raise ConfigError(
+            f"no folder {folder} with a model; {hint or 'give --model the folder of a Hugging Face model'}"
+        )
+    if not path.is_file():
+        raise ConfigError(f"no config.json in {folder}: it must be a Hugging Face model's folder (`docduet sft fetch`)")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON ({error}); fetch the model again") from None
+    wanted, kind = recipe.flags.get("model_type"), config.get("model_type")
+    if wanted and kind and wanted != kind:
+        raise ConfigError(
+            f"{folder} is a model of type {kind}, but recipe {recipe.name} is for {wanted}: "
+            "give --set model_type=... --set template=... as ms-swift calls them, or another model"
+        )
+    return dict(config)
