@@ -52,7 +52,7 @@ def train(
 
         docduet sft train --recipe tiny-cpu --dataset d --model models/tiny --out runs/tiny --set num_train_epochs=1
 
-        docduet sft train --recipe qwen3-8b-article-2x2 --dataset d --model m --out r --nnodes 2 --node-rank 0 --master gpu1
+        docduet sft train --recipe qwen3-8b-article-2x2 --dataset d --model m --out r --node-rank 0 --master gpu1
     """
     from data.errors import ConfigError
     from sft.training.cluster import find_cluster

@@ -51,15 +51,15 @@ class Lengths:
 def open_dataset(path: Path) -> TrainingData:
     """Find and check the samples in ``path``. Raises ConfigError that names file and line."""
     path = path.expanduser().absolute()
+    val = (path if path.is_dir() else path.parent) / "val.jsonl"
     if path.is_dir():
-        train, val = path / "train.jsonl", path / "val.jsonl"
+        train = path / "train.jsonl"
         if not train.is_file():
             raise ConfigError(
                 f"no train.jsonl in {path}: give a folder that `docduet sft build` wrote, or a .jsonl file"
             )
     elif path.is_file():
-        train, val = path, path.with_name("val.jsonl")
-        val = val if train.name == "train.jsonl" else path.with_name("")
+        train = path
     else:
         raise ConfigError(f"{path} does not exist; write a dataset with `docduet sft build --out {path}`")
     samples = thinking = 0
@@ -68,7 +68,7 @@ def open_dataset(path: Path) -> TrainingData:
         thinking += any("<think>" in message["content"] for message in messages if message["role"] == "assistant")
     if not samples:
         raise ConfigError(f"{train} holds no sample: build the dataset again and read its card.md")
-    has_val = val.is_file() and sum(1 for _ in read_samples(val)) > 0
+    has_val = train.name == "train.jsonl" and val.is_file() and any(True for _ in read_samples(val))
     return TrainingData(train, val if has_val else None, samples, thinking)
 
 

@@ -105,13 +105,10 @@ def _from_huggingface(repo: str, out: Path, endpoint: str, revision: str) -> Fet
 
 
 def _remote(sibling: Any) -> RemoteFile:
-    lfs = sibling.lfs
-    return RemoteFile(
-        sibling.rfilename,
-        int(sibling.size or 0),
-        (lfs.sha256 if lfs else "") or "",
-        "" if lfs else sibling.blob_id or "",
-    )
+    name, size = sibling.rfilename, int(sibling.size or 0)
+    if sibling.lfs is not None:  # an empty dict with attributes: never ask whether it is true
+        return RemoteFile(name, size, sha256=sibling.lfs.sha256)
+    return RemoteFile(name, size, git=sibling.blob_id or "")
 
 
 def _wanted(files: list[RemoteFile]) -> list[RemoteFile]:
