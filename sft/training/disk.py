@@ -1,0 +1,105 @@
+"""Is there room for the checkpoints? Asked before the start, and again while training runs.
+
+Before: the size of one is estimated from the model's weights and what the trainer keeps of the optimiser. While it
+runs: the last whole checkpoint's real size. Training is stopped while it can still be gone on with, right after a
+checkpoint and not in the middle of writing the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import DiskFullError
+from sft.training.checkpoints import Checkpoint, size
+from sft.training.folder import is_on, option
+
+GB = 1e9
+MARGIN = 0.5 * GB
+"""Left free for logs and everybody else (bytes); a hundredth of it is enough for models under 100 MB."""
+
+_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "float16": 2, "fp16": 2, "fp8": 1, "uint8": 1}
+
+
+def weights_bytes(model: Path) -> int:
+    """Bytes of a model folder's weights; 0 where it has none here."""
+    return sum(file.stat().st_size for file in model.glob("*.safetensors"))
+
+
+def checkpoint_bytes(argv: Sequence[str], backend: str, model: Path) -> float:
+    """Estimated bytes of one checkpoint; 0 where the model's size is not known."""
+    weights = weights_bytes(model)
+    parameters = weights / _BYTES.get(_dtype(model), 2)
+    if option(argv, "tuner_type", "lora") != "full":
+        merged = backend == "megatron" and is_on(option(argv, "merge_lora", "true"))
+        return 0.05 * weights + (2 * parameters if merged else 0)
+    if backend == "swift":
+        element = _BYTES.get(option(argv, "torch_dtype", "bfloat16"), 2)
+        return parameters * element * (1 if is_on(option(argv, "save_only_model", "false")) else 3)
+    kept = 2.0
+    if not is_on(option(argv, "no_save_optim", "false")):
+        moments = ("exp_avg_dtype", "exp_avg_sq_dtype")
+        kept += 2 + 4 + sum(_BYTES.get(option(argv, name, "fp32"), 4) for name in moments)
+    return parameters * kept
+
+
+def _dtype(model: Path) -> str:
+    try:
+        config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+        return str(config.get("dtype") or config.get("torch_dtype") or "bfloat16")
+    except (OSError, ValueError, AttributeError):
+        return "bfloat16"
+
+
+def kept(argv: Sequence[str]) -> int:
+    """How many checkpoints lie there at once: the trainer writes the new one before it removes the oldest."""
+    limit = option(argv, "save_total_limit")
+    return int(limit) + 1 if limit.isdigit() and int(limit) else 2
+
+
+def check_before(out: Path, one: float, count: int, free: Callable[[Path], int] | None = None) -> None:
+    """Raises DiskFullError when ``count`` checkpoints of ``one`` bytes will not fit below ``out``."""
+    room = (free or free_bytes)(out)
+    wanted = one * count + margin(one)
+    if room < wanted:
+        raise DiskFullError(
+            f"{out} has {room / GB:.1f} GB free, {count} checkpoints of about {one / GB:.1f} GB need "
+            f"{wanted / GB:.1f} GB: free some, train on another disk (--out), keep fewer (--set save_total_limit=2) or "
+            "without the optimiser's state (--set no_save_optim=true; such a run cannot be resumed)"
+        )
+
+
+def free_bytes(path: Path) -> int:
+    """Free for us on the disk that holds ``path`` (which need not exist yet)."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def margin(one: float) -> float:
+    return MARGIN if one > 0.1 * GB else MARGIN / 100
+
+
+@dataclass
+class Guard:
+    """Watches the disk. ``estimate``: bytes of a checkpoint, until a real one is there."""
+
+    out: Path
+    estimate: float
+    free: Callable[[Path], int] = free_bytes
+    _misses: int = 0
+
+    def check(self, found: Sequence[Checkpoint]) -> str:
+        """Why training should stop now; "" while there is room. Twice in a row, since a rotation takes a moment."""
+        last = found[-1] if found else None
+        one = float(size(last.path)) if last and last.whole else self.estimate
+        writing = last is not None and not last.whole
+        wanted = margin(one) if writing else one + margin(one)
+        room = self.free(self.out)
+        self._misses = self._misses + 1 if room < wanted else 0
+        if self._misses < 2:
+            return ""
+        return f"the disk is nearly full: {room / GB:.2f} GB free, the next checkpoint needs {one / GB:.2f} GB"

@@ -1,0 +1,302 @@
+"""Train: start what launch.py describes, watch it, and leave a run folder that can be gone on with and exported.
+
+Run by `docduet sft train`. Before the start: the folder's lock, run.json, room on the disk, where to go on. While it
+runs (watch.py): progress, early stop, disk, signals. Afterwards: what happened, in words, and what to do next.
+Recipes, plans and the command line itself are made before (launch.py); ms-swift trains.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from data.errors import ConfigError
+from sft.tokens import load_counter
+from sft.training import disk
+from sft.training.checkpoints import checkpoints, last_whole, size
+from sft.training.explain import explain, tail
+from sft.training.flops import gpu_name, peak_tflops, read_shape
+from sft.training.folder import (
+    RunInfo,
+    Start,
+    locked,
+    option,
+    output_dir,
+    read_info,
+    sha256,
+    versions,
+    write_info,
+)
+from sft.training.health import Health
+from sft.training.launch import Launch
+from sft.training.progress import Progress, make_progress
+from sft.training.records import Reader, rates
+from sft.training.resume import Beginning, begin
+from sft.training.useful import count
+from sft.training.watch import Ending, Patience, Watch
+
+PLUGIN = Path(__file__).parent / "plugin" / "stop_on_request.py"
+_PACKAGES = (
+    "docduet",
+    "ms-swift",
+    "megatron-core",
+    "mcore-bridge",
+    "transformer-engine",
+    "torch",
+    "transformers",
+    "peft",
+)
+
+
+class Outcome(IntEnum):
+    """How a start ended, and the exit code that says so (a stop by a signal: 128 + the signal's number)."""
+
+    FINISHED = 0
+    FAILED = 1
+    DIVERGED = 3
+    DISK = 4
+
+
+def run(
+    launch: Launch,
+    folder: Path,
+    *,
+    dataset: Path,
+    recipe: str,
+    resume: bool = False,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> int:
+    """Train in ``folder`` and give the exit code (Outcome). Raises ConfigError, BusyError, DiskFullError before the
+    start; afterwards everything is said on stderr and kept in run.json."""
+    folder = folder.expanduser().absolute()
+    if _node(launch) > 0:
+        return _follow(launch, folder, patience or Patience(), progress or make_progress())
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as lock:
+        old = read_info(folder)
+        digest = sha256(dataset)
+        beginning = begin(launch, folder, old, digest, resume)
+        shown = progress or make_progress()
+        if beginning.finished:
+            shown.note(f"this run has finished: `docduet sft export {folder}`")
+            return int(Outcome.FINISHED)
+        info = _info(launch, folder, dataset, digest, recipe, old if resume else None)
+        estimate = _room(beginning, info)
+        for note in beginning.notes:
+            shown.note(f"note: {note}")
+        info = info.with_start(
+            Start(with_hooks(beginning.launch).argv, dict(launch.env), time.time(), beginning.step, pid=os.getpid())
+        )
+        write_info(folder, info)
+        ending = _watch(beginning, folder, info, estimate, lock, shown, patience or Patience())
+        return _end(folder, ending, shown)
+
+
+def with_hooks(launch: Launch) -> Launch:
+    """The command as it is really started: with the callback that saves when asked, and a folder for each start."""
+    argv = [*launch.argv, "--add_version", "true"]
+    for name, value in (("external_plugins", str(PLUGIN)), ("callbacks", "stop_on_request")):
+        flag = f"--{name}"
+        if flag in argv:  # lists: argparse takes the last mention only, so ours joins the recipe's
+            argv.insert(argv.index(flag) + 1, value)
+        else:
+            argv += [flag, value]
+    return replace(launch, argv=tuple(argv))
+
+
+def environment(launch: Launch, folder: Path) -> dict[str, str]:
+    """The trainer's whole environment: ours, the launch's, no folder of ours on the import path by accident."""
+    own = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "DOCDUET_STOP_FILE": str(folder / "stop")}
+    return {**os.environ, **own, **launch.env}
+
+
+def _node(launch: Launch) -> int:
+    return int(launch.env.get("NODE_RANK") or 0)
+
+
+def _info(launch: Launch, folder: Path, dataset: Path, digest: str, recipe: str, old: RunInfo | None) -> RunInfo:
+    """run.json of this run; that of a resumed one keeps its starts and what was counted."""
+    if old is not None:
+        return replace(old, recipe=recipe, world_size=launch.world_size, versions=_versions())
+    given = option(launch.argv, "model")
+    model = Path(given).expanduser()
+    model = model if model.is_absolute() else launch.cwd / model
+    known = (model / "tokenizer.json").is_file()
+    useful = count(dataset, load_counter(model if known else None), launch.max_length)
+    adapter = option(launch.argv, "tuner_type", "lora") != "full"
+    shape, gpu = read_shape(model), gpu_name()
+    mean = useful.tokens / useful.samples if useful.samples else 0.0
+    return RunInfo(
+        recipe=recipe,
+        backend=launch.backend,
+        dataset=str(dataset.expanduser().absolute()),
+        dataset_sha256=digest,
+        model=str(model) if model.exists() else given,
+        output_dir=str(output_dir(launch.argv, folder, launch.cwd)),
+        world_size=launch.world_size,
+        samples_per_step=launch.global_batch_size,
+        max_length=launch.max_length,
+        samples=useful.samples,
+        tokens=useful.tokens,
+        epochs=_epochs(launch),
+        tokens_per_step=launch.tokens_per_step or round(mean * launch.global_batch_size),
+        flops_per_token=shape.flops_per_token(useful.context, adapter) if shape else 0.0,
+        peak_tflops=peak_tflops(gpu) * launch.world_size,
+        gpu=gpu,
+        versions=_versions(),
+    )
+
+
+def _epochs(launch: Launch) -> float:
+    """Over the training set; 0 where the number of steps is given instead."""
+    if launch.backend == "megatron":
+        return float(option(launch.argv, "num_train_epochs") or 0)
+    if int(option(launch.argv, "max_steps") or -1) > 0:
+        return 0.0
+    return float(option(launch.argv, "num_train_epochs") or 3)  # transformers' default
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that are installed here; the training environment's own may be another (train.log has them)."""
+    found: dict[str, str] = {"python": sys.version.split()[0]}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _room(beginning: Beginning, info: RunInfo) -> float:
+    """Bytes of one checkpoint. Raises DiskFullError when there is no room for those that will lie there."""
+    out = Path(info.output_dir)
+    argv, count = beginning.launch.argv, disk.kept(beginning.launch.argv)
+    if beginning.checkpoint is not None:
+        one, count = float(size(beginning.checkpoint.path)), 1
+    else:
+        one = disk.checkpoint_bytes(argv, info.backend, Path(info.model))
+    disk.check_before(out, one, count)
+    return one
+
+
+def _watch(
+    beginning: Beginning,
+    folder: Path,
+    info: RunInfo,
+    estimate: float,
+    lock: int,
+    shown: Progress,
+    patience: Patience,
+) -> Ending:
+    out = Path(info.output_dir)
+
+    def seen(version_folder: Path) -> None:
+        write_info(folder, info.with_last(version=version_folder.name))
+
+    watch = Watch(
+        info.starts[-1].argv,
+        environment(beginning.launch, folder),
+        beginning.launch.cwd,
+        out,
+        folder / "train.log",
+        folder / "stop",
+        Reader(beginning.step, rates(info)),
+        Health(last_good=beginning.step),
+        disk.Guard(out, estimate),
+        shown,
+        patience,
+        seen,
+    )
+    beginning.launch.cwd.mkdir(parents=True, exist_ok=True)
+    with shown:
+        try:
+            return watch.run(lock)
+        except OSError as error:
+            raise ConfigError(f"{watch.argv[0]} could not be started ({error}): see `docduet sft doctor`") from None
+
+
+def _end(folder: Path, ending: Ending, shown: Progress) -> int:
+    """Write down how it ended, say it, and give the exit code."""
+    info = read_info(folder)
+    assert info
+    outcome, code = _outcome(ending)
+    text = tail(folder / "train.log").rpartition("\n--- ")[2]
+    argv = info.starts[-1].argv
+    said = ending.said if outcome != "failed" else explain(text, argv, info.recipe)
+    found = checkpoints(versions(Path(info.output_dir)))
+    good = last_whole(found, ending.last_good if outcome == "diverged" else None)
+    write_info(
+        folder,
+        info.with_last(
+            ended=time.time(),
+            outcome=outcome,
+            reason=said,
+            last_good=ending.last_good if outcome == "diverged" else 0,
+        ),
+    )
+    for line in _report(folder, outcome, said, ending, good.path if good else None, good.step if good else 0):
+        shown.note(line)
+    return code
+
+
+def _outcome(ending: Ending) -> tuple[str, int]:
+    if ending.reason == "diverged":
+        return "diverged", int(Outcome.DIVERGED)
+    if ending.reason == "disk":
+        return "disk", int(Outcome.DISK)
+    done = ending.code == 0 and 0 < ending.total <= ending.step
+    if ending.reason == "stopped" and not done:
+        return "stopped", 128 + ending.signal
+    return ("finished", int(Outcome.FINISHED)) if ending.code == 0 else ("failed", int(Outcome.FAILED))
+
+
+def _report(folder: Path, outcome: str, said: str, ending: Ending, good: Path | None, step: int) -> list[str]:
+    """What is said at the end."""
+    kept = f"the last good checkpoint is {good}" if good else "there is no whole checkpoint yet"
+    if outcome == "finished":
+        return [f"finished: {good or 'no checkpoint was written'}", f"next: `docduet sft export {folder}`"]
+    lost = ending.step - step
+    lines = [f"{outcome}: {said}", kept + (f"; {lost} steps after it are lost" if lost > 0 else "")]
+    if outcome == "failed":
+        lines.append(f"everything the trainer said: {folder / 'train.log'} (exit code {ending.code})")
+    if outcome == "diverged":
+        lines.append("lower the learning rate or look at the data before going on with --resume from that checkpoint")
+    else:
+        lines.append("--resume goes on from there" if good else "start again with --resume")
+    return lines
+
+
+def _follow(launch: Launch, folder: Path, patience: Patience, shown: Progress) -> int:
+    """On a node other than the first: the trainer alone; the first node watches, records and decides."""
+    node = _node(launch)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"train-node{node}.log"
+    place = folder / f"node{node}"
+    place.mkdir(exist_ok=True)
+    watch = Watch(
+        with_hooks(launch).argv,
+        environment(launch, folder),
+        launch.cwd,
+        place / "nothing-is-logged-here",
+        log,
+        folder / "stop",
+        Reader(),
+        Health(),
+        disk.Guard(place, 0.0),
+        shown,
+        patience,
+        first_node=False,
+    )
+    shown.note(f"node {node}: training; the first node shows how it goes, this one logs to {log}")
+    with locked(place) as lock:
+        ending = watch.run(lock)
+    outcome, code = _outcome(ending)
+    if outcome == "failed":
+        shown.note(f"failed: {explain(tail(log), launch.argv, '')} (see {log})")
+    return code
