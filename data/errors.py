@@ -16,6 +16,7 @@
     ├── ClusterError           (ConnectionError)     the Ray cluster cannot be reached, or its job failed
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   └── EngineStartError                         ... or did not start
+    ├── CheckpointError        (ValueError)          a checkpoint folder is not whole, or cannot be made
     ├── DiskFullError          (OSError)             no room left; what was there before still serves
     ├── PortInUseError         (OSError)             somebody else listens there
     └── GatewayError           (ConnectionError)     the gateway cannot be reached or answered with an error
@@ -91,6 +92,10 @@ class EngineError(DocDuetError, ConnectionError):
 
 class EngineStartError(EngineError):
     """A vLLM process died, or did not get ready in time."""
+
+
+class CheckpointError(DocDuetError, ValueError):
+    """A checkpoint folder is missing, half written or damaged, or could not be made."""
 
 
 class DiskFullError(DocDuetError, OSError):

@@ -38,5 +38,15 @@ class Home:
         return self.root / "refresh.json"
 
     @property
+    def runs(self) -> Path:
+        """Training runs and exported checkpoints."""
+        return self.root / "runs"
+
+    @property
+    def current_sft(self) -> Path:
+        """Names the checkpoint folder that the `sft` voice answers with."""
+        return self.runs / "current-sft"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"

@@ -13,6 +13,7 @@ import typer
 from sft.training.cli_doctor import doctor
 from sft.training.cli_fetch import fetch
 from sft.training.cli_plan import plan
+from sft.training.cli_runs import compare, export, plot
 from sft.training.cli_train import train
 
 if TYPE_CHECKING:
@@ -145,5 +146,5 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-for command in (doctor, fetch, plan, train):
+for command in (doctor, fetch, plan, train, plot, export, compare):
     app.command()(command)

@@ -60,6 +60,19 @@ def begin(args: argparse.Namespace) -> tuple[int, bool]:
     return int(folder.name.split("-")[1]), whole
 
 
+def processes_with(word: str) -> list[int]:
+    """Ids of the processes that have ``word`` among their arguments, this one left out."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if word.encode() in words and int(process.name) != os.getpid():
+            found.append(int(process.name))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("words", nargs="*")

@@ -25,7 +25,7 @@ from sft.training.progress import PlainProgress
 from sft.training.records import Run, read_run
 from sft.training.run import run, with_hooks
 from sft.training.watch import Patience
-from tests.fake_trainer import loss_at, save, write_safetensors
+from tests.fake_trainer import loss_at, processes_with, save, write_safetensors
 
 TRAINER = Path(__file__).with_name("fake_trainer.py")
 QUICK = Patience(poll_s=0.02, disk_s=0.02, save_s=5.0, polite_s=0.3)
@@ -289,23 +289,11 @@ def test_the_trainer_holds_the_lock_when_the_watcher_is_killed(swift: Training, 
     watcher.wait()
     with pytest.raises(BusyError):
         swift.start(resume=True)
-    trainer = _trainer_of(swift.folder)
+    (trainer,) = processes_with(str(swift.folder))
     os.kill(trainer, signal.SIGKILL)
     while _alive(trainer):
         time.sleep(0.02)
     assert swift.start(resume=True) == 0
-
-
-def _trainer_of(folder: Path) -> int:
-    """The process that was started with ``folder`` as its output folder."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(TRAINER).encode() in words and str(folder).encode() in words:
-            return int(process.name)
-    raise AssertionError("the trainer does not run")
 
 
 def _alive(pid: int) -> bool:

@@ -18,7 +18,7 @@ _OOM = re.compile(r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAIL
 _OTHERS = re.compile(r"Process (\d+) has ([\d.]+ [GM]iB) memory in use")
 _KNOWN: tuple[tuple[str, str], ...] = (
     (
-        r"all CUDA-capable devices are busy or unavailable|EXCLUSIVE_PROCESS",
+        r"all CUDA-capable devices are busy or unavailable",
         "the GPU is taken by somebody else: `nvidia-smi` shows by whom; wait, or choose another with "
         "CUDA_VISIBLE_DEVICES",
     ),
@@ -76,7 +76,7 @@ def explain(text: str, argv: Sequence[str], recipe: str) -> str:
             "that is missing and how to install it"
         )
     for pattern, meaning in _KNOWN:
-        if match := re.search(pattern, text):
+        if match := re.search(pattern, text, re.IGNORECASE):
             return meaning.format(*match.groups())
     return last_words(text)
 

@@ -52,7 +52,11 @@ class Ending:
 
 @dataclass
 class Watch:
-    """Starts the trainer and follows it. ``first_node``: not so, somebody else clears the stop file away. ``seen``: called with ms-swift's new folder, once it is there."""
+    """Starts the trainer and follows it.
+
+    ``seen``: called with ms-swift's new folder, once it is there. ``first_node``: on the others nothing is logged, and
+    the stop file is the first one's to clear away.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str]
