@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 
 from data.errors import ConfigError
-from sft.tokens import Estimate, of_messages
 from sft.training.explain import explain, next_tries
-from sft.training.flops import Shape, peak_tflops, read_shape
+from sft.training.flops import flops_per_token, peak_tflops
 from sft.training.health import Health
+from sft.training.model import QWEN3_8B
 from sft.training.progress import PlainProgress, duration, line
 from sft.training.records import Evaluation, Reader, Step, read_run
-from sft.training.useful import count
-
-QWEN3_8B = Shape(layers=36, hidden=4096, heads=32, kv_heads=8, head_dim=128, intermediate=12288, vocab=151936)
 
 
 def row(step: int, loss: float = 1.0, **more: object) -> str:
@@ -119,56 +116,20 @@ def test_a_loss_that_is_no_number_stops_at_once(loss: float) -> None:
     assert "gradient norm" in Health().check(Step(1, 9, 1.0, math.inf))
 
 
-def test_qwen3_8b_has_the_weights_it_is_named_after() -> None:
-    """8,190,735,360 parameters (its model card says 8.2 B), of which the embedding table is not multiplied with."""
-    norms = QWEN3_8B.layers * (2 * 4096 + 2 * 128) + 4096
-    assert QWEN3_8B.product_weights + norms + 151936 * 4096 == 8_190_735_360
-
-
 def test_flops_agree_with_palm_appendix_b_and_with_what_was_measured() -> None:
-    full = QWEN3_8B.flops_per_token(0)
-    assert full == 6 * QWEN3_8B.product_weights
-    assert QWEN3_8B.flops_per_token(8192) - full == pytest.approx(12 * 36 * 32 * 128 * 8192 / 2)
-    assert QWEN3_8B.flops_per_token(0, adapter=True) == pytest.approx(full * 4 / 6)
+    weights = QWEN3_8B.parameters - QWEN3_8B.embedding  # the table is looked up, not multiplied with
+    full = flops_per_token(QWEN3_8B, 0, adapter=False)
+    assert full == pytest.approx(6 * weights, rel=1e-3)
+    assert flops_per_token(QWEN3_8B, 8192, False) - full == pytest.approx(12 * 36 * 32 * 128 * 8192 / 2)
+    assert flops_per_token(QWEN3_8B, 0, adapter=True) == pytest.approx(full * 4 / 6)
     # 10,700 tokens/s in packs of 8,192 out of samples of about 1,230 tokens were found to be about 500 TFLOP/s
-    assert 10_700 * QWEN3_8B.flops_per_token(1_230) / 1e12 == pytest.approx(500, rel=0.05)
+    assert 10_700 * flops_per_token(QWEN3_8B, 1_230, False) / 1e12 == pytest.approx(500, rel=0.05)
 
 
 def test_the_peak_is_found_by_the_drivers_name() -> None:
     names = {"NVIDIA H100 80GB HBM3": 989, "NVIDIA H200": 989, "NVIDIA A100-SXM4-80GB": 312, "NVIDIA H20": 148}
     names |= {"NVIDIA L4": 121, "NVIDIA L40S": 362, "NVIDIA GeForce RTX 4090": 165, "Tesla K80": 0, "": 0}
     assert {name: peak_tflops(name) for name in names} == names
-
-
-def test_a_models_shape_is_read_from_its_config(tmp_path: Path) -> None:
-    assert read_shape(tmp_path) is None
-    config = {
-        "num_hidden_layers": 2,
-        "hidden_size": 64,
-        "num_attention_heads": 4,
-        "intermediate_size": 128,
-        "vocab_size": 99,
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert read_shape(tmp_path) == Shape(2, 64, 4, 4, 16, 128, 99)
-    (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(ConfigError, match="is it a model's folder"):
-        read_shape(tmp_path)
-
-
-def test_useful_tokens_leave_out_what_is_too_long(tmp_path: Path) -> None:
-    rows = [[{"role": "user", "content": "a" * size}, {"role": "assistant", "content": "b"}] for size in (30, 60, 9000)]
-    path = tmp_path / "train.jsonl"
-    path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in rows))
-    short = [of_messages(messages, Estimate()) for messages in rows[:2]]  # type: ignore[arg-type]
-    useful = count(tmp_path, Estimate(), 512)
-    assert (useful.samples, useful.tokens) == (2, sum(short))
-    assert useful.context == pytest.approx(sum(length**2 for length in short) / sum(short))
-    path.write_text('{"messages": [{"role": "user", "content": "x"}]}\n{"text": "y"}\n')
-    with pytest.raises(ConfigError, match="line 2"):
-        count(path, Estimate(), 512)
-    with pytest.raises(ConfigError, match="docduet sft build"):
-        count(tmp_path / "none", Estimate(), 512)
 
 
 MEGATRON = ("megatron", "sft", "--tuner_type", "full", "--micro_batch_size", "2", "--max_length", "8192")

@@ -18,11 +18,12 @@ import pytest
 
 from data.errors import BusyError, ConfigError, DiskFullError
 from sft.training import disk
-from sft.training.checkpoints import checkpoints
+from sft.training.checkpoints import Checkpoint, checkpoints
 from sft.training.folder import locked, read_info, versions
 from sft.training.launch import Launch
 from sft.training.progress import PlainProgress
 from sft.training.records import Run, read_run
+from sft.training.resume import resumed
 from sft.training.run import run, with_hooks
 from sft.training.watch import Patience
 from tests.fake_trainer import loss_at, processes_with, save, write_safetensors
@@ -108,23 +109,23 @@ def test_a_run_ends_well(training: Training) -> None:
     assert f"docduet sft export {training.folder}" in training.text
 
 
-def test_run_json_says_what_was_started(training: Training) -> None:
-    training.start()
-    info = read_info(training.folder)
+def test_run_json_says_what_was_started(swift: Training) -> None:
+    swift.start()
+    info = read_info(swift.folder)
     assert info
     assert info.recipe == "tiny-cpu"
-    assert info.dataset == str(training.dataset)
+    assert info.dataset == str(swift.dataset)
     assert len(info.dataset_sha256) == 64
     assert info.samples == 40
     assert info.tokens > 0
-    assert info.starts[0].argv == with_hooks(training.launch()).argv
+    assert info.starts[0].argv == with_hooks(swift.launch()).argv
     assert info.starts[0].env == {"OWN": "1"}
     assert "torch" in info.versions
 
 
-def test_samples_and_speed_follow_from_the_dataset(training: Training) -> None:
-    training.start()
-    read = read_run(training.folder)
+def test_samples_and_speed_follow_from_the_dataset(swift: Training) -> None:
+    swift.start()
+    read = read_run(swift.folder)
     assert read.info
     assert read.steps[-1].samples == 80  # two epochs of 40
     for step in read.steps[1:]:
@@ -151,12 +152,12 @@ def test_a_finished_run_is_not_started_again(swift: Training) -> None:
     assert len(list(swift.folder.glob("v*"))) == 1
 
 
-def test_a_half_written_checkpoint_is_never_used(training: Training) -> None:
-    assert training.start(mode="half") == 1
-    assert training.steps() == [5]
-    assert training.start(resume=True) == 0
-    assert "checkpoint-10 is half written" in training.text
-    info = read_info(training.folder)
+def test_a_half_written_checkpoint_is_never_used(swift: Training) -> None:
+    assert swift.start(mode="half") == 1
+    assert swift.steps() == [5]
+    assert swift.start(resume=True) == 0
+    assert "checkpoint-10 is half written" in swift.text
+    info = read_info(swift.folder)
     assert info
     assert info.starts[-1].from_step == 5
 
@@ -211,11 +212,11 @@ def test_a_loss_that_runs_away_stops_the_run(training: Training, mode: str) -> N
     assert info.starts[-1].from_step == 10  # not one that was written after the trouble began
 
 
-def test_memory_that_runs_out_is_explained(training: Training) -> None:
-    assert training.start(mode="oom", max_length=8192) == 1
-    assert "process 4711 of somebody else holds 60.00 GiB" in training.text
-    assert "--set max_length=4096" in training.text
-    assert "--recipe qwen3-8b-lora" in training.text
+def test_memory_that_runs_out_is_explained(swift: Training) -> None:
+    assert swift.start(mode="oom", max_length=8192) == 1
+    assert "process 4711 of somebody else holds 60.00 GiB" in swift.text
+    assert "--set max_length=4096" in swift.text
+    assert "--recipe qwen3-8b-lora" in swift.text
 
 
 def interrupt(when: Callable[[], bool], number: signal.Signals, times: int = 1) -> threading.Thread:
@@ -381,3 +382,29 @@ def test_a_header_that_is_no_safetensors(tmp_path: Path) -> None:
     for damage in (b"", b"\xff" * 40, (folder / "model.safetensors").read_bytes()[:20]):
         (folder / "model.safetensors").write_bytes(damage)
         assert checkpoints([tmp_path])[0].problem == "model.safetensors is cut short"
+
+
+@pytest.mark.parametrize("backend", ["swift", "megatron"])
+def test_ms_swift_knows_the_options_that_are_added(backend: str, tmp_path: Path) -> None:
+    """Against the table read from ms-swift's source."""
+    from sft.training.flags import check
+
+    plain = Launch(("python", "-m", "x", "sft"), {}, tmp_path, backend, 1, None, 512, 4)
+    (chosen,) = [one for one in _one_checkpoint(tmp_path) if one.whole]
+    argv = resumed(with_hooks(plain).argv, backend, chosen)[4:]
+    flags = {name[2:]: value for name, value in zip(argv[::2], argv[1::2], strict=True)}
+    assert {"external_plugins", "callbacks", "add_version"} < set(flags)
+    assert check(backend, flags).keys() == flags.keys()
+
+
+def _one_checkpoint(folder: Path) -> list[Checkpoint]:
+    save(folder, 1, megatron=True)
+    return checkpoints([folder])
+
+
+def test_callbacks_of_the_recipe_stay(tmp_path: Path) -> None:
+    launch = Launch(("x", "sft", "--callbacks", "early_stop"), {}, tmp_path, "swift", 1, None, 512, 4)
+    argv = with_hooks(launch).argv
+    at = argv.index("--callbacks")
+    assert argv[at + 1 : at + 3] == ("stop_on_request", "early_stop")
+    assert argv.count("--callbacks") == 1

@@ -1,22 +1,16 @@
 """What a token costs and what a GPU can do: model FLOPs utilisation (MFU).
 
-Floating-point operations per token, after PaLM (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): 6 for each
-weight that takes part in matrix products (forward 2, backward 4), and attention's own products, 12 x layers x heads x
-head size x context. Attention is causal, so half of the context counts, as in Megatron-LM's formula since 0.12. The
-weights are those of a Qwen3-like decoder (grouped-query attention, gated MLP), the output layer included and the
-embedding table, which is only looked up, left out. With LoRA the frozen weights need no gradient of their own: 4
-instead of 6. Work done again by recomputation does not count: that is what makes it *model* FLOPs.
+MFU after PaLM (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): the operations that the model needs for the tokens
+it learned from, over what the GPUs could have done meanwhile. What is computed again to save memory does not count, nor
+does padding. The cost of a token is model.py's; with LoRA the frozen weights need no gradient of their own, so that a
+weight costs 4 operations a token instead of 6.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 
-from data.errors import ConfigError
+from sft.training.model import Shape
 
 PEAK_TFLOPS = {
     "B200": 2250.0,
@@ -42,49 +36,10 @@ PEAK_TFLOPS = {
 """Dense bf16 with float32 accumulation, TFLOP/s, from the makers' data sheets; the first name that fits counts."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A decoder's measures, from its config.json."""
-
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate: int
-    vocab: int
-
-    @property
-    def product_weights(self) -> int:
-        """Weights that take part in matrix products, output layer included."""
-        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        return self.layers * (attention + 3 * self.hidden * self.intermediate) + self.vocab * self.hidden
-
-    def flops_per_token(self, context: float, adapter: bool = False) -> float:
-        """In training. ``context``: tokens that a token can look back on at most, averaged over tokens: the length of
-        its sample."""
-        attention = 12 * self.layers * self.heads * self.head_dim * context / 2
-        return (4 if adapter else 6) * self.product_weights + attention
-
-
-def read_shape(model: Path) -> Shape | None:
-    """The measures of a model folder; None where its config.json has none of the usual ones (no MFU then)."""
-    try:
-        config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-        heads = int(config["num_attention_heads"])
-        return Shape(
-            int(config["num_hidden_layers"]),
-            int(config["hidden_size"]),
-            heads,
-            int(config.get("num_key_value_heads") or heads),
-            int(config.get("head_dim") or config["hidden_size"] // heads),
-            int(config["intermediate_size"]),
-            int(config["vocab_size"]),
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{model}/config.json cannot be read ({error}): is it a model's folder?") from None
+def flops_per_token(shape: Shape, context: float, adapter: bool) -> float:
+    """In training. ``context``: length of the sample that a token stands in, averaged over tokens."""
+    frozen = 2 * (shape.layers * shape.layer + shape.embedding) if adapter else 0
+    return shape.flops_per_token(round(context)) - frozen
 
 
 def peak_tflops(gpu: str) -> float:
@@ -93,13 +48,3 @@ def peak_tflops(gpu: str) -> float:
         if re.search(rf"(?<![A-Z0-9]){name}(?![0-9])", gpu):
             return peak
     return 0.0
-
-
-def gpu_name() -> str:
-    """The first GPU's name; "" where there is none."""
-    try:
-        asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return next(iter(done.stdout.strip().splitlines()), "")

@@ -16,9 +16,9 @@ from typing import Any
 from data.checkpoints import Manifest
 from data.errors import CheckpointError
 from data.prompts import sft_messages
+from sft.training.dataset import open_dataset, read_samples
 from sft.training.folder import sha256
 from sft.training.records import Run
-from sft.training.useful import conversations
 
 POINTS = 400
 """At most this many points of each curve are kept."""
@@ -90,7 +90,7 @@ def _pages(provenance: Path) -> dict[str, str]:
 def _prompts(dataset: Path) -> tuple[set[str], bool]:
     systems: set[str] = set()
     thinking = False
-    for messages in conversations(dataset):
+    for messages in read_samples(open_dataset(dataset).train):
         systems |= {message["content"] for message in messages if message["role"] == "system"}
         thinking = thinking or any("</think>" in turn["content"] for turn in messages if turn["role"] == "assistant")
     return systems, thinking

@@ -19,8 +19,9 @@ from data.errors import ConfigError
 from sft.tokens import load_counter
 from sft.training import disk
 from sft.training.checkpoints import checkpoints, last_whole, size
+from sft.training.dataset import Lengths, measure, open_dataset
 from sft.training.explain import explain, tail
-from sft.training.flops import gpu_name, peak_tflops, read_shape
+from sft.training.flops import flops_per_token, peak_tflops
 from sft.training.folder import (
     RunInfo,
     Start,
@@ -32,12 +33,13 @@ from sft.training.folder import (
     versions,
     write_info,
 )
+from sft.training.gpus import find_gpus
 from sft.training.health import Health
 from sft.training.launch import Launch
+from sft.training.model import load_shape
 from sft.training.progress import Progress, make_progress
 from sft.training.records import Reader, rates
 from sft.training.resume import Beginning, begin
-from sft.training.useful import count
 from sft.training.watch import Ending, Patience, Watch
 
 PLUGIN = Path(__file__).parent / "plugin" / "stop_on_request.py"
@@ -127,11 +129,11 @@ def _info(launch: Launch, folder: Path, dataset: Path, digest: str, recipe: str,
     given = option(launch.argv, "model")
     model = Path(given).expanduser()
     model = model if model.is_absolute() else launch.cwd / model
-    known = (model / "tokenizer.json").is_file()
-    useful = count(dataset, load_counter(model if known else None), launch.max_length)
+    counter = load_counter(model if (model / "tokenizer.json").is_file() else None)
+    lengths = measure(open_dataset(dataset), counter, launch.max_length)
     adapter = option(launch.argv, "tuner_type", "lora") != "full"
-    shape, gpu = read_shape(model), gpu_name()
-    mean = useful.tokens / useful.samples if useful.samples else 0.0
+    gpu = next((found.name for found in find_gpus()), "")
+    mean = lengths.total / lengths.kept if lengths.kept else 0.0
     return RunInfo(
         recipe=recipe,
         backend=launch.backend,
@@ -142,15 +144,25 @@ def _info(launch: Launch, folder: Path, dataset: Path, digest: str, recipe: str,
         world_size=launch.world_size,
         samples_per_step=launch.global_batch_size,
         max_length=launch.max_length,
-        samples=useful.samples,
-        tokens=useful.tokens,
+        samples=lengths.kept,
+        tokens=lengths.total,
         epochs=_epochs(launch),
         tokens_per_step=launch.tokens_per_step or round(mean * launch.global_batch_size),
-        flops_per_token=shape.flops_per_token(useful.context, adapter) if shape else 0.0,
+        flops_per_token=_flops(model, lengths, adapter),
         peak_tflops=peak_tflops(gpu) * launch.world_size,
         gpu=gpu,
         versions=_versions(),
     )
+
+
+def _flops(model: Path, lengths: Lengths, adapter: bool) -> float:
+    """Per token; 0 for a model whose shape is not known: it trains all the same, without an MFU."""
+    try:
+        shape = load_shape(model)
+    except ConfigError:
+        return 0.0
+    squares = sum(size * size for size in lengths.tokens if size <= lengths.limit)
+    return flops_per_token(shape, squares / max(lengths.total, 1), adapter)
 
 
 def _epochs(launch: Launch) -> float:
