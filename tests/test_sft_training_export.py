@@ -305,3 +305,15 @@ def test_the_precision_test_is_read_and_held_to(tmp_path: Path) -> None:
 def test_megatrons_own_weights_are_needed_to_convert_them(full: Path) -> None:
     with pytest.raises(ConfigError, match="holds no Megatron weights"):
         export(full, from_mcore=True)
+
+
+def test_a_checkpoint_with_megatrons_weights_alone_is_gone_on_with_but_not_exported(full: Path) -> None:
+    """Megatron was killed between its own format and the safetensors."""
+    checkpoint = full / "v0-20260101-000000" / "checkpoint-15"
+    (checkpoint / "iter_0000015").mkdir(parents=True)
+    (checkpoint / "iter_0000015" / ".metadata").touch()
+    (checkpoint / "latest_checkpointed_iteration.txt").write_text("15")
+    (checkpoint / "args.json").write_text("{}")
+    assert inspect(checkpoint).whole
+    assert inspect(checkpoint).resumable
+    assert export(full).manifest.step == 10

@@ -17,13 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from data.checkpoints import read_manifest
+from data.checkpoints import current, read_manifest
+from data.home import Home
 from sft.training.export import export
 from sft.training.folder import read_info
 from sft.training.launch import Launch
 from sft.training.progress import PlainProgress
+from sft.training.questions import Question, Server, ask_all
 from sft.training.records import Run, read_run
 from sft.training.run import run
 from sft.training.watch import Patience
@@ -211,3 +214,52 @@ def test_two_nodes_on_loopback(model: Path, dataset: Path, tmp_path: Path) -> No
     read = read_run(tmp_path / "run")
     assert read.steps[-1].step == read.steps[-1].total == 8  # 64 samples, 2 nodes of 8, 2 epochs
     assert (tmp_path / "run" / "train-node1.log").is_file()
+
+
+def docduet(folder: Path, *words: str) -> str:
+    """The command line, in a process of its own."""
+    env = {**os.environ, "DOCDUET_HOME": str(folder / "home"), "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "docduet", *words]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_from_the_recipe_to_an_engine_that_serves(model: Path, dataset: Path, tmp_path: Path) -> None:
+    """`docduet sft train` by the recipe tiny-cpu, `sft export --serve`, and vLLM's CPU build answers."""
+    from serving import vllm
+    from serving.config import EngineConfig
+    from serving.supervisor import free_port
+
+    vllm.installed()
+    where = ("--recipe", "tiny-cpu", "--dataset", str(dataset), "--model", str(model))
+    docduet(tmp_path, "sft", "train", *where, "--out", str(tmp_path / "run"), "--python", str(PYTHON))
+    docduet(tmp_path, "sft", "export", str(tmp_path / "run"), "--serve")
+    folder = current(Home(tmp_path / "home"))
+    assert folder
+    port = free_port()
+    what = vllm.launch(EngineConfig(name="sft", model=str(folder), args=("--enforce-eager",)), port)
+    with (tmp_path / "engine.log").open("wb") as log:
+        engine = subprocess.Popen(
+            what.argv, env={**os.environ, **what.env}, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            url = f"http://127.0.0.1:{port}/v1"
+            until_ready(engine, url, tmp_path / "engine.log")
+            _, (answer,) = ask_all(Server(url), [Question("Which port does part 3 listen on?", "en", True)], 24)
+            assert answer.text
+            assert 0 < answer.tokens <= 24
+        finally:
+            os.killpg(engine.pid, signal.SIGKILL)
+            engine.wait()
+
+
+def until_ready(engine: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    for _ in range(600):
+        assert engine.poll() is None, log.read_text()[-3000:]
+        try:
+            if httpx.get(f"{url}/models", trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.5)
+    pytest.fail(f"the engine did not get ready: {log.read_text()[-3000:]}")

@@ -14,7 +14,7 @@ from sft.training.explain import explain, next_tries
 from sft.training.flops import flops_per_token, peak_tflops
 from sft.training.health import Health
 from sft.training.model import QWEN3_8B
-from sft.training.progress import PlainProgress, duration, line
+from sft.training.progress import BarProgress, PlainProgress, duration, line
 from sft.training.records import Evaluation, Reader, Step, read_run
 
 
@@ -181,3 +181,15 @@ def test_plain_progress_is_sparing_but_says_the_end() -> None:
     for number in range(1, 101):
         progress.step(Step(number, 100, 1.0))
     assert [text.split(":")[0] for text in said] == ["step 1/100", "step 100/100"]
+
+
+def test_the_bar_shows_the_same_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with BarProgress() as bar:
+        bar.step(Step(3, 9, 1.5, seconds=2.0))
+        bar.evaluation(Evaluation(3, 1.25))
+        bar.note("[not markup]")
+    said = capsys.readouterr().err
+    assert "3/9" in said
+    assert "loss 1.5, 0:12 to go" in " ".join(said.split())
+    assert "step 3: validation loss 1.25" in said
+    assert "[not markup]" in said

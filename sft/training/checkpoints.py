@@ -27,13 +27,15 @@ _MAX_HEADER = 100 * 1024 * 1024  # safetensors' own limit
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """``problem``: why it is not whole, "" where it is. ``resumable``: whether the optimiser's state is in it."""
+    """``problem``: why it is not whole, "" where it is. ``resumable``: whether the optimiser's state is in it.
+    ``weights``: whether there are safetensors in it, as serving needs; Megatron's own format may lie there alone."""
 
     path: Path
     step: int
     problem: str
     resumable: bool
     adapter: bool
+    weights: bool
 
     @property
     def whole(self) -> bool:
@@ -59,6 +61,7 @@ def inspect(path: Path) -> Checkpoint:
         problem(path),
         _megatron_state(path) or (path / "optimizer.pt").is_file() or (path / "optimizer.bin").is_file(),
         (path / "adapter_config.json").is_file(),
+        any(path.glob("*.safetensors")),
     )
 
 

@@ -65,7 +65,8 @@ def export(
     run = read_run(run_folder)
     if run.info is None:
         raise CheckpointError(f"{run_folder} has no run.json: only runs of `docduet sft train` can be exported")
-    chosen = choose(checkpoints(versions(Path(run.info.output_dir))), step)
+    found = checkpoints(versions(Path(run.info.output_dir)))
+    chosen = choose([one for one in found if one.weights or from_mcore], step)
     if merge and not (chosen.adapter or from_mcore):
         raise ConfigError(f"{chosen.path} is a full model: there is nothing to merge, leave out --merge")
     target = (out or run.folder / "export" / f"{chosen.path.name}{'-merged' if merge else ''}").expanduser().absolute()
@@ -154,7 +155,9 @@ def _to_mcore(info: RunInfo, exported: Path) -> float | None:
 def _convert(folder: Path, argv: Any, info: RunInfo) -> float | None:
     """Let ms-swift write into a new folder (it insists on one), and take its files."""
     part = folder / "converted"
-    difference = convert.convert(argv(part), info.starts[-1].env, folder.parent / f"{folder.name[1:]}.log")
+    difference = convert.convert(
+        argv(part), info.starts[-1].env, folder.parent / f"{folder.name.strip('.').removesuffix('.partial')}.log"
+    )
     _take(part, folder, (*WEIGHTS, *SMALL, *TOKENIZER))
     shutil.rmtree(part)
     return difference

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -135,7 +135,7 @@ class Scalars:
 
     def open(self, version: Path) -> None:
         """``version``: ms-swift's folder of this start."""
-        with suppress(ImportError):
+        if find_spec("tensorboard") is not None:  # asked first: the import below takes torch along
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(version / "runs"), filename_suffix=".docduet")
