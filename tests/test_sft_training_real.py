@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 
 from data.checkpoints import current, read_manifest
 from data.home import Home
+from data.prompts import sft_messages
 from sft.training.export import export
 from sft.training.folder import read_info
 from sft.training.launch import Launch
@@ -54,9 +56,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
     with (folder / "train.jsonl").open("w") as lines:
         for n in range(64):
-            question = {"role": "user", "content": f"Which port does part {n} listen on?"}
             answer = {"role": "assistant", "content": f"Part {n} listens on port {7000 + n}."}
-            lines.write(json.dumps({"messages": [question, answer]}) + "\n")
+            messages = [*sft_messages(f"Which port does part {n} listen on?"), answer]
+            lines.write(json.dumps({"messages": messages}) + "\n")
     return folder
 
 
@@ -232,23 +234,23 @@ def test_from_the_recipe_to_an_engine_that_serves(model: Path, dataset: Path, tm
     from serving.supervisor import free_port
 
     vllm.installed()
-    where = ("--recipe", "tiny-cpu", "--dataset", str(dataset), "--model", str(model))
-    docduet(tmp_path, "sft", "train", *where, "--out", str(tmp_path / "run"), "--python", str(PYTHON))
+    what = ("--recipe", "tiny-cpu", "--dataset", str(dataset), "--model", str(model), "--python", str(PYTHON))
+    longer = ("--set", "num_train_epochs=60", "--set", "learning_rate=3e-3", "--set", "logging_steps=10")
+    docduet(tmp_path, "sft", "train", *what, *longer, "--out", str(tmp_path / "run"))
     docduet(tmp_path, "sft", "export", str(tmp_path / "run"), "--serve")
     folder = current(Home(tmp_path / "home"))
     assert folder
     port = free_port()
-    what = vllm.launch(EngineConfig(name="sft", model=str(folder), args=("--enforce-eager",)), port)
+    serve = vllm.launch(EngineConfig(name="sft", model=str(folder), args=("--enforce-eager",)), port)
     with (tmp_path / "engine.log").open("wb") as log:
         engine = subprocess.Popen(
-            what.argv, env={**os.environ, **what.env}, stdout=log, stderr=log, start_new_session=True
+            serve.argv, env={**os.environ, **serve.env}, stdout=log, stderr=log, start_new_session=True
         )
         try:
             url = f"http://127.0.0.1:{port}/v1"
             until_ready(engine, url, tmp_path / "engine.log")
-            _, (answer,) = ask_all(Server(url), [Question("Which port does part 3 listen on?", "en", True)], 24)
-            assert answer.text
-            assert 0 < answer.tokens <= 24
+            _, (answer,) = ask_all(Server(url), [Question("Which port does part 3 listen on?", "en", True)], 40)
+            assert re.search(r"Part \d+ listens on port 70\d\d", answer.text), answer
         finally:
             os.killpg(engine.pid, signal.SIGKILL)
             engine.wait()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -334,13 +335,31 @@ def test_a_command_that_is_not_there(swift: Training) -> None:
         run(launch, swift.folder, dataset=swift.dataset, recipe="x", progress=PlainProgress(0.0, swift.said.append))
 
 
-def test_other_nodes_leave_the_record_to_the_first(swift: Training) -> None:
-    launch = swift.launch(steps=3)
-    node = Launch(launch.argv, {"NODE_RANK": "1", "NNODES": "2"}, *list(vars(launch).values())[2:])
-    code = run(node, swift.folder, dataset=swift.dataset, recipe="x", progress=PlainProgress(0.0, swift.said.append))
-    assert code == 0
-    assert not (swift.folder / "run.json").exists()
-    assert (swift.folder / "train-node1.log").is_file()
+def test_other_nodes_leave_the_record_to_the_first_and_go_on_with_it(training: Training) -> None:
+    def second(resume: bool, **options: Any) -> int:
+        launch = replace(training.launch(**options), env={"NODE_RANK": "1", "NNODES": "2"})
+        progress = PlainProgress(0.0, training.said.append)
+        return run(launch, training.folder, dataset=training.dataset, recipe="x", resume=resume, progress=progress)
+
+    assert second(resume=False, steps=3, output_dir=training.folder / "elsewhere") == 0
+    assert not (training.folder / "run.json").exists()
+    assert training.start(mode="die") == 1
+    assert second(resume=True, steps=9, output_dir=training.folder / "elsewhere") == 0
+    log = (training.folder / "train-node1.log").read_text()
+    assert log.count("--- ") == 2
+    assert "checkpoint-5" in log
+    info = read_info(training.folder)
+    assert info
+    assert len(info.starts) == 1
+
+
+def test_a_folder_that_was_moved(swift: Training) -> None:
+    swift.start(mode="die")
+    moved = swift.folder.rename(swift.folder.with_name("moved"))
+    assert read_run(moved).steps
+    swift.folder = moved
+    assert swift.start(resume=True) == 0
+    assert same_curve(read_run(moved), 20)
 
 
 def test_checkpoints_that_are_not_whole(tmp_path: Path) -> None:

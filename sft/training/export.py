@@ -20,7 +20,7 @@ from data.checkpoints import MANIFEST, Manifest, write_manifest
 from data.errors import CheckpointError, ConfigError, DiskFullError
 from sft.training import convert
 from sft.training.checkpoints import Checkpoint, checkpoints, choose, problem
-from sft.training.folder import RunInfo, versions
+from sft.training.folder import RunInfo, trainers_folder, versions
 from sft.training.manifest import make_manifest
 from sft.training.records import Run, read_run
 
@@ -65,7 +65,7 @@ def export(
     run = read_run(run_folder)
     if run.info is None:
         raise CheckpointError(f"{run_folder} has no run.json: only runs of `docduet sft train` can be exported")
-    found = checkpoints(versions(Path(run.info.output_dir)))
+    found = checkpoints(versions(trainers_folder(run.info, run.folder)))
     chosen = choose([one for one in found if one.weights or from_mcore], step)
     if merge and not (chosen.adapter or from_mcore):
         raise ConfigError(f"{chosen.path} is a full model: there is nothing to merge, leave out --merge")

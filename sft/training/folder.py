@@ -120,6 +120,12 @@ def output_dir(argv: Sequence[str], folder: Path, cwd: Path) -> Path:
     return (cwd / given).absolute() if given else folder.absolute()
 
 
+def trainers_folder(info: RunInfo, folder: Path) -> Path:
+    """Where the trainer's own folders are; below the run's folder where that was moved."""
+    out = Path(info.output_dir)
+    return out if out.is_dir() else folder
+
+
 def option(argv: Sequence[str], name: str, default: str = "") -> str:
     """The value after ``--name`` (or in ``--name=value``); the last one wins, as argparse has it."""
     found = default

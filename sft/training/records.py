@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
-from sft.training.folder import RunInfo, read_info, versions
+from sft.training.folder import RunInfo, read_info, trainers_folder, versions
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,7 @@ def read_run(folder: Path) -> Run:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; give the folder of a run (`docduet sft train --out`)")
     info = read_info(folder)
-    out = Path(info.output_dir) if info else folder
-    found = versions(out if out.is_dir() else folder)
+    found = versions(trainers_folder(info, folder) if info else folder)
     if not any((version / "logging.jsonl").is_file() for version in found):
         raise ConfigError(f"{folder} holds no logging.jsonl: nothing was logged yet, or it is not a run's folder")
     begins = {start.version: start.from_step for start in info.starts} if info else {}

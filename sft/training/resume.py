@@ -14,7 +14,7 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from sft.training.checkpoints import Checkpoint, checkpoints, last_whole
-from sft.training.folder import RunInfo, option, versions
+from sft.training.folder import RunInfo, option, trainers_folder, versions
 from sft.training.launch import Launch
 
 _MOVING = ("output_dir", "resume_from_checkpoint", "mcore_model", "mcore_adapter", "finetune")
@@ -41,7 +41,7 @@ def begin(launch: Launch, folder: Path, info: RunInfo | None, dataset_sha256: st
         if resume:
             raise ConfigError(f"{folder} holds no run to go on with: leave out --resume")
         return Beginning(launch)
-    found = checkpoints(versions(Path(info.output_dir)))
+    found = checkpoints(versions(trainers_folder(info, folder)))
     if not resume:
         if found or any(start.outcome in ("finished", "diverged") for start in info.starts):
             raise ConfigError(f"{folder} holds a run already: go on with --resume, or give another --out")
@@ -55,7 +55,7 @@ def _go_on(launch: Launch, folder: Path, info: RunInfo, digest: str, found: Sequ
             f"the dataset is not the one that {folder} was started with ({info.dataset}): the loss curve would break. "
             "Give the old one, or train into a new folder"
         )
-    last = info.starts[-1] if info.starts else None
+    last = next((start for start in reversed(info.starts) if start.outcome), None)  # another node's may just begin
     changed = changed_options(info.starts[0].argv, launch.argv) if info.starts else []
     if last and last.outcome == "finished" and not changed:
         return Beginning(launch, last_whole(found), finished=True)

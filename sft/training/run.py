@@ -30,6 +30,7 @@ from sft.training.folder import (
     output_dir,
     read_info,
     sha256,
+    trainers_folder,
     versions,
     write_info,
 )
@@ -77,18 +78,21 @@ def run(
     """Train in ``folder`` and give the exit code (Outcome). Raises ConfigError, BusyError, DiskFullError before the
     start; afterwards everything is said on stderr and kept in run.json."""
     folder = folder.expanduser().absolute()
-    if _node(launch) > 0:
-        return _follow(launch, folder, patience or Patience(), progress or make_progress())
     folder.mkdir(parents=True, exist_ok=True)
+    shown, patience = progress or make_progress(), patience or Patience()
+    digest = sha256(dataset)
+    if _node(launch) > 0:
+        there = begin(launch, folder, read_info(folder), digest, resume)
+        return _follow(there.launch, folder, patience, shown)
     with locked(folder) as lock:
         old = read_info(folder)
-        digest = sha256(dataset)
         beginning = begin(launch, folder, old, digest, resume)
-        shown = progress or make_progress()
         if beginning.finished:
             shown.note(f"this run has finished: `docduet sft export {folder}`")
             return int(Outcome.FINISHED)
-        info = _info(launch, folder, dataset, digest, recipe, old if resume else None)
+        info = _info(launch, folder, dataset, digest, recipe)
+        if resume and old is not None:
+            info = replace(info, starts=old.starts)
         estimate = _room(beginning, info)
         for note in beginning.notes:
             shown.note(f"note: {note}")
@@ -96,7 +100,7 @@ def run(
             Start(with_hooks(beginning.launch).argv, dict(launch.env), time.time(), beginning.step, pid=os.getpid())
         )
         write_info(folder, info)
-        ending = _watch(beginning, folder, info, estimate, lock, shown, patience or Patience())
+        ending = _watch(beginning, folder, info, estimate, lock, shown, patience)
         return _end(folder, ending, shown)
 
 
@@ -122,10 +126,8 @@ def _node(launch: Launch) -> int:
     return int(launch.env.get("NODE_RANK") or 0)
 
 
-def _info(launch: Launch, folder: Path, dataset: Path, digest: str, recipe: str, old: RunInfo | None) -> RunInfo:
-    """run.json of this run; that of a resumed one keeps its starts and what was counted."""
-    if old is not None:
-        return replace(old, recipe=recipe, world_size=launch.world_size, versions=_versions())
+def _info(launch: Launch, folder: Path, dataset: Path, digest: str, recipe: str) -> RunInfo:
+    """run.json of this run, without a start yet."""
     given = option(launch.argv, "model")
     model = Path(given).expanduser()
     model = model if model.is_absolute() else launch.cwd / model
@@ -241,7 +243,7 @@ def _end(folder: Path, ending: Ending, shown: Progress) -> int:
     text = tail(folder / "train.log").rpartition("\n--- ")[2]
     argv = info.starts[-1].argv
     said = ending.said if outcome != "failed" else explain(text, argv, info.recipe)
-    found = checkpoints(versions(Path(info.output_dir)))
+    found = checkpoints(versions(trainers_folder(info, folder)))
     good = last_whole(found, ending.last_good if outcome == "diverged" else None)
     write_info(
         folder,
@@ -287,7 +289,6 @@ def _report(folder: Path, outcome: str, said: str, ending: Ending, good: Path | 
 def _follow(launch: Launch, folder: Path, patience: Patience, shown: Progress) -> int:
     """On a node other than the first: the trainer alone; the first node watches, records and decides."""
     node = _node(launch)
-    folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"train-node{node}.log"
     place = folder / f"node{node}"
     place.mkdir(exist_ok=True)
