@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,7 @@ def test_a_dataset_that_thinks_or_asks_in_other_words_is_noticed(full: Path, dat
     (dataset / "provenance.jsonl").unlink()
     info = read_info(full)
     assert info
-    write_info(full, RunInfo(**{**vars(info), "dataset_sha256": sha256(dataset)}))
+    write_info(full, replace(info, dataset_sha256=sha256(dataset)))
     done = export(full)
     assert done.manifest.enable_thinking is True
     assert len(done.notes) == 2
@@ -317,3 +318,13 @@ def test_a_checkpoint_with_megatrons_weights_alone_is_gone_on_with_but_not_expor
     assert inspect(checkpoint).whole
     assert inspect(checkpoint).resumable
     assert export(full).manifest.step == 10
+
+
+def test_an_adapter_of_another_model_cannot_be_merged(lora: Path, tmp_path: Path) -> None:
+    info = read_info(lora)
+    assert info
+    other = make(tmp_path / "other", hidden=96)
+    write_info(lora, replace(info, model=str(other)))
+    with pytest.raises(CheckpointError, match="does not fit its base model"):
+        export(lora, merge=True)
+    assert not list((lora / "export").iterdir())

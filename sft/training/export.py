@@ -133,8 +133,11 @@ def _merge(info: RunInfo, chosen: Checkpoint, folder: Path) -> None:
         return
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(info.model, dtype="auto")
-    model = peft.PeftModel.from_pretrained(model, str(chosen.path)).merge_and_unload()
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(info.model, dtype="auto")
+        model = peft.PeftModel.from_pretrained(model, str(chosen.path)).merge_and_unload()
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{chosen.path} does not fit its base model {info.model}: {error}") from None
     model.save_pretrained(folder)
 
 
