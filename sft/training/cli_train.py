@@ -132,9 +132,8 @@ def _say(recipe: Recipe, data: TrainingData, ready: Launch, others: dict[int, La
             '(chat_template_kwargs: {"enable_thinking": false}), or mix in samples that think'
         )
     if others and rank == 0:
-        words = [word for word in sys.argv[1:] if word != "--resume"]
         for other in others:
-            typer.secho(f"on node {other}: {_command(words, other, len(others) + 1, ready)}", err=True)
+            typer.secho(f"on node {other}: {_command(sys.argv[1:], other, len(others) + 1, ready)}", err=True)
 
 
 def _command(words: list[str], rank: int, nodes: int, ready: Launch) -> str:

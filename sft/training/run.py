@@ -83,7 +83,7 @@ def run(
     digest = sha256(dataset)
     if _node(launch) > 0:
         there = begin(launch, folder, read_info(folder), digest, resume)
-        return _follow(there.launch, folder, patience, shown)
+        return 0 if there.finished else _follow(there.launch, folder, patience, shown)
     with locked(folder) as lock:
         old = read_info(folder)
         beginning = begin(launch, folder, old, digest, resume)
