@@ -230,7 +230,7 @@ def interrupt(when: Callable[[], bool], number: signal.Signals, times: int = 1) 
             os.kill(os.getpid(), number)
             time.sleep(0.3)
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
 
