@@ -285,6 +285,24 @@ def test_samples_over_the_limit_stop_it_unless_they_may_go(dataset: Path) -> Non
         check_lengths(measure(open_dataset(dataset), Estimate(), 10), allow_drop=True)
 
 
+def test_tokens_are_those_that_ms_swift_counts(dataset: Path, model: Path) -> None:
+    """Of Qwen3's template, as ms-swift 4.6.0 renders it: an empty think block before an answer that does not think."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    from sft.tokens import load_counter
+
+    letters = {chr(code): code for code in range(128)}
+    inner = Tokenizer(models.WordLevel(letters, unk_token="?"))
+    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")  # type: ignore[assignment]  # a token a character
+    inner.add_special_tokens(["<|im_start|>", "<|im_end|>", "<think>", "</think>"])
+    inner.save(str(model / "tokenizer.json"))
+    thinks = {"messages": [{"role": "assistant", "content": "<think>\nhm\n</think>\n\nyes"}]}
+    (dataset / "train.jsonl").write_text(f"{json.dumps(SAMPLE)}\n{json.dumps(thinks)}\n")
+    sizes = measure(open_dataset(dataset), load_counter(model), 999).tokens
+    plain = "SuserNPort?ENSassistantNTNNTNNIt is 7860.EN"  # S, E, T: special tokens, N: line breaks
+    assert sizes == (len(plain), len("SassistantNTNhmNTNNyesEN"))
+
+
 # The command
 
 

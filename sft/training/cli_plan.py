@@ -111,7 +111,7 @@ def _print(made: Plan, parameters: int, lengths: Lengths | None, dropped: str) -
         if machine.gpus
         else f"CPU with {made.limit:.1f} GiB"
     )
-    typer.echo(f"{made.recipe.name}: {parameters / 1e9:.2f} billion parameters on {where}")
+    typer.echo(f"{made.recipe.name}: {_count(parameters)} parameters on {where}")
     split = f"tensor {parts.tensor}, pipeline {parts.pipeline}, context {parts.context}, data {parts.data}"
     packed = "packed " if parts.packing else ""
     typer.echo(f"  parallel  {split}")
@@ -136,6 +136,10 @@ def _print(made: Plan, parameters: int, lengths: Lengths | None, dropped: str) -
     for said in (dropped, *made.notes):
         if said:
             typer.secho(f"note: {said}", fg="yellow", err=True)
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} billion" if parameters >= 1e9 else f"{parameters / 1e6:.1f} million"
 
 
 def _print_verdict(made: Plan) -> None:

@@ -15,8 +15,8 @@ from data.prompts import Message
 from sft.tokens import Counter, of_messages
 
 ROLES = ("system", "user", "assistant", "tool", "tool_call", "tool_response")
-EMPTY_THINK_TOKENS = 4
-"""What ms-swift's qwen3 template puts before an answer that does not think: <think>, two breaks, </think>, two more."""
+EMPTY_THINK = "<think>\n\n</think>\n\n"
+"""What ms-swift's qwen3 template puts before an answer that does not think; four tokens of Qwen3."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,17 @@ def measure(
 
 
 def _size(messages: Sequence[Message], counter: Counter) -> int:
-    silent = sum(1 for one in messages if one["role"] == "assistant" and "<think>" not in one["content"])
-    return of_messages(messages, counter) + silent * EMPTY_THINK_TOKENS
+    """Tokens as ms-swift counts them: of the conversation in Qwen3's template (ChatML with the empty think block)."""
+    if not counter.exact:
+        return of_messages(messages, counter) + 4 * sum(1 for one in messages if _silent(one))
+    return sum(
+        counter.count(f"<|im_start|>{one['role']}\n{EMPTY_THINK * _silent(one)}{one['content']}<|im_end|>\n")
+        for one in messages
+    )
+
+
+def _silent(message: Message) -> bool:
+    return message["role"] == "assistant" and not message["content"].startswith("<think>")
 
 
 def check_lengths(lengths: Lengths, allow_drop: bool = False) -> str:

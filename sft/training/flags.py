@@ -130,7 +130,7 @@ def _int(value: Any) -> int:
 def _float(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError(value)
-    return float(value)
+    return int(value) if str(value).isdigit() else float(value)  # 100 steps stay 100, not 100.0
 
 
 def _str(value: Any) -> str:
