@@ -15,7 +15,7 @@ from sft.training.cluster import Cluster
 from sft.training.dataset import TrainingData
 from sft.training.flags import Value, as_argv, check
 from sft.training.parallel import layout
-from sft.training.recipe import Recipe
+from sft.training.recipe import PLUGINS, Recipe
 
 MODULE = {"megatron": "swift.cli._megatron.main", "swift": "swift.cli.main"}
 """What the commands `megatron` and `swift` run; by -m they are found without a PATH."""
@@ -86,6 +86,8 @@ def _own(recipe: Recipe, data: TrainingData, machine: Cluster, model: Path, fold
     else:
         flags["split_dataset_ratio"] = 0.0
     flags |= {"output_dir": str(folder), "check_model": False}
+    if recipe.plugins:
+        flags["external_plugins"] = tuple(str(PLUGINS / f"{name}.py") for name in recipe.plugins)
     if recipe.backend == "swift" and not machine.gpus and machine.world_size > 1:
         flags["ddp_backend"] = "gloo"
     return flags

@@ -1,7 +1,8 @@
 """A recipe: how one kind of model is trained on one kind of machine, as commented YAML in recipes/training/.
 
 Keys: description, backend (megatron or swift), machine (nodes, gpus and memory of each), flags (ms-swift's own option
-names, each checked against its table), env. `docduet sft train --set key=value` changes a flag for one run.
+names, each checked against its table), env, plugins (files in plugin/ that ms-swift loads, by name). `docduet sft train
+--set key=value` changes a flag for one run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from data.errors import ConfigError
 from sft.training.flags import Value, check
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "training"
+PLUGINS = Path(__file__).parent / "plugin"
 
 OWN = ("model", "dataset", "val_dataset", "output_dir")
 """What `docduet sft train` sets itself, from --model, --dataset and --out."""
@@ -43,6 +45,7 @@ class Recipe(BaseModel):
     machine: Machine
     flags: dict[str, Any]
     env: dict[str, str] = {}
+    plugins: list[Literal["fused_gradients"]] = []
 
     def flag(self, name: str, default: Value) -> Any:
         """The value of a flag, or what ms-swift takes without it."""

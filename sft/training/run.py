@@ -39,11 +39,12 @@ from sft.training.health import Health
 from sft.training.launch import Launch
 from sft.training.model import load_shape
 from sft.training.progress import Progress, make_progress
+from sft.training.recipe import PLUGINS
 from sft.training.records import Reader, rates
 from sft.training.resume import Beginning, begin
 from sft.training.watch import Ending, Patience, Watch
 
-PLUGIN = Path(__file__).parent / "plugin" / "stop_on_request.py"
+PLUGIN = PLUGINS / "stop_on_request.py"
 _PACKAGES = (
     "docduet",
     "ms-swift",
