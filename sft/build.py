@@ -1,4 +1,4 @@
-"""Pages in, a dataset folder out: write drafts, sift them, mix, split, write.
+"""Pages in, a dataset folder out: write drafts, sift them, mix, split, write. With `diff`, only for what has changed.
 
 The rules are deterministic and take a minute, so nothing is kept between runs: a build that was killed leaves the
 folder as it was and is started again. What costs (a teacher's answers) is cached by whoever asks for it.
@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import ConfigError, EmptySourceError
+from data.errors import ConfigError, DocDuetError, EmptySourceError
 from data.types import Page
 from sft.card import Facts, write_card
 from sft.decontaminate import Decontamination, read_questions
 from sft.duplicates import ExactDuplicates, NearDuplicates, SameMeaning
 from sft.gates import Gate, sift, standard_gates
-from sft.mixture import Mixture, mix
+from sft.mixture import Mixture, mix, refill
 from sft.output import check_free, write_dataset
+from sft.previous import Diff
 from sft.rules.writer import LANGS
-from sft.split import split
+from sft.split import Sides, on_one_side, split
 from sft.tokens import Counter
 from sft.types import Reject, Sample, Writer
 
@@ -45,9 +46,12 @@ def build(
     embedder: Embedder | None = None,
     val_share: float = 0.05,
     limit: int = 0,
+    diff: Diff | None = None,
     progress: Progress = lambda *_: None,
 ) -> Facts:
     """Build the dataset and say what is in it; ``out`` None writes nothing.
+
+    ``diff``: keep what holds of an earlier dataset, and write only for the pages that changed.
 
     Raises EmptySourceError (no pages), ConfigError, DiskFullError.
     """
@@ -55,21 +59,28 @@ def build(
     if out is not None:
         check_free(out.expanduser())
     found = sorted(pages, key=lambda page: page.url)
-    if not found:
-        raise EmptySourceError("there are no pages to make a dataset from: run `docduet data sync FOLDER` first")
     questions = [question for path in eval_sets for question in read_questions(path)]
-    base = [counter.count(answer) for answer in _answers(base_answers)] if base_answers else []
-    kept, rejects = _sifted(
-        _drafts(writers, found, progress), counter, max_length, Decontamination(questions), embedder
-    )
-    if not kept:
-        raise ConfigError(_nothing(found, rejects))
+    lengths = [counter.count(answer) for answer in _answers(base_answers)] if base_answers else []
+    sieve = Sieve(counter, max_length, Decontamination(questions), embedder)
+    base = sieve.still_good(diff.kept) if diff else []
+    known = {sample.id for sample in base}
+    drafts = (one for one in _drafts(writers, found, diff.pages if diff else None, progress) if one.id not in known)
+    kept = sieve.good(drafts)
+    rejects = sieve.rejects
+    if not kept and not base:
+        raise _nothing(found, rejects)
     progress("mix", 0, 0)
-    mixed = mix(kept, mixture, counter, limit)
+    sides: Sides = diff.previous.pins if diff else {}
+    if diff:
+        kept, tied = on_one_side(kept, sides)
+        rejects += [Reject(one, "split", "ties a page in training to one in validation") for one in tied]
+        mixed = refill(base, kept, diff.previous.taken, mixture, counter)
+    else:
+        mixed = mix(kept, mixture, counter, limit)
     facts = Facts(
         mixture=mixture,
         mixed=mixed,
-        split=split(mixed.samples, val_share),
+        split=split(mixed.samples, val_share, sides=sides),
         rejects=rejects,
         drafts=len(kept) + len(rejects),
         page_urls=[page.url for page in found],
@@ -77,58 +88,91 @@ def build(
         counter=counter,
         max_length=max_length,
         evaluation_questions=len(questions),
-        base_lengths=base,
+        base_lengths=lengths,
+        notes=[note for writer in writers for note in getattr(writer, "notes", ())],
+        kept=len(base) if diff else None,
         seconds=time.monotonic() - started,
     )
     if out is not None:
         progress("write", 0, 0)
-        write_dataset(out, facts.split, rejects, lambda folder: write_card(folder, facts))
+        made = {
+            "mixture": mixture.name,
+            "taken": mixed.taken,
+            "pages": {page.url: page.content_hash for page in found} if diff is None else diff.pages_after(found),
+        }
+        write_dataset(out, facts.split, rejects, lambda folder: write_card(folder, facts), made)
     return facts
 
 
-def _drafts(writers: Sequence[Writer], pages: Sequence[Page], progress: Progress) -> Iterator[Sample]:
+def _drafts(
+    writers: Sequence[Writer], pages: Sequence[Page], only: frozenset[str] | None, progress: Progress
+) -> Iterator[Sample]:
     done = 0
     for writer in writers:
-        for sample in writer.drafts(pages):
+        for sample in writer.drafts(pages, only):
             done += 1
             if done % 100 == 1:
                 progress("draft", done, 0)
             yield sample
 
 
-def _sifted(
-    drafts: Iterator[Sample],
-    counter: Counter,
-    max_length: int,
-    decontamination: Decontamination,
-    embedder: Embedder | None,
-) -> tuple[list[Sample], list[Reject]]:
-    """What passes all gates, and what does not."""
-    rejects: list[Reject] = []
+class Sieve:
+    """All gates in their order. ``rejects``: what they turned down so far."""
 
-    def kept(sifted: Iterable[Sample | Reject]) -> Iterator[Sample]:
+    def __init__(
+        self, counter: Counter, max_length: int, decontamination: Decontamination, embedder: Embedder | None
+    ) -> None:
+        gates = standard_gates(counter, max_length, embedder)
+        apart = Gate(decontamination.name, decontamination.check)
+        self._of_a_run = [*(gate for gate in gates if gate.name == "length"), apart]
+        self._exact = Gate(ExactDuplicates.name, ExactDuplicates().check)
+        self._gates = [*gates, apart, self._exact]
+        self._alike: list[NearDuplicates | SameMeaning] = [NearDuplicates()]
+        if embedder is not None:
+            self._alike.append(SameMeaning(embedder))
+        self.rejects: list[Reject] = []
+
+    def good(self, drafts: Iterable[Sample]) -> list[Sample]:
+        """What passes all gates."""
+        return self._unlike(self._kept(sift(drafts, self._gates)))
+
+    def still_good(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Of samples that passed before: those that also meet this run's length and evaluation sets, repeats included.
+
+        New drafts that say the same are duplicates from now on.
+        """
+        passed = {sample.id: sample for sample in self._kept(sift(_distinct(samples), self._of_a_run))}
+        self._unlike(iter(list(filter(lambda one: not self._exact.check(one), passed.values()))), silent=True)
+        return [sample for sample in samples if sample.id in passed]
+
+    def _unlike(self, samples: Iterator[Sample], silent: bool = False) -> list[Sample]:
+        for gate in self._alike:
+            samples = self._kept(gate.sift(samples), silent)
+        return list(samples)
+
+    def _kept(self, sifted: Iterable[Sample | Reject], silent: bool = False) -> Iterator[Sample]:
         for one in sifted:
-            if isinstance(one, Reject):
-                rejects.append(one)
-            else:
+            if not isinstance(one, Reject):
                 yield one
-
-    gates = [
-        *standard_gates(counter, max_length, embedder),
-        Gate(decontamination.name, decontamination.check),
-        Gate(ExactDuplicates.name, ExactDuplicates().check),
-    ]
-    passed = kept(NearDuplicates().sift(kept(sift(drafts, gates))))
-    if embedder is not None:
-        passed = kept(SameMeaning(embedder).sift(passed))
-    return list(passed), rejects
+            elif not silent:
+                self.rejects.append(one)
 
 
-def _nothing(pages: Sequence[Page], rejects: Sequence[Reject]) -> str:
+def _distinct(samples: Iterable[Sample]) -> Iterator[Sample]:
+    return iter({sample.id: sample for sample in samples}.values())
+
+
+def _nothing(pages: Sequence[Page], rejects: Sequence[Reject]) -> DocDuetError:
     if rejects:
-        return f"all {len(rejects)} drafts were turned down, the first one by {rejects[0].gate}: {rejects[0].reason}"
+        return ConfigError(
+            f"all {len(rejects)} drafts were turned down, the first one by {rejects[0].gate}: {rejects[0].reason}"
+        )
+    if not pages:
+        return EmptySourceError("there are no pages to make a dataset from: run `docduet data sync FOLDER` first")
     langs = ", ".join(sorted({page.lang for page in pages}))
-    return f"the {len(pages)} pages ({langs}) hold nothing to ask about: headings, option lists, tables, steps or code"
+    return ConfigError(
+        f"the {len(pages)} pages ({langs}) hold nothing to ask about: headings, option lists, tables, steps or code"
+    )
 
 
 def _answers(path: Path) -> list[str]:

@@ -17,7 +17,8 @@ from sft.types import Reject, Sample
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a card says. ``base_lengths``: tokens of the base model's own answers, where given."""
+    """Everything a card says. ``base_lengths``: tokens of the base model's own answers, where given. ``notes``: what
+    the writers have to say. ``kept``: how many samples an earlier dataset gave (None: there was none)."""
 
     mixture: Mixture
     mixed: Mixed
@@ -30,12 +31,20 @@ class Facts:
     max_length: int
     evaluation_questions: int
     base_lengths: Sequence[int] = ()
+    notes: Sequence[str] = ()
+    kept: int | None = None
     seconds: float = 0.0
 
     @property
     def lengths(self) -> list[int]:
         """Tokens of every answer of the dataset."""
         return [self.counter.count(said) for sample in self.mixed.samples for said in sample.answers]
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """Shape -> the share of tokens that the mixture gives it; "all" for what comes on top."""
+        shares = {shape: f"{share:.1%}" for shape, share in self.mixture.shares.items()}
+        return shares | {shape: "all" for shape in self.mixed.tokens if shape not in shares}
 
     @property
     def reject_counts(self) -> dict[str, int]:
@@ -74,6 +83,12 @@ class Facts:
             found.append(
                 f"{repeated} samples stand in it more than once, to fill their shape's share (mixture `repeat`)."
             )
+        found += self.notes
+        if self.kept is not None:
+            found.append(
+                f"{self.kept} samples were kept from an earlier dataset; shares and rejects are those of a whole build "
+                "only for the pages built then. Build it whole now and then."
+            )
         if self.other_languages:
             found.append(
                 f"{self.other_languages} pages are neither English nor Chinese: the rules have no questions for them."
@@ -88,6 +103,7 @@ class Facts:
             "pages": len(self.page_urls),
             "pages_covered": sum(count > 0 for count in self.page_counts.values()),
             "drafts": self.drafts,
+            **({"kept": self.kept} if self.kept is not None else {}),
             "rejected": self.reject_counts,
             "train": len(self.split.train),
             "val": len(self.split.val),
@@ -144,9 +160,9 @@ def _shape_table(facts: Facts) -> list[str]:
     total = sum(facts.mixed.tokens.values()) or 1
     counts = _count(facts.mixed.samples)
     rows = ["| shape | wanted | got | tokens | samples |", "|---|---:|---:|---:|---:|"]
-    for shape, share in facts.mixture.shares.items():
+    for shape, share in facts.wanted.items():
         tokens = facts.mixed.tokens.get(shape, 0)
-        rows.append(f"| {shape} | {share:.1%} | {tokens / total:.1%} | {tokens:,} | {counts.get(shape, 0):,} |")
+        rows.append(f"| {shape} | {share} | {tokens / total:.1%} | {tokens:,} | {counts.get(shape, 0):,} |")
     limit = (
         f"The whole is limited by {facts.mixed.limited_by}, the shape that ran out first."
         if facts.mixed.limited_by

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
-from sft.rules.text import shuffled
+from sft.rules.text import number_of, shuffled
 from sft.tokens import Counter, of_messages
 from sft.types import SHAPES, Sample
 
@@ -32,11 +32,13 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Mixed:
-    """``samples`` in training order. ``tokens``: shape -> tokens taken. ``missing``: shapes wanted of which there are
-    none; their share went to the others. ``limited_by``: the shape that ran out first."""
+    """``samples`` in training order. ``tokens``: shape -> tokens in it. ``taken``: shape -> which part of the tokens at
+    hand that is (over 1 where samples repeat). ``missing``: shapes wanted of which there are none; their share went to
+    the others. ``limited_by``: the shape that ran out first."""
 
     samples: tuple[Sample, ...]
     tokens: Mapping[str, int] = field(default_factory=dict)
+    taken: Mapping[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     limited_by: str = ""
 
@@ -84,16 +86,59 @@ def _checked(path: Path, read: Any) -> Mixture:
 
 
 def mix(samples: Sequence[Sample], mixture: Mixture, counter: Counter, limit: int = 0, seed: int = 0) -> Mixed:
-    """As many tokens as the shares allow, drawn with ``seed``; at most ``limit`` samples (0: no limit)."""
+    """As many tokens as the shares allow, drawn with ``seed``; at most ``limit`` samples (0: no limit).
+
+    Imported samples come whole and on top in a mixture that gives them no share: somebody wrote each by hand.
+    """
     sizes = {id(sample): of_messages(sample.messages, counter) for sample in samples}
     pools: dict[str, list[Sample]] = {}
     for sample in samples:
-        if mixture.shares.get(sample.shape):
+        if mixture.shares.get(sample.shape) or _is_on_top(sample, mixture):
             pools.setdefault(sample.shape, []).append(sample)
-    missing = tuple(shape for shape, share in mixture.shares.items() if share and shape not in pools)
     if not pools:
         wanted = ", ".join(shape for shape, share in mixture.shares.items() if share)
         raise ConfigError(f"mixture {mixture.name}: there are no samples of its shapes ({wanted})")
+    whole = {shape: sum(sizes[id(one)] for one in pool) for shape, pool in pools.items()}
+    missing = tuple(shape for shape, share in mixture.shares.items() if share and shape not in pools)
+    on_top = [] if "imported" in mixture.shares else pools.pop("imported", [])[: limit or None]
+    left = limit - len(on_top) if limit else -1
+    taken, limited_by = _fill(pools, mixture, left, sizes, seed) if pools and left else ({}, "")
+    chosen = _ordered([*on_top, *(one for drawn in taken.values() for one in drawn)], (), seed)
+    tokens = dict.fromkeys(whole, 0)
+    for sample in chosen:
+        tokens[sample.shape] += sizes[id(sample)]
+    return Mixed(chosen, tokens, {shape: tokens[shape] / whole[shape] for shape in whole}, missing, limited_by)
+
+
+def refill(
+    base: Sequence[Sample], samples: Sequence[Sample], taken: Mapping[str, float], mixture: Mixture, counter: Counter
+) -> Mixed:
+    """``base`` as it is, and of ``samples`` the part that ``taken`` says: as a whole build would have drawn them.
+
+    Each sample's own hash decides, so that a page's samples do not depend on what else has changed. A shape that
+    ``taken`` does not know is taken whole.
+    """
+    drawn = []
+    for sample in samples:
+        if mixture.shares.get(sample.shape) or _is_on_top(sample, mixture):
+            times = taken.get(sample.shape, 1.0)
+            drawn += [sample] * (int(times) + (number_of("refill", sample.id) / 2**64 < times % 1))
+    chosen = _ordered(drawn, base, 0)
+    tokens: dict[str, int] = {}
+    for sample in chosen:
+        tokens[sample.shape] = tokens.get(sample.shape, 0) + of_messages(sample.messages, counter)
+    missing = tuple(shape for shape, share in mixture.shares.items() if share and shape not in tokens)
+    return Mixed(chosen, tokens, {**dict.fromkeys(tokens, 1.0), **taken}, missing)
+
+
+def _is_on_top(sample: Sample, mixture: Mixture) -> bool:
+    return sample.shape == "imported" and "imported" not in mixture.shares
+
+
+def _fill(
+    pools: Mapping[str, list[Sample]], mixture: Mixture, limit: int, sizes: Mapping[int, int], seed: int
+) -> tuple[dict[str, list[Sample]], str]:
+    """(shape -> samples drawn, the shape that ran out first). ``limit`` < 0: none."""
     whole = math.fsum(mixture.shares[shape] for shape in pools)
     shares = {shape: mixture.shares[shape] / whole for shape in pools}
     room = {
@@ -103,15 +148,21 @@ def mix(samples: Sequence[Sample], mixture: Mixture, counter: Counter, limit: in
     total = room[limited_by]
     taken = _draw(pools, shares, total, sizes, seed)
     count = sum(map(len, taken.values()))
-    if limit and count > limit:
-        taken = _draw(pools, shares, total * limit / count, sizes, seed)
-        limited_by = ""
-    order = shuffled([(shape, at) for shape, pool in taken.items() for at in range(len(pool))], str(seed))
-    chosen = tuple(taken[shape][at] for shape, at in order)[: limit or None]
-    tokens: dict[str, int] = dict.fromkeys(pools, 0)
-    for sample in chosen:
-        tokens[sample.shape] += sizes[id(sample)]
-    return Mixed(chosen, tokens, missing, limited_by)
+    if limit < 0 or count <= limit:
+        return taken, limited_by
+    less = _draw(pools, shares, total * limit / count, sizes, seed)
+    order = shuffled([(shape, at) for shape, pool in less.items() for at in range(len(pool))], str(seed))[:limit]
+    return {shape: [less[shape][at] for one, at in order if one == shape] for shape in less}, ""
+
+
+def _ordered(drawn: Sequence[Sample], base: Sequence[Sample], seed: int) -> tuple[Sample, ...]:
+    """Shuffled; ``base`` keeps its order, and what was drawn comes in between."""
+    copies: dict[str, int] = {}
+    placed = [((at + 0.5) / len(base), "", sample) for at, sample in enumerate(base)]
+    for sample in drawn:
+        copy = copies[sample.id] = copies.get(sample.id, 0) + 1
+        placed.append((number_of(str(seed), sample.id, str(copy)) / 2**64, sample.id, sample))
+    return tuple(sample for _, _, sample in sorted(placed, key=lambda one: one[:2]))
 
 
 def _draw(

@@ -1,25 +1,24 @@
 """A dataset on disk: all files or none. What was there before stays until the new one is whole.
 
 train.jsonl, val.jsonl      {"messages": [...]} a line: what ms-swift reads
-alpaca_train.json, ...      the same for LLaMA-Factory, Alpaca format
-dataset_info.json           names both for LLaMA-Factory (ShareGPT format reads the .jsonl files as they are)
+alpaca_train.json, ...      the same in Alpaca format
+sharegpt_train.json, ...    the same in ShareGPT format
+dataset_info.json           names all of them for LLaMA-Factory
 provenance.jsonl            a line for each sample: id, split, line, shape, pages with hashes, generator, family
+build.json                  the pages it was built from, and which part of the samples at hand went in (previous.py)
 rejects.jsonl               what the gates turned down, and why
 card.md, *.png              what is in it (card.py, charts.py)
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.errors import ConfigError, DiskFullError
+from data.errors import ConfigError
+from sft.replace import replacing
 from sft.split import Split
 from sft.types import Reject, Sample
 
@@ -27,16 +26,27 @@ MARK = "provenance.jsonl"
 """A folder that holds this file is a dataset of ours and may be replaced."""
 
 
+BUILD = "build.json"
+
+
 def write_dataset(
-    out: Path, split: Split, rejects: Sequence[Reject], extras: Callable[[Path], None] = lambda _: None
+    out: Path,
+    split: Split,
+    rejects: Sequence[Reject],
+    extras: Callable[[Path], None] = lambda _: None,
+    build: Mapping[str, Any] | None = None,
 ) -> None:
     """Write all files; ``extras`` adds its own to the folder. Raises ConfigError, DiskFullError."""
-    with _replacing(out) as folder:
+    out = out.expanduser().absolute()
+    check_free(out)
+    with replacing(out) as folder:
         for name, samples in (("train", split.train), ("val", split.val)):
             _lines(folder / f"{name}.jsonl", ({"messages": list(sample.messages)} for sample in samples))
             _json(folder / f"alpaca_{name}.json", [alpaca(sample) for sample in samples])
+            _json(folder / f"sharegpt_{name}.json", [sharegpt(sample) for sample in samples])
         _lines(folder / "rejects.jsonl", map(_reject, rejects))
         _json(folder / "dataset_info.json", dataset_info())
+        _json(folder / BUILD, build or {})
         extras(folder)
         _lines(folder / MARK, _provenance(split))
 
@@ -49,8 +59,20 @@ def alpaca(sample: Sample) -> dict[str, Any]:
     return {"instruction": question, "input": "", "output": answer, "system": system, "history": turns[:-1]}
 
 
+def sharegpt(sample: Sample) -> dict[str, Any]:
+    """One sample in ShareGPT's form: human and gpt in turns, the system prompt beside them."""
+    names = {"user": "human", "assistant": "gpt"}
+    system = next((message["content"] for message in sample.messages if message["role"] == "system"), "")
+    turns = [message for message in sample.messages if message["role"] != "system"]
+    said = [{"from": names[message["role"]], "value": message["content"]} for message in turns]
+    return {"conversations": said, "system": system}
+
+
 def dataset_info() -> dict[str, Any]:
-    """LLaMA-Factory's index of the folder (its data/README.md describes the fields)."""
+    """LLaMA-Factory's index of the folder (its data/README.md describes the fields).
+
+    Its ShareGPT reader takes OpenAI's messages, too, when told the names of the tags: docduet_train is train.jsonl.
+    """
     tags = {
         "role_tag": "role",
         "content_tag": "content",
@@ -77,6 +99,11 @@ def dataset_info() -> dict[str, Any]:
             "file_name": f"alpaca_{name}.json",
             "formatting": "alpaca",
             "columns": columns,
+        }
+        info[f"docduet_{name}_sharegpt"] = {
+            "file_name": f"sharegpt_{name}.json",
+            "formatting": "sharegpt",
+            "columns": {"messages": "conversations", "system": "system"},
         }
     return info
 
@@ -118,30 +145,6 @@ def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def _json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A fresh folder beside ``out`` that takes its place at the end; on any failure it goes and ``out`` stays."""
-    out = out.expanduser().absolute()
-    check_free(out)
-    fresh, old = (out.parent / f".{out.name}.{kind}-{os.getpid()}" for kind in ("new", "old"))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh.mkdir()
-        yield fresh
-        if out.exists():
-            out.rename(old)
-        fresh.rename(out)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"no room left while writing {out}; make some and build again") from None
-        raise ConfigError(f"the dataset cannot be written to {out}: {error}") from None
-    finally:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def check_free(out: Path) -> None:

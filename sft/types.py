@@ -74,11 +74,15 @@ class Reject:
 
 
 class Writer(Protocol):
-    """Writes samples from pages: the rules here, a teacher model elsewhere. Lazy: may be stopped at any sample."""
+    """Writes samples from pages: the rules here, a teacher model elsewhere. Lazy: may be stopped at any sample.
+
+    ``only``: urls of the pages whose samples are wanted (None: all); the writer may look at the other pages, too. A
+    writer may have ``notes``, a list of sentences for the card, complete when the drafts have ended.
+    """
 
     name: str
 
-    def drafts(self, pages: Sequence[Page]) -> Iterator[Sample]: ...
+    def drafts(self, pages: Sequence[Page], only: frozenset[str] | None = None) -> Iterator[Sample]: ...
 
 
 def shapes_of(samples: Iterable[Sample]) -> dict[str, int]:

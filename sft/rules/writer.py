@@ -34,9 +34,12 @@ class RuleWriter:
         self.product = product
         self.rewrites = rewrites
 
-    def drafts(self, pages: Sequence[Page]) -> Iterator[Sample]:
+    def drafts(self, pages: Sequence[Page], only: frozenset[str] | None = None) -> Iterator[Sample]:
+        """All are written, those of ``only`` are given: all pages tell which names are ambiguous, what was asked."""
         corpus = Corpus([page for page in pages if page.lang in LANGS], self.product)
         for lang in LANGS:
             scene = Scene(corpus, lang, self.rewrites)
             for write in SHAPES:
-                yield from write(scene)
+                for sample in write(scene):
+                    if only is None or only.intersection(sample.pages):
+                        yield sample

@@ -1,0 +1,1 @@
+"""Your own questions and answers, support tickets and corrected answers, as samples."""

@@ -1,0 +1,136 @@
+"""Files of questions and answers as one writer: the same gates, mixture and split as for everything else.
+
+A row that names a page by its url belongs to that page: both lie on the same side of the split, and `--diff` lists the
+sample when the page changes. Nothing is asked of the page's words: a person wrote the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from data.errors import ConfigError
+from data.feedback import read_feedback
+from data.lang import detect_lang
+from data.prompts import Message, sft_messages
+from data.types import Page
+from sft.duplicates import normalised
+from sft.imports.columns import WANTED, Columns, find_columns
+from sft.imports.conversation import Conversation, conversation
+from sft.imports.rows import read_rows
+from sft.types import Sample
+
+FEEDBACK = "feedback"
+_MARKER = re.compile(r"[ ]?(?<![\w\])`$])\[\d{1,2}\](?![\w(\[:])")
+
+
+class ImportWriter:
+    """``columns``: field -> column, chosen by hand. ``lang``: only conversations in this language, when given."""
+
+    name = "import"
+
+    def __init__(self, paths: Sequence[Path], columns: Mapping[str, str] | None = None, lang: str = "") -> None:
+        self.paths = tuple(paths)
+        self.columns = dict(columns or {})
+        self.lang = lang
+        self.notes: list[str] = []
+
+    @property
+    def generators(self) -> frozenset[str]:
+        """What the samples of these files are called in the provenance."""
+        return frozenset(_generator(path) for path in self.paths)
+
+    def drafts(self, pages: Sequence[Page], only: frozenset[str] | None = None) -> Iterator[Sample]:
+        """Every row, whatever ``only`` says: files are read anew each time. Raises ConfigError."""
+        self.notes.clear()
+        homes = {page.url: page for page in pages}
+        for path in self.paths:
+            unknown, foreign = 0, 0
+            generator = _generator(path)
+            for said in self._conversations(path, generator):
+                if self.lang and said.lang != self.lang:
+                    foreign += 1
+                    continue
+                found = [home for url in said.urls if (home := _home(url, homes))]
+                unknown += bool(said.urls) and not found
+                yield _sample(said, found, generator)
+            if unknown:
+                self.notes.append(
+                    f"{path.name}: {unknown} rows name a page that is not among the synced ones; they count as "
+                    "rows without a page."
+                )
+            if foreign:
+                self.notes.append(f"{path.name}: {foreign} rows are in another language than {self.lang}.")
+
+    def _conversations(self, path: Path, generator: str) -> Iterator[Conversation]:
+        if generator == FEEDBACK:
+            yield from _corrections(path)
+            return
+        known: dict[tuple[str, ...], Columns | None] = {}
+        for row in read_rows(path, lambda names: find_columns(names, self.columns) is not None):
+            names = tuple(row.values)
+            if names not in known:
+                known[names] = find_columns(names, self.columns)
+            columns = known[names]
+            if columns is None:
+                raise ConfigError(
+                    f"{row.place} has the columns {', '.join(names) or '(none)'}; wanted are {WANTED}. "
+                    "Name yours with --column question=COLUMN --column answer=COLUMN"
+                )
+            yield conversation(row, columns)
+
+
+def _generator(path: Path) -> str:
+    return FEEDBACK if _is_feedback(path) else f"import:{path.name}"
+
+
+def _is_feedback(path: Path) -> bool:
+    """By its first line: an export of the chat's corrections under another name is one, too."""
+    if path.suffix.lower() != ".jsonl":
+        return False
+    try:
+        with path.open("rb") as file:
+            first = json.loads(file.readline())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and {"question", "answer", "correction"} <= set(first)
+
+
+def _corrections(path: Path) -> Iterator[Conversation]:
+    """The last correction of each answer; answers that were only rated say nothing new."""
+    last = {}
+    for at, entry in enumerate(read_feedback(path)):
+        if entry.correction.strip():
+            last[entry.answer_id or str(at)] = entry
+    for entry in last.values():
+        history = [Message(role=turn.role, content=turn.content) for turn in entry.history]
+        asked = Message(role="user", content=entry.question)
+        # What was corrected may be a cited answer; without passages its markers point nowhere.
+        correction = _MARKER.sub("", entry.correction) if entry.sources else entry.correction
+        said = Message(role="assistant", content=correction.strip())
+        lang = entry.lang or detect_lang(f"{entry.question}\n{entry.correction}")
+        yield Conversation((*history, asked, said), lang[:2], entry.sources)
+
+
+def _home(url: str, pages: Mapping[str, Page]) -> Page | None:
+    bare = url.split("#")[0]
+    forms = (url, bare, bare.rstrip("/"), f"{bare}/", bare.removeprefix("./").removeprefix("/"))
+    return next((pages[form] for form in forms if form in pages), None)
+
+
+def _sample(said: Conversation, homes: Sequence[Page], generator: str) -> Sample:
+    homes = list({page.url: page for page in homes}.values())
+    question = next((message["content"] for message in said.messages if message["role"] == "user"), "")
+    system = sft_messages(question, (), said.lang)[0]
+    return Sample(
+        messages=(system, *said.messages),
+        shape="imported",
+        lang=said.lang,
+        pages=tuple(page.url for page in homes),
+        page_hashes=tuple(page.content_hash for page in homes),
+        generator=generator,
+        family=f"question:{normalised(question)[:200]}",
+        support="",
+    )

@@ -1,0 +1,277 @@
+"""Questions and answers of your own: every form, the columns, what is taken out of tickets, and what is told."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from typer.testing import CliRunner
+
+from data.errors import ConfigError, EmptySourceError
+from data.feedback import Feedback, Turn, append_feedback
+from data.types import Page
+from docduet import app
+from sft.build import build
+from sft.imports.columns import parse_column_options
+from sft.imports.tickets import cleaned
+from sft.imports.writer import ImportWriter
+from sft.mixture import Mixture
+from sft.rules.writer import RuleWriter
+from sft.tokens import Estimate
+from sft.types import Sample
+from tests.test_sft_dataset import MIXTURE, docs
+
+QUESTION, ANSWER = "How do I change the port, please?", "Set `port` in docduet.toml; the default is 7860."
+ROW = {"question": QUESTION, "answer": ANSWER}
+CHAT = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
+FOLLOW = [*CHAT, {"role": "user", "content": "And the host?"}, {"role": "assistant", "content": "Set `host` there."}]
+
+
+def read(path: Path, *columns: str, pages: tuple[Page, ...] = ()) -> list[Sample]:
+    return list(ImportWriter([path], parse_column_options(columns)).drafts(pages))
+
+
+def said(sample: Sample) -> list[str]:
+    return [message["content"] for message in sample.messages if message["role"] != "system"]
+
+
+def lines(path: Path, *rows: Any) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        (ROW, [QUESTION, ANSWER]),
+        ({"问题": "怎么修改端口？", "答案": "在 docduet.toml 中设置 port。"}, ["怎么修改端口？", "在 docduet.toml 中设置 port。"]),
+        ({"messages": [{"role": "system", "content": "Be rude."}, *CHAT]}, [QUESTION, ANSWER]),
+        ({"messages": FOLLOW}, [message["content"] for message in FOLLOW]),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}, CHAT[1]]}, [QUESTION, ANSWER]),
+        ({"conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": ANSWER}]}, [QUESTION, ANSWER]),
+        ({"instruction": "Fix this:", "input": "port = x", "output": ANSWER}, ["Fix this:\nport = x", ANSWER]),
+        (
+            {"instruction": "And the host?", "input": "", "output": "Set `host` there.", "history": [[QUESTION, ANSWER]]},
+            [message["content"] for message in FOLLOW],
+        ),
+    ],
+)  # fmt: skip
+def test_every_form_of_json_lines(tmp_path: Path, row: dict[str, Any], wanted: list[str]) -> None:
+    [sample] = read(lines(tmp_path / "mine.jsonl", row))
+    assert said(sample) == wanted
+    assert (sample.shape, sample.generator) == ("imported", "import:mine.jsonl")
+    assert sample.messages[0]["role"] == "system"
+    assert "rude" not in sample.messages[0]["content"]
+    (tmp_path / "mine.json").write_text(json.dumps([row]))
+    assert said(read(tmp_path / "mine.json")[0]) == wanted
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_tables_in_any_encoding_and_with_any_delimiter(tmp_path: Path, encoding: str, mark: str) -> None:
+    text = f'问题{mark}答案{mark}备注\n"端口, 主机;怎么改？\n请说明"{mark}"在 ""docduet.toml"" 中设置"{mark}无\n\n'
+    (tmp_path / "faq.csv").write_bytes(text.encode(encoding))
+    [sample] = read(tmp_path / "faq.csv")
+    assert said(sample) == ["端口, 主机;怎么改？\n请说明", '在 "docduet.toml" 中设置']
+    assert sample.lang == "zh"
+
+
+def test_a_workbook_with_formulas_and_a_sheet_of_notes(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path / "faq.xlsx",
+        Notes=[["by"], ["me"]],
+        Faq=[["Question", "Answer"], [QUESTION, '="a"&"b"'], [None, None]],
+    )
+    assert [said(sample) for sample in read(calculated(path, "ab"))] == [[QUESTION, "ab"]]
+
+
+def calculated(path: Path, value: str) -> Path:
+    """As Excel saves it: every formula with its result beside it."""
+    old, new = zipfile.ZipFile(path), io.BytesIO()
+    with zipfile.ZipFile(new, "w") as out:
+        for name in old.namelist():
+            text = old.read(name)
+            if name.startswith("xl/worksheets/"):
+                text = text.replace(b"</f><v />", f"</f><v>{value}</v>".encode()).replace(b"</f><v/>", b"</f><v>x</v>")
+                text = text.replace(b'<c r="B2"><f>', b'<c r="B2" t="str"><f>')
+            out.writestr(name, text)
+    path.write_bytes(new.getvalue())
+    return path
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "faq.csv").write_text("Frage;Antwort;Seite\nWie?;So geht das.;a.md#top\n")
+    page = Page("a.md", "A", "Body.", "de")
+    [sample] = read(tmp_path / "faq.csv", "question=Frage", "answer=Antwort", "url=Seite", pages=(page,))
+    assert said(sample) == ["Wie?", "So geht das."]
+    assert (sample.pages, sample.page_hashes) == (("a.md",), (page.content_hash,))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("faq.csv", b"Frage,Antwort\nWie?,So.\n", r"line 2 has the columns Frage, Antwort; wanted are question and answer"),
+        ("faq.csv", b"", "is empty"),
+        ("faq.csv", b"question,answer\n", "is empty"),
+        ("faq.csv", b'question,answer\n"a,b\nc,d\n', r"line 2 is not CSV .*quotation mark"),
+        ("faq.csv", b"question,answer\na,b,c\n", "line 2 has 3 cells"),
+        ("faq.jsonl", b'{"question":"a","answer":"b"}\n\n{"question":\n', "line 3 is not JSON"),
+        ("faq.jsonl", b'["a"]\n["b"]', "not JSON"),
+        ("faq.json", b'["a"]', "entry 1 is no object"),
+        ("faq.jsonl", b'"a"', "line 1 must be an object"),
+        ("faq.jsonl", b'{"question":"a","reply_by":"b"}', "line 1 has the columns question, reply_by"),
+        ("faq.jsonl", b'{"question":{"a":1},"answer":"b"}', "line 1: question must be text, not dict"),
+        ("faq.jsonl", b'{"messages":"hello"}', "line 1: messages is not JSON"),
+        ("faq.jsonl", b'{"messages":{"role":"user"}}', "line 1: messages must be a list"),
+        ("faq.jsonl", b'{"messages":["hello"]}', "line 1: each message must be an object"),
+        ("faq.jsonl", b'{"instruction":"a","output":"b","history":["c"]}', "line 1: history must be a list of pairs"),
+        ("faq.xlsx", b"question,answer\na,b\n", "no Excel workbook"),
+        ("faq.docx", b"", "cannot be imported: give one of .csv"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_imported_is_told(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=told) as raised:
+        read(tmp_path / name)
+    assert name in str(raised.value)
+
+
+def test_unreadable_and_wrong_options_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        read(tmp_path / "none.csv")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        (tmp_path / "folder.csv").mkdir()
+        read(tmp_path / "folder.csv")
+    path = workbook(tmp_path / "faq.xlsx", One=[["a", "b"], ["c", "d"]])
+    with pytest.raises(ConfigError, match="sheet One, row 2 has the columns a, b"):
+        read(path)
+    with pytest.raises(ConfigError, match="FIELD is one of question"):
+        parse_column_options(["frage=Frage"])
+
+
+TICKET = {
+    "id": 48213,
+    "subject": "RE: [Ticket #48213] Gateway does not start",
+    "description": "Hi team,\n\nsince the update to 2.13.0 the gateway on 192.168.1.100:7860 stops with error 1234567890. "
+    "Call me at +1 (202) 555-0123 or write to jane.doe@acme.com.\n\nBest regards,\nJane Doe\nTel: +49 30 901820",
+    "resolution": "Hello Jane,\n\n1. Open `docduet.toml`.\n2. Set `port = 7861`.\n\nThanks!\nBob\n\n"
+    "On Mon, 3 Nov 2026 at 10:12, Jane wrote:\n> it stops",
+}  # fmt: skip
+
+
+def test_tickets_lose_people_and_keep_the_matter(tmp_path: Path) -> None:
+    [sample] = read(lines(tmp_path / "tickets.jsonl", TICKET))
+    question, answer = said(sample)
+    assert question.startswith("Gateway does not start\n\nsince the update to 2.13.0 the gateway on 192.168.1.100:7860")
+    assert "1234567890" in question
+    assert answer == "1. Open `docduet.toml`.\n2. Set `port = 7861`."
+    for private in ("48213", "555", "acme.com", "Jane", "regards", "901820", "Hi team"):
+        assert private not in question + answer
+
+
+def test_a_thread_becomes_a_conversation(tmp_path: Path) -> None:
+    thread = [
+        {"author_role": "agent", "body": "We have received your request."},
+        {"author_role": "customer", "body": "Hello,\nthe gateway does not start on my machine."},
+        {"author_role": "customer", "body": "It says that the port is taken."},
+        {"author_role": "agent", "body": "Set another `port` in docduet.toml.\n\nRegards\nBob"},
+        {"author_role": "agent", "body": "He never reads the docs.", "internal": True},
+        {"author_role": "customer", "body": "Thanks!"},
+    ]
+    [sample] = read(lines(tmp_path / "threads.jsonl", {"id": 1, "comments": thread}))
+    assert said(sample) == [
+        "the gateway does not start on my machine.\n\nIt says that the port is taken.",
+        "Set another `port` in docduet.toml.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The build 10.0.19045.3693 of 2026-11-03 12:30 uses 1073741824 bytes.", True),
+        ("Use ports 8000-8100 and the subnet 10.0.0.0/24.", True),
+        ("The server stops. Thanks\nMore below:\n```\nERROR 555-12345\n```", True),
+        ("Please remove ticket templates that are older than 30 days.", True),
+        ("Call 0800 123 4567 today.", False),
+        ("请拨打 010-62345678。", False),
+        ("我的手机是 138 1234 5678，谢谢您。", False),
+        ("Mail root@example.org.", False),
+        ("See case 00123456.", False),
+    ],
+)
+def test_what_counts_as_personal(text: str, kept: bool) -> None:
+    assert (cleaned(text) == text) is kept
+
+
+def test_corrected_answers(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.jsonl"
+    first = {
+        "question": "And how many are kept?",
+        "answer": "Two [1].",
+        "answer_id": "x",
+        "sources": ["w/0.md", "gone"],
+    }
+    append_feedback(path, Feedback(**first, correction="Wrong"))
+    turns = (Turn(role="user", content="What is a red box?"), Turn(role="assistant", content="A box."))
+    append_feedback(path, Feedback(**first, correction="Three are kept [1], `a[1]`.", history=turns))
+    append_feedback(path, Feedback(question="Good?", answer="Yes."))
+    [sample] = read(path, pages=tuple(docs()))
+    assert said(sample) == ["What is a red box?", "A box.", "And how many are kept?", "Three are kept, `a[1]`."]
+    assert (sample.generator, sample.pages) == ("feedback", ("w/0.md",))
+
+
+def test_imports_come_whole_beside_a_mixture_that_knows_nothing_of_them(tmp_path: Path) -> None:
+    rows = [{"question": f"Where do I find setting number {n}?", "answer": f"Look into table {n}."} for n in range(9)]
+    bad = [{**ROW, "answer": ""}, {**ROW, "answer": "As shown above, see there."}, {**ROW, "url": "nowhere.md"}]
+    path = lines(tmp_path / "faq.jsonl", *rows, *bad, rows[0])
+    facts = build(docs(), [RuleWriter(), ImportWriter([path])], MIXTURE, Estimate(), 2000, tmp_path / "ds")
+    assert facts.as_dict()["samples"]["imported"] == 10  # type: ignore[index]
+    assert {reject.gate for reject in facts.rejects if reject.sample.shape == "imported"} == {
+        "structure", "standalone", "exact-duplicate",
+    }  # fmt: skip
+    assert "1 rows name a page" in " ".join(facts.warnings())
+    card = (tmp_path / "ds" / "card.md").read_text()
+    assert "| imported | all |" in card
+    assert "import:faq.jsonl 10" in card
+
+
+def test_a_mixture_may_give_imports_a_share_and_no_pages_are_needed(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "faq.jsonl", *({"question": f"Where is {n}?", "answer": f"In table {n}."} for n in range(60))
+    )
+    half = Mixture("m", {"single": 0.8, "imported": 0.2}, repeat=1)
+    facts = build(docs(), [RuleWriter(), ImportWriter([path])], half, Estimate(), 2000, None)
+    assert facts.mixed.tokens["imported"] / sum(facts.mixed.tokens.values()) == pytest.approx(0.2, abs=0.05)
+    alone = build([], [RuleWriter(), ImportWriter([path])], MIXTURE, Estimate(), 2000, None, limit=50)
+    assert alone.as_dict()["samples"] == {"imported": 50}
+    with pytest.raises(EmptySourceError):
+        build([], [RuleWriter(), ImportWriter([])], MIXTURE, Estimate(), 2000, None)
+
+
+def test_the_command_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "home"))
+    append_feedback(
+        tmp_path / "home" / "feedback.jsonl", Feedback(question="Where is it?", answer="?", correction="Here.")
+    )
+    (tmp_path / "faq.csv").write_text("Frage;Antwort\nWhere do I find the settings?;In docduet.toml.\n")
+    argv = ["sft", "build", "--out", str(tmp_path / "ds"), "--json", "--import", "feedback"]
+    argv += ["--import", str(tmp_path / "faq.csv"), "--column", "question=Frage", "--column", "answer=Antwort"]
+    done = CliRunner().invoke(app, argv)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["samples"] == {"imported": 2}
