@@ -38,7 +38,22 @@ _IN_QUESTION = re.compile(
 )
 _CODE = re.compile(r"(?ms)^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[ \t]*$|\Z)|`[^`\n]+`")
 _ENOUGH_BEFORE = 120
-"""Characters an answer must have said before it may speak of "the above"."""
+"""Characters an answer must have said, code not counted, before it may speak of "the above"."""
+
+_FENCE = re.compile(r"```|~~~")
+_LISTED = re.compile(r"(?m)^[ \t]*(?:[-*+]|\d+[.)]|\|)[ \t]?\S.*\n(?:.*\n)*?[ \t]*(?:[-*+]|\d+[.)]|\|)[ \t]?\S")
+_NAMED = (
+    (
+        re.compile(r"(?i)\b(?:commands?|code|scripts?|snippets?|yaml|json|outputs?|logs?)\b|命令|代码|脚本|日志|输出"),
+        _FENCE,
+    ),
+    (re.compile(r"(?i)\btables?\b|表格"), re.compile(r"(?m)^[ \t]*\|")),
+    (
+        re.compile(r"(?i)\b(?:steps|options|parameters|arguments|methods|lists?|points|items)\b|步骤|参数|方法|列表"),
+        _LISTED,
+    ),
+)
+"""What "the above X" names, and what must stand before it then."""
 
 
 def question_needs_page(question: str) -> str:
@@ -68,10 +83,18 @@ def _any(words: tuple[str, ...], text: str) -> bool:
 def _above(said: str, answer: str) -> str:
     if not _any(("above", "earlier", "previous", "before", "former", "latter", "preceding", "上", "前"), said.lower()):
         return ""
-    found = _ABOVE.search(said)
-    if not found or len(answer[: found.start()].strip()) >= _ENOUGH_BEFORE or "```" in answer[: found.start()]:
-        return ""
-    return found[0].strip()
+    for found in _ABOVE.finditer(said):
+        if not _stands_before(said[found.start() : found.end() + 24], said[: found.start()], answer[: found.start()]):
+            return found[0].strip()
+    return ""
+
+
+def _stands_before(pointer: str, prose: str, answer: str) -> bool:
+    """Whether what "the above ..." names can be among what was said: a command needs code, a table a table."""
+    for noun, there in _NAMED:
+        if noun.search(pointer):
+            return bool(there.search(answer))
+    return len(" ".join(prose.split())) >= _ENOUGH_BEFORE
 
 
 def _below(said: str, answer: str) -> str:

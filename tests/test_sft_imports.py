@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.test_sft_dataset import MIXTURE, docs
 QUESTION, ANSWER = "How do I change the port, please?", "Set `port` in docduet.toml; the default is 7860."
 ROW = {"question": QUESTION, "answer": ANSWER}
 CHAT = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
+SHAREGPT = [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": ANSWER}]
 FOLLOW = [*CHAT, {"role": "user", "content": "And the host?"}, {"role": "assistant", "content": "Set `host` there."}]
 
 
@@ -60,14 +62,14 @@ def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
     ("row", "wanted"),
     [
         (ROW, [QUESTION, ANSWER]),
-        ({"问题": "怎么修改端口？", "答案": "在 docduet.toml 中设置 port。"}, ["怎么修改端口？", "在 docduet.toml 中设置 port。"]),
+        ({"问题": "怎么修改端口？", "答案": "设置 port。"}, ["怎么修改端口？", "设置 port。"]),
         ({"messages": [{"role": "system", "content": "Be rude."}, *CHAT]}, [QUESTION, ANSWER]),
         ({"messages": FOLLOW}, [message["content"] for message in FOLLOW]),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}, CHAT[1]]}, [QUESTION, ANSWER]),
-        ({"conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": ANSWER}]}, [QUESTION, ANSWER]),
+        ({"messages": [{**CHAT[0], "content": [{"type": "text", "text": QUESTION}]}, CHAT[1]]}, [QUESTION, ANSWER]),
+        ({"conversations": SHAREGPT}, [QUESTION, ANSWER]),
         ({"instruction": "Fix this:", "input": "port = x", "output": ANSWER}, ["Fix this:\nport = x", ANSWER]),
         (
-            {"instruction": "And the host?", "input": "", "output": "Set `host` there.", "history": [[QUESTION, ANSWER]]},
+            {"instruction": "And the host?", "output": "Set `host` there.", "history": [[QUESTION, ANSWER]]},
             [message["content"] for message in FOLLOW],
         ),
     ],
@@ -102,15 +104,12 @@ def test_a_workbook_with_formulas_and_a_sheet_of_notes(tmp_path: Path) -> None:
 
 
 def calculated(path: Path, value: str) -> Path:
-    """As Excel saves it: every formula with its result beside it."""
+    """As Excel saves it: the formula in B2 with its result beside it."""
     old, new = zipfile.ZipFile(path), io.BytesIO()
     with zipfile.ZipFile(new, "w") as out:
         for name in old.namelist():
-            text = old.read(name)
-            if name.startswith("xl/worksheets/"):
-                text = text.replace(b"</f><v />", f"</f><v>{value}</v>".encode()).replace(b"</f><v/>", b"</f><v>x</v>")
-                text = text.replace(b'<c r="B2"><f>', b'<c r="B2" t="str"><f>')
-            out.writestr(name, text)
+            text = re.sub(r"</f><v ?/>|</f><v></v>", f"</f><v>{value}</v>", old.read(name).decode())
+            out.writestr(name, text.replace('<c r="B2"><f>', '<c r="B2" t="str"><f>'))
     path.write_bytes(new.getvalue())
     return path
 
@@ -126,7 +125,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("faq.csv", b"Frage,Antwort\nWie?,So.\n", r"line 2 has the columns Frage, Antwort; wanted are question and answer"),
+        ("faq.csv", b"Frage,Antwort\nWie?,So.\n", "line 2 has the columns Frage, Antwort; wanted are question and"),
         ("faq.csv", b"", "is empty"),
         ("faq.csv", b"question,answer\n", "is empty"),
         ("faq.csv", b'question,answer\n"a,b\nc,d\n', r"line 2 is not CSV .*quotation mark"),
@@ -155,8 +154,8 @@ def test_what_cannot_be_imported_is_told(tmp_path: Path, name: str, content: byt
 def test_unreadable_and_wrong_options_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read(tmp_path / "none.csv")
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        (tmp_path / "folder.csv").mkdir()
         read(tmp_path / "folder.csv")
     path = workbook(tmp_path / "faq.xlsx", One=[["a", "b"], ["c", "d"]])
     with pytest.raises(ConfigError, match="sheet One, row 2 has the columns a, b"):
@@ -168,8 +167,9 @@ def test_unreadable_and_wrong_options_are_told(tmp_path: Path) -> None:
 TICKET = {
     "id": 48213,
     "subject": "RE: [Ticket #48213] Gateway does not start",
-    "description": "Hi team,\n\nsince the update to 2.13.0 the gateway on 192.168.1.100:7860 stops with error 1234567890. "
-    "Call me at +1 (202) 555-0123 or write to jane.doe@acme.com.\n\nBest regards,\nJane Doe\nTel: +49 30 901820",
+    "description": "Hi team,\n\nsince the update to 2.13.0 the gateway on 192.168.1.100:7860 stops with error "
+    "1234567890. Call me at +1 (202) 555-0123 or write to jane.doe@acme.com.\n\nBest regards,\nJane Doe\n"
+    "Tel: +49 30 901820",
     "resolution": "Hello Jane,\n\n1. Open `docduet.toml`.\n2. Set `port = 7861`.\n\nThanks!\nBob\n\n"
     "On Mon, 3 Nov 2026 at 10:12, Jane wrote:\n> it stops",
 }  # fmt: skip
