@@ -133,7 +133,7 @@ def _language_of(prose: str, expected: str) -> str:
         return "zh" if han > 6 and han * 3 > latin else "en"
     from data.lang import detect_lang
 
-    return detect_lang(prose)
+    return detect_lang(prose) if len(prose.split()) >= 8 else expected  # of less, nobody can tell
 
 
 def standalone(sample: Sample) -> str:

@@ -25,7 +25,7 @@ from sft.mixture import Mixture
 from sft.rules.writer import RuleWriter
 from sft.tokens import Estimate
 from sft.types import Sample
-from tests.test_sft_dataset import MIXTURE, docs
+from tests.test_sft_dataset import MIXTURE, docs, gate_of
 
 QUESTION, ANSWER = "How do I change the port, please?", "Set `port` in docduet.toml; the default is 7860."
 ROW = {"question": QUESTION, "answer": ANSWER}
@@ -199,6 +199,29 @@ def test_a_thread_becomes_a_conversation(tmp_path: Path) -> None:
         "the gateway does not start on my machine.\n\nIt says that the port is taken.",
         "Set another `port` in docduet.toml.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "lang"), [("", "de"), ("de-AT", "de"), ("German", "de"), ("en", "en"), ("zh_CN", "zh")]
+)
+def test_the_language_is_told_or_found(tmp_path: Path, code: str, lang: str) -> None:
+    answer = "Bitte den Anschluss in der Datei mit den Einstellungen ändern und den Dienst neu starten."
+    row = {"question": "Wie ändere ich das?", "answer": answer, "lang": code}
+    [sample] = read(lines(tmp_path / "faq.jsonl", row))
+    assert sample.lang == lang
+    assert gate_of(sample) == ("language" if lang == "zh" else "")
+
+
+def test_a_tickets_comments_follow_its_description(tmp_path: Path) -> None:
+    ticket = {"title": "No start", "description": "The gateway stops at once.", "comments": "see thread"}
+    [sample] = read(lines(tmp_path / "a.jsonl", {**ticket, "resolution": "Set `port`."}))
+    assert said(sample) == ["No start\n\nThe gateway stops at once.", "Set `port`."]
+    answer = {"author_role": "agent", "body": "Set another `port`."}
+    [sample] = read(lines(tmp_path / "b.jsonl", {**ticket, "comments": [answer]}))
+    assert said(sample) == ["No start\n\nThe gateway stops at once.", "Set another `port`."]
+    repeated = {"author_role": "customer", "body": "The gateway stops at once."}
+    [sample] = read(lines(tmp_path / "c.jsonl", {**ticket, "comments": [repeated, answer]}))
+    assert said(sample) == ["The gateway stops at once.", "Set another `port`."]
 
 
 @pytest.mark.parametrize(

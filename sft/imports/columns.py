@@ -68,10 +68,10 @@ def find_columns(names: Sequence[str], chosen: Mapping[str, str]) -> Columns | N
 
 
 def _kind(of: Mapping[str, str], taken: Mapping[str, str]) -> Kind | None:
-    """What was chosen by hand decides; then conversations, pairs, tickets."""
+    """What was chosen by hand decides; then conversations, pairs, tickets, and at last a ticket's comments."""
     pair = "question" in of and "answer" in of
     ticket = ("subject" in of or "description" in of) and ("resolution" in of or "answer" in of)
-    if "messages" in taken or ("messages" in of and not taken):
+    if "messages" in taken or (_plain(of.get("messages", "")) in ("messages", "conversations") and not taken):
         return "conversation"
     if ticket and {"subject", "description", "resolution"} & set(taken):
         return "ticket"

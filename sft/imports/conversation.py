@@ -44,11 +44,16 @@ class Conversation:
 def conversation(row: Row, columns: Columns) -> Conversation:
     """What the row says. Raises ConfigError for a value that is no text."""
     cells = {field: row.values.get(column) for field, column in columns.of.items()}
-    lang = _text(cells.get("lang"), row, "lang")
+    lang = _code(_text(cells.get("lang"), row, "lang"))
     made = {"pair": _pair, "ticket": _ticket, "conversation": _thread}[columns.kind](cells, row, lang)
     said = "\n".join(message["content"] for message in made)
     url = _text(cells.get("url"), row, "url")
-    return Conversation(made, (lang or detect_lang(said))[:2].lower(), (url,) if url else ())
+    return Conversation(made, lang or detect_lang(said), (url,) if url else ())
+
+
+def _code(lang: str) -> str:
+    """ "zh-CN" -> "zh"; "" for what is no code, such as "English"."""
+    return lang[:2].lower() if re.fullmatch(r"[A-Za-z]{2}(?:[-_]\w+)?", lang) else ""
 
 
 def _pair(cells: Mapping[str, Any], row: Row, _: str) -> tuple[Message, ...]:
@@ -64,23 +69,39 @@ def _pair(cells: Mapping[str, Any], row: Row, _: str) -> tuple[Message, ...]:
 
 def _ticket(cells: Mapping[str, Any], row: Row, lang: str) -> tuple[Message, ...]:
     """Subject and description ask, the resolution answers."""
-    subject, description, resolution = (
-        _text(cells.get(field), row, field) for field in ("subject", "description", "resolution")
-    )
-    resolution = resolution or _text(cells.get("answer"), row, "answer")
-    lang = lang or detect_lang(f"{subject}\n{description}\n{resolution}")
-    subject = re.sub(r"(?i)^\s*(?:(?:re|fwd?|aw|wg|答复|回复|转发)\s*[:：]\s*)+", "", subject)
-    subject, description, resolution = (cleaned(text, lang) for text in (subject, description, resolution))
-    # A description that begins with the subject says it twice.
-    asked = [description] if description.lower().startswith(subject.lower()) else [subject, description]
-    return (_message("user", "\n\n".join(filter(None, asked))), _message("assistant", resolution))
+    answer = _text(cells.get("resolution"), row, "resolution") or _text(cells.get("answer"), row, "answer")
+    lang = lang or detect_lang("\n".join([*_problem(cells, row), answer]))
+    return (_message("user", _asked(_problem(cells, row), lang)), _message("assistant", cleaned(answer, lang)))
+
+
+def _problem(cells: Mapping[str, Any], row: Row) -> list[str]:
+    """Subject and description, as far as there are any."""
+    subject, description = (_text(cells.get(field), row, field) for field in ("subject", "description"))
+    return [re.sub(r"(?i)^\s*(?:(?:re|fwd?|aw|wg|答复|回复|转发)\s*[:：]\s*)+", "", subject), description]
+
+
+def _asked(problem: Sequence[str], lang: str) -> str:
+    """What the parts of a problem say, once: a description often begins with the subject."""
+    said: list[str] = []
+    for part in (cleaned(text, lang) for text in problem):
+        if said and part.lower().startswith(said[-1].lower()):
+            said.pop()
+        if part:
+            said.append(part)
+    return "\n\n".join(said)
 
 
 def _thread(cells: Mapping[str, Any], row: Row, lang: str) -> tuple[Message, ...]:
-    """Messages with roles; a help desk's thread is cleaned, and what one side says in a row becomes one message."""
+    """Messages with roles; a help desk's thread is cleaned, and what one side says in a row becomes one message.
+
+    A ticket's subject and description come before its thread, unless the thread repeats them.
+    """
     turns = [_turn(entry, row) for entry in _listed(cells.get("messages"), row, "messages") if not _internal(entry)]
     desk = any(name in _DESK for name, _ in turns)
     lang = lang or detect_lang("\n".join(said for _, said in turns))
+    problem = _problem(cells, row) if desk else ["", ""]
+    if desk and not any(problem[1][:200] in said for _, said in turns):
+        turns.insert(0, ("customer", _asked(problem, lang)))
     found: list[Message] = []
     for name, said in turns:
         role = ROLES.get(name, name)
