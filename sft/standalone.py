@@ -22,7 +22,7 @@ _ABOVE = re.compile(
     r"\b(?:as |is |are |was |were )?(?:shown|described|mentioned|listed|noted|discussed|explained|defined|given|stated|"
     r"introduced) (?:above|earlier|previously|before)\b|\b(?:the|these|this|all) above\b|\babove[- ](?:mentioned\b|\w+)|"
     r"\bsee above\b|\bthe (?:former|latter|previous|preceding)\b|"
-    r"上述|上文|前文|前面(?:的|提到|介绍|所述)|上面(?:的|提到|介绍|所述)?|如上|以上(?=[的述内步方命代参])|前述|同上",
+    r"上述|上文(?!件)|(?<!当)前文(?!件)|前面(?:的|提到|介绍|所述)|上面(?:的|提到|介绍|所述)?|如上|以上(?=[的述内步方命代参])|前述|同上",
     re.IGNORECASE,
 )
 _SAME_AS = re.compile(r"\bsame as above\b|\bditto\b|同上", re.IGNORECASE)
@@ -44,7 +44,9 @@ _FENCE = re.compile(r"```|~~~")
 _LISTED = re.compile(r"(?m)^[ \t]*(?:[-*+]|\d+[.)]|\|)[ \t]?\S.*\n(?:.*\n)*?[ \t]*(?:[-*+]|\d+[.)]|\|)[ \t]?\S")
 _NAMED = (
     (
-        re.compile(r"(?i)\b(?:commands?|code|scripts?|snippets?|yaml|json|outputs?|logs?)\b|命令|代码|脚本|日志|输出"),
+        re.compile(
+            r"(?i)\b(?:commands?|code|scripts?|examples?|snippets?|configurations?|yaml|json|outputs?|logs?)\b|命令|代码|脚本|示例|例子|配置|日志|输出"
+        ),
         _FENCE,
     ),
     (re.compile(r"(?i)\btables?\b|表格"), re.compile(r"(?m)^[ \t]*\|")),

@@ -122,6 +122,8 @@ def test_questions_that_do_not(text: str) -> None:
         ("```\nmake\n```\n上述数据集需要提前下载。", True),
         ("命令如下：\n```\nmake\n```", False),
         ("命令如下：", True),
+        ("文件放在当前文件夹下。", False),
+        ("```\nmake\n```\n上述示例会生成文件。", False),
         ("如下图所示。", True),
         ("参数含义同上。", True),
     ],
