@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -14,6 +15,8 @@ from sft.standalone import answer_needs_page
 from sft.types import Sample
 
 PAIRS_A_SECTION = 4
+KINDRED = 40
+"""Of so many kindred names the first are compared with each other: a list of 20,000 has 200 million pairs."""
 
 
 def samples(scene: Scene) -> Iterator[Sample]:
@@ -28,8 +31,7 @@ def samples(scene: Scene) -> Iterator[Sample]:
 
 
 def _kindred(scene: Scene, listed: list[Definition]) -> Iterator[Sample]:
-    pairs = [pair for pair in combinations(listed, 2) if _are_kindred(*pair)]
-    for a, b in shuffled_pairs(pairs)[:PAIRS_A_SECTION]:
+    for a, b in shuffled_pairs(list(_pairs(listed)))[:PAIRS_A_SECTION]:
         answer = f"- {_indented(answer_of(a, scene.lang))}\n- {_indented(answer_of(b, scene.lang))}"
         if answer_needs_page(answer) or len(answer) > 3000:
             continue
@@ -44,13 +46,17 @@ def shuffled_pairs(pairs: list[tuple[Definition, Definition]]) -> list[tuple[Def
     return [names[name] for name in shuffled(list(names), "pairs")]
 
 
-def _are_kindred(a: Definition, b: Definition) -> bool:
-    """``vit_lr`` and ``aligner_lr``: all parts of the name but one are the same."""
-    left, right = (re.split(r"[_-]", one.term.strip("-").lower()) for one in (a, b))
-    if len(left) != len(right) or len(left) < 2:
-        return False
-    same = sum(x == y for x, y in zip(left, right, strict=True))
-    return same == len(left) - 1 and (len(left) > 2 or left[-1] == right[-1]) and a.text != b.text
+def _pairs(listed: list[Definition]) -> Iterator[tuple[Definition, Definition]]:
+    """``vit_lr`` and ``aligner_lr``: all parts of the name but one are the same, of two parts the last."""
+    alike: dict[tuple[tuple[str, ...], ...], list[tuple[str, Definition]]] = defaultdict(list)
+    for one in listed:
+        parts = tuple(re.split(r"[_-]", one.term.strip("-").lower()))
+        for at in range(len(parts) if len(parts) > 2 else len(parts) - 1):
+            alike[parts[:at], parts[at + 1 :]].append((parts[at], one))
+    for found in alike.values():
+        for (part, a), (other, b) in combinations(found[:KINDRED], 2):
+            if part != other and a.text != b.text:
+                yield a, b
 
 
 def _namesakes(scene: Scene) -> Iterator[Sample]:
