@@ -340,6 +340,16 @@ def test_no_pages_and_pages_of_nothing_are_told() -> None:
         build([Page("a.md", "A", "Hi.", "en")], [RuleWriter()], MIXTURE, Estimate(), 2000, None)
 
 
+def test_a_page_of_two_megabytes_gives_what_fits() -> None:
+    first, *others = docs()
+    block = "\n".join(f"widget --option-{n} value{n} > out{n}" for n in range(55_000))
+    large = replace(first, body=f"{first.body}\n\n## Log\n\nThe log of a run:\n\n```text\n{block}\n```\n")
+    assert len(large.body) > 2_000_000
+    facts = build([large, *others], [RuleWriter()], MIXTURE, Estimate(), 2000, None)
+    assert facts.page_counts[first.url] > 5
+    assert any(reject.gate == "length" and first.url in reject.sample.pages for reject in facts.rejects)
+
+
 def test_short_answers_beside_the_base_models_are_warned_of(tmp_path: Path) -> None:
     answers = tmp_path / "base.jsonl"
     answers.write_text(json.dumps({"answer": "word " * 900}) + "\n")

@@ -11,6 +11,8 @@ from data.prompts import REFUSAL, sft_messages
 from data.types import Page
 from sft.gates import overlap
 from sft.rules.blocks import parse
+from sft.rules.comparison import KINDRED
+from sft.rules.comparison import kindred as pairs
 from sft.rules.corpus import Corpus
 from sft.rules.facts import definitions, passages, records
 from sft.rules.language import Heading, language
@@ -343,3 +345,15 @@ def test_the_ms_swift_docs_give_1500_samples(tmp_path: Path) -> None:
         for path in sorted(corpus.rglob("*.md"))
     ]
     assert len(drafts(*pages)) >= 1500
+
+
+def test_kindred_names_of_a_long_list_are_not_all_compared() -> None:
+    """20,000 options with one stem would make 200 million pairs."""
+    body = "\n".join(
+        f"- {'abcdefghijklmnopqrst'[n % 20]}{n}_box: The number of things in box {n}, which are kept."
+        for n in range(400)
+    )
+    corpus = Corpus([Page("a.md", "Boxes", body)], "")
+    found = list(definitions(corpus.documents[0]))
+    assert len(found) == 400
+    assert 0 < len(list(pairs(found))) <= KINDRED**2

@@ -31,7 +31,7 @@ def samples(scene: Scene) -> Iterator[Sample]:
 
 
 def _kindred(scene: Scene, listed: list[Definition]) -> Iterator[Sample]:
-    for a, b in shuffled_pairs(list(_pairs(listed)))[:PAIRS_A_SECTION]:
+    for a, b in shuffled_pairs(list(kindred(listed)))[:PAIRS_A_SECTION]:
         answer = f"- {_indented(answer_of(a, scene.lang))}\n- {_indented(answer_of(b, scene.lang))}"
         if answer_needs_page(answer) or len(answer) > 3000:
             continue
@@ -46,7 +46,7 @@ def shuffled_pairs(pairs: list[tuple[Definition, Definition]]) -> list[tuple[Def
     return [names[name] for name in shuffled(list(names), "pairs")]
 
 
-def _pairs(listed: list[Definition]) -> Iterator[tuple[Definition, Definition]]:
+def kindred(listed: list[Definition]) -> Iterator[tuple[Definition, Definition]]:
     """``vit_lr`` and ``aligner_lr``: all parts of the name but one are the same, of two parts the last."""
     alike: dict[tuple[tuple[str, ...], ...], list[tuple[str, Definition]]] = defaultdict(list)
     for one in listed:
