@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from data.prompts import REFUSAL, Message, sft_messages
+from data.types import Page
 from sft.build import build
 from sft.imports.writer import ImportWriter
 from sft.mixture import Mixture
@@ -22,13 +23,16 @@ from sft.output import write_dataset
 from sft.rules.writer import RuleWriter
 from sft.split import Split
 from sft.tokens import Estimate
-from sft.types import SHAPES, Sample
+from sft.types import SHAPES, Sample, Shape
 from tests.test_sft_dataset import docs
+from tests.test_sft_rules import ENGLISH
 from tests.tiny_qwen3 import make
 
 REPO = Path(__file__).parents[1]
 PYTHON = REPO / ".venv-train" / "bin" / "python"
 THOUGHT = "<think>\nThe page says three.\n</think>\n\n"
+
+BUILT: tuple[Shape, ...] = ("single", "how-to", "multi-turn", "raft", "troubleshooting", "whole-page")
 
 pytestmark = [
     pytest.mark.real,
@@ -68,9 +72,11 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """One built from pages and an import, one of everything odd, with thinking."""
     folder = tmp_path_factory.mktemp("datasets")
     (folder / "faq.csv").write_text("question,answer\nWhere do I find the settings?,In docduet.toml.\n")
-    mixture = Mixture("all", {"single": 0.5, "broad": 0.2, "multi-turn": 0.1, "raft": 0.2}, repeat=9)
+    mixture = Mixture("all", dict.fromkeys(BUILT, 1 / len(BUILT)), repeat=9)
     writers = [RuleWriter(), ImportWriter([folder / "faq.csv"])]
-    build(docs(), writers, mixture, Estimate(), 4000, folder / "built", val_share=0.3)
+    build(
+        [*docs(), Page("tool.md", "Tool", ENGLISH)], writers, mixture, Estimate(), 4000, folder / "built", val_share=0.3
+    )
     write_dataset(folder / "odd", Split(ODD, tuple(replace(one, family="other") for one in ODD)), [])
     return [folder / "built", folder / "odd"]
 
@@ -119,4 +125,4 @@ def test_llama_factory_takes_every_sample(datasets: list[Path], model: Path) -> 
 
 def test_the_built_dataset_holds_what_it_should(datasets: list[Path]) -> None:
     lines = (datasets[0] / "provenance.jsonl").read_text().splitlines()
-    assert {json.loads(line)["shape"] for line in lines} >= {"single", "broad", "multi-turn", "raft", "imported"}
+    assert {json.loads(line)["shape"] for line in lines} >= {*BUILT, "imported"}
