@@ -8,7 +8,6 @@ and removes it.
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import os
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from data.disk import full_disk_said
 from data.errors import ConfigError, DiskFullError
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -30,16 +30,17 @@ def replacing(out: Path) -> Iterator[Path]:
     fresh = out.parent / f".{out.name}.new-{os.getpid()}"
     lock = -1
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(out)
-        fresh.mkdir()
-        lock = _locked(fresh)
-        yield fresh
-        _sync(fresh)
-        _swap(fresh, out)
+        with full_disk_said(out.parent, f"free some room and build again; {out} is as it was"):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _tidy(out)
+            fresh.mkdir()
+            lock = _locked(fresh)
+            yield fresh
+            _sync(fresh)
+            _swap(fresh, out)
+    except DiskFullError:
+        raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskFullError(f"no room left while writing {out}; free some room and build again") from None
         raise ConfigError(f"the dataset cannot be written to {out}: {error}") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)  # the new one that failed, or the old one

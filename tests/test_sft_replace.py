@@ -20,7 +20,6 @@ from sft.previous import read_previous
 from sft.replace import replacing
 from sft.split import Split
 from tests.test_rag_disk_full import fill
-from tests.test_rag_disk_full import small_disk as small_disk
 from tests.test_sft_dataset import sample
 
 REPO = Path(__file__).parents[1]
