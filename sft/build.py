@@ -20,10 +20,10 @@ from sft.duplicates import ExactDuplicates, NearDuplicates, SameMeaning
 from sft.gates import Gate, sift, standard_gates
 from sft.mixture import Mixture, mix
 from sft.output import check_free, write_dataset
-from sft.rules.writer import LANGS
+from sft.rules.writer import LANGS, RuleWriter
 from sft.split import split
 from sft.tokens import Counter
-from sft.types import Reject, Sample, Writer
+from sft.types import Reject, Sample, Taught, Writer
 
 if TYPE_CHECKING:
     from rag.embed import Embedder
@@ -54,9 +54,7 @@ def build(
     started = time.monotonic()
     if out is not None:
         check_free(out.expanduser())
-    found = sorted(pages, key=lambda page: page.url)
-    if not found:
-        raise EmptySourceError("there are no pages to make a dataset from: run `docduet data sync FOLDER` first")
+    found = in_order(pages)
     questions = [question for path in eval_sets for question in read_questions(path)]
     base = [counter.count(answer) for answer in _answers(base_answers)] if base_answers else []
     kept, rejects = _sifted(
@@ -73,11 +71,12 @@ def build(
         rejects=rejects,
         drafts=len(kept) + len(rejects),
         page_urls=[page.url for page in found],
-        other_languages=sum(page.lang not in LANGS for page in found),
+        other_languages=sum(page.lang not in LANGS for page in found) if _by_rules(writers) else 0,
         counter=counter,
         max_length=max_length,
         evaluation_questions=len(questions),
         base_lengths=base,
+        teacher=next((writer.usage for writer in writers if isinstance(writer, Taught)), None),
         seconds=time.monotonic() - started,
     )
     if out is not None:
@@ -86,7 +85,19 @@ def build(
     return facts
 
 
-def _drafts(writers: Sequence[Writer], pages: Sequence[Page], progress: Progress) -> Iterator[Sample]:
+def in_order(pages: Iterable[Page]) -> list[Page]:
+    """The pages by url. Raises EmptySourceError when there are none."""
+    found = sorted(pages, key=lambda page: page.url)
+    if not found:
+        raise EmptySourceError("there are no pages to make a dataset from: run `docduet data sync FOLDER` first")
+    return found
+
+
+def _by_rules(writers: Sequence[Writer]) -> bool:
+    return any(isinstance(writer, RuleWriter) for writer in writers)
+
+
+def _drafts(writers: Sequence[Writer], pages: Sequence[Page], progress: Progress) -> Iterator[Sample | Reject]:
     done = 0
     for writer in writers:
         for sample in writer.drafts(pages):
@@ -97,7 +108,7 @@ def _drafts(writers: Sequence[Writer], pages: Sequence[Page], progress: Progress
 
 
 def _sifted(
-    drafts: Iterator[Sample],
+    drafts: Iterator[Sample | Reject],
     counter: Counter,
     max_length: int,
     decontamination: Decontamination,
