@@ -27,6 +27,15 @@ Fault = Callable[[str, str], str]
 FIRST_TIME_ONLY = ("429", "500", "slow", "drop")
 """Faults that are over at the second try of the same request; with a "!" they stay."""
 
+HEADS = (
+    "Tell me please if you happen to be awake:",
+    "Hi! I would like to learn this today,",
+    "Short question for you experts out there.",
+    "My boss wants me to find out:",
+    "Since nobody else could help so far,",
+    "Good morning team, we wonder:",
+    "Urgent matter! Customer waits on line two.",
+)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 
 
@@ -169,8 +178,7 @@ def _written(user: str) -> tuple[str, str, str]:
     rewrite = re.match(r"(?:Ask this question in|把这个问题换成) (\d+)", user)
     if rewrite:
         known = re.findall(r"(?m)^- (.*)$", user)
-        heads = ("Tell me please:", "Hi! I would like to know this today,", "Short question for you experts out there:")
-        ways = [f"{heads[at % 3]} {known[0]} {'Thanks! ' * at}".strip() for at in range(int(rewrite[1]))]
+        ways = [f"{HEADS[(len(known) - 1 + at) % len(HEADS)]} {known[0]}" for at in range(int(rewrite[1]))]
         return "rewrites", known[0], json.dumps(ways)
     chinese = re.search(r"[\u4e00-\u9fff]", task) is not None
     facts = [line for line in _SENTENCE.split(shown) if len(line) > 12 and not re.match(r"\[\d+\]", line)]
@@ -206,4 +214,4 @@ def _answered(question: str, system: str) -> str:
             if shared > score:
                 best, score = f"{line.strip()} [{number}]", shared
     chinese = re.search(r"[\u4e00-\u9fff]", question) is not None
-    return best if score > 0.5 else refusal_text("zh" if chinese else "en")
+    return best if score > 0.35 else refusal_text("zh" if chinese else "en")

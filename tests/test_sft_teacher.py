@@ -57,10 +57,10 @@ def _page(number: int, lang: str, facts: int) -> Page:
     for at in range(facts):
         thing, place, size = THINGS[(number + at) % 10], PLACES[(number * 3 + at) % 10], rng.randrange(100, 10_000)
         name = "".join(rng.choice("bcdfglmnprstvz") + rng.choice("aeiou") for _ in range(4))
-        english = (
-            f"The {thing} {name} device in the {place} accepts {size} cards before {name} mode stops with an error."
-        )
+        english = f"The {thing} {name} device in the {place} accepts {size} cards before {name} stops with an error."
         chinese = f"{地点[(number + at) % 10]}里的{name}设备最多接收{size}张卡片，然后停止{name}模式并报告错误。"
+        if at == 0:
+            english, chinese = f"How to install it: {english}", f"安装：{chinese}"
         lines.append(english if lang == "en" else chinese)
     body = "\n\n".join(f"## Part {at}\n\n{line}" for at, line in enumerate(lines))
     return Page(f"{lang}/{number}.md", f"Guide {number}" if lang == "en" else f"指南{number}", body, lang)
@@ -100,6 +100,10 @@ def chosen(faults: dict[str, str], kind: str, subject: str) -> str:
     return list(faults)[number_of(kind, subject) % len(faults)]
 
 
+def one_in_three(subject: str) -> bool:
+    return number_of(subject) % 3 == 0
+
+
 def test_everything_good_survives_and_every_bad_one_is_rejected_for_its_reason(tmp_path: Path) -> None:
     def fault(kind: str, subject: str) -> str:
         if kind == "answer":
@@ -132,8 +136,8 @@ def test_a_list_of_questions_that_is_none_costs_its_part_only(tmp_path: Path, fa
 
 
 def test_a_call_that_never_works_is_one_reject_and_asked_again_next_time(tmp_path: Path) -> None:
-    pages = docs(6)
-    with FakeTeacher(lambda kind, subject: "500!" if kind == "answer" and "3" in subject else "") as teacher:
+    pages = docs(30)
+    with FakeTeacher(lambda kind, subject: "500!" if kind == "answer" and one_in_three(subject) else "") as teacher:
         facts = made(teach(teacher, tmp_path), pages)
         failed = facts.reject_counts["teacher"]
         assert failed > 0
@@ -147,12 +151,12 @@ def test_a_call_that_never_works_is_one_reject_and_asked_again_next_time(tmp_pat
 
 
 def test_a_refused_request_is_not_tried_again(tmp_path: Path) -> None:
-    with FakeTeacher(lambda kind, subject: "400!" if kind == "answer" and "3" in subject else "") as teacher:
-        facts = made(teach(teacher, tmp_path), docs(4))
-        tried = [body for body in teacher.bodies if "3" in body["messages"][-1]["content"][:80]]
+    with FakeTeacher(lambda kind, subject: "400!" if kind == "answer" and one_in_three(subject) else "") as teacher:
+        facts = made(teach(teacher, tmp_path), docs(30))
+        tried = [body["messages"][-1]["content"] for body in teacher.bodies]
     refused = [reject for reject in facts.rejects if reject.gate == "teacher"]
     assert "prompt too long" in refused[0].reason
-    assert sum(body["messages"][-1]["content"] == refused[0].sample.questions[0] for body in tried) == 1
+    assert tried.count(refused[0].sample.questions[0]) == 1
 
 
 def test_a_teacher_that_dies_ends_the_run_and_keeps_what_it_said(tmp_path: Path) -> None:
@@ -185,16 +189,16 @@ def test_a_server_without_the_switch_for_thinking_is_asked_without(tmp_path: Pat
 EVERY = Mixture(
     "every",
     {
-        "single": 0.2,
+        "single": 0.1,
         "broad": 0.1,
         "how-to": 0.1,
-        "troubleshooting": 0.1,
-        "multi-turn": 0.15,
+        "troubleshooting": 0.05,
+        "multi-turn": 0.1,
         "comparison": 0.05,
-        "unanswerable": 0.05,
-        "raft": 0.15,
-        "whole-page": 0.05,
-        "replay": 0.05,
+        "unanswerable": 0.02,
+        "raft": 0.4,
+        "whole-page": 0.04,
+        "replay": 0.04,
     },
     repeat=20,
 )
@@ -202,15 +206,12 @@ EVERY = Mixture(
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_shape_is_written(tmp_path: Path, lang: str) -> None:
-    def fault(kind: str, subject: str) -> str:
-        return "refusal" if kind == "answer" and "Guide" not in subject and "nobody" in subject else ""
-
-    with FakeTeacher(fault) as teacher:
+    with FakeTeacher() as teacher:
         writer = teach(teacher, tmp_path, EVERY, rewrites=2)
-        outcomes = list(writer.drafts(docs(24, lang, facts=8)))
+        outcomes = list(writer.drafts(docs(40, lang, facts=8)))
     kept = [one for one in outcomes if isinstance(one, Sample)]
     shapes = Counter(one.shape for one in kept)
-    assert set(SHAPES) - set(shapes) == {"imported", "unanswerable"}  # this teacher's questions are all answered
+    assert set(SHAPES) - set(shapes) <= {"imported", "unanswerable"}  # this teacher's questions are mostly answered
     assert all(one.lang == lang for one in kept)
     talks = [one for one in kept if one.shape == "multi-turn"]
     assert {len(one.questions) for one in talks} <= {2, 3, 4}
@@ -249,7 +250,7 @@ def test_nothing_is_asked_for_a_shape_without_share(tmp_path: Path) -> None:
 
 def test_at_least_five_ways_to_ask(tmp_path: Path) -> None:
     with FakeTeacher() as teacher:
-        outcomes = list(teach(teacher, tmp_path, rewrites=5).drafts(docs(2)))
+        outcomes = list(teach(teacher, tmp_path, rewrites=5).drafts(docs(2, facts=20)))
     families = Counter(one.family for one in outcomes if isinstance(one, Sample))
     assert len(families) >= 6
     assert set(families.values()) == {5}
@@ -258,11 +259,11 @@ def test_at_least_five_ways_to_ask(tmp_path: Path) -> None:
 
 def test_thinking_is_kept_for_its_share(tmp_path: Path) -> None:
     with FakeTeacher() as teacher:
-        facts = made(teach(teacher, tmp_path, think_share=0.3), docs(30))
+        facts = made(teach(teacher, tmp_path, think_share=0.3), docs(30, facts=20))
     thinking = [sample for sample in facts.mixed.samples if sample.thinks]
     assert all(sample.answers[0].startswith("<think>\nI recall") for sample in thinking)
     assert all("I recall" not in sample.answers[0] for sample in facts.mixed.samples if not sample.thinks)
-    assert 0.15 < facts.think_share < 0.45
+    assert 0.2 < facts.think_share < 0.4
     assert f"{facts.think_share:.1%} of its samples think" in card(facts)
     assert not facts.rejects
 
@@ -484,7 +485,7 @@ def killed_at_random(home: Path, url: str, teacher: FakeTeacher, wait_for: int) 
 
 
 def kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    pages = docs(times * 5)
+    pages = docs(times * 16)
     home, calm = prepared(tmp_path / "home", pages), prepared(tmp_path / "calm", pages)
     rng = random.Random()
     with FakeTeacher(latency_s=0.02) as teacher:

@@ -62,7 +62,7 @@ class TeacherWriter:
         self.settings = settings
         self.usage = Usage(settings.model)
         self._mixture = mixture
-        self._gates = gates
+        self.gates = gates
         self._announce = announce
         self._progress = progress
 
@@ -138,7 +138,7 @@ class TeacherWriter:
 
         async def lane() -> None:
             for at, job in jobs:
-                lesson = Lesson(self.settings, window, plan, self._gates, at)
+                lesson = Lesson(self.settings, window, plan, self.gates, at)
                 found[at] = await flows.run(lesson, job)
                 finished(at)
 
