@@ -14,7 +14,7 @@ from typing import Any
 from data.citations import strip_markers
 from data.prompts import Message, base_messages, rag_messages, refusal_text, sft_messages
 from data.types import Page
-from sft.gates import Gate
+from sft.gates import Gate, sift
 from sft.nearest import Candidate
 from sft.rules.text import clean, number_of
 from sft.standalone import question_needs_page
@@ -114,10 +114,9 @@ class Lesson:
 
     async def judged(self, sample: Sample, passages: Sequence[Candidate], criteria: Sequence[str]) -> Outcome:
         """The sample when all gates and the judge let it pass, else why not."""
-        for gate in self.gates:
-            reason = gate.check(sample)
-            if reason:
-                return Reject(sample, gate.name, reason)
+        sifted = next(sift([sample], self.gates))
+        if isinstance(sifted, Reject):
+            return sifted
         if not self.settings.judge:
             return sample
         talk = [Message(role="user", content=q) for q in sample.questions]

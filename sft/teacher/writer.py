@@ -78,7 +78,8 @@ class TeacherWriter:
         """What ``drafts`` would cost; makes no call."""
         plan, cache = self._plan(pages), CallCache(self.asking.cache)
         try:
-            return asyncio.run(self._estimated(plan, cache))
+            found = asyncio.run(self._found(plan, cache))
+            return self._estimated(plan, cache, found)
         finally:
             cache.close()
 
@@ -105,12 +106,15 @@ class TeacherWriter:
             finally:
                 cache.close()
 
-    async def _estimated(self, plan: Plan, cache: CallCache) -> Estimate:
+    async def _found(self, plan: Plan, cache: CallCache) -> Usage:
+        """What of the plan the cache answers."""
         window = Window(self.settings.model, cache, None, 0)
-        speed = cache.speed(self.settings.model)
-        if speed:  # else nothing is cached
+        if cache.speed(self.settings.model):  # else there is nothing of this model in it
             await self._walked(plan, window, 1)
-        return estimated(plan, self.settings, window.usage, speed, self.asking.concurrency)
+        return window.usage
+
+    def _estimated(self, plan: Plan, cache: CallCache, found: Usage) -> Estimate:
+        return estimated(plan, self.settings, found, cache.speed(self.settings.model), self.asking.concurrency)
 
     async def _asked(self, plan: Plan, client: TeacherClient, cache: CallCache) -> list[Outcome]:
         expected = [calls(job, self.settings) for job in plan.jobs]
@@ -122,11 +126,12 @@ class TeacherWriter:
             nonlocal total
             total += window.of_job[job] - expected[job]
 
+        found = await self._found(plan, cache)
         async with window:
             if plan.jobs and not cache.speed(model):  # the first call tells how fast the teacher is
                 await flows.probe(Lesson(self.settings, window, plan, (), 0), plan.jobs[0])
                 window.of_job.clear()
-            self._announce(await self._estimated(plan, cache))
+            self._announce(self._estimated(plan, cache, found))
             return await self._walked(plan, window, 2 * self.asking.concurrency, finished)
 
     async def _walked(
