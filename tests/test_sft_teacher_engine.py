@@ -52,6 +52,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
+            print((folder / "log").read_text()[-4000:])  # shown where the test fails
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import orjson
 
 from data.prompts import Message
 
@@ -36,10 +37,10 @@ class Call:
     def key(self, model: str) -> bytes:
         """32 bytes: model, messages and parameters, but not the address: another server may go on."""
         asked = [model, list(self.messages), self.max_tokens, self.thinking, self.temperature, self.seed]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).digest()
+        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
 
-    def body(self, model: str, plain: bool = False) -> dict[str, Any]:
-        """The request. ``plain``: without the switch for thinking, which not every server knows."""
+    def body(self, model: str, plain: bool = False) -> bytes:
+        """The request as JSON. ``plain``: without the switch for thinking, which not every server knows."""
         body: dict[str, Any] = {
             "model": model,
             "messages": list(self.messages),
@@ -50,7 +51,7 @@ class Call:
             body["temperature"] = self.temperature
         if not plain:
             body["chat_template_kwargs"] = {"enable_thinking": self.thinking}
-        return body
+        return orjson.dumps(body)
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Reply:
     seconds: float = 0.0
 
     def to_json(self) -> str:
-        return json.dumps(vars(self), ensure_ascii=False)
+        return orjson.dumps(vars(self)).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Reply:
-        return cls(**json.loads(text))
+        return cls(**orjson.loads(text))

@@ -13,9 +13,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import aiohttp
+import orjson
 
 from data.errors import ConfigError, EngineError
 from sft.teacher.calls import Call, Reply, TurnedDown
@@ -47,7 +47,7 @@ class TeacherClient:
         self.url = url.rstrip("/")
         self.model = model
         self._patience = patience or Patience()
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._plain = False
 
     async def __aenter__(self) -> TeacherClient:
@@ -114,22 +114,26 @@ class TeacherClient:
                 await asyncio.sleep(self._patience.wait(attempt - 1, asked))
         raise TurnedDown("teacher", f"the teacher failed {attempt} times: {reason}")
 
-    async def _post(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], str]:
+    async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], str]:
         timeout = aiohttp.ClientTimeout(total=self._patience.call_s, sock_connect=10)
-        async with self._session.post(f"{self.url}/chat/completions", json=body, timeout=timeout) as response:
+        async with self._session.post(f"{self.url}/chat/completions", data=body, timeout=timeout) as response:
             return response.status, response.headers, (await response.read()).decode(errors="replace")
 
     def _refuse(self, status: int, text: str) -> None:
         """What no second try mends."""
         if status in (401, 403):
-            with_key = "its key" if self._headers else "a call without a key: name one with --teacher-key-env"
+            with_key = (
+                "its key"
+                if "Authorization" in self._headers
+                else "a call without a key: name one with --teacher-key-env"
+            )
             raise ConfigError(f"the teacher at {self.url} refused {with_key} ({status}: {_complaint(text)})")
 
 
 def _reply(text: str, seconds: float, thinking: bool) -> Reply | None:
     """The completion in ``text``; None where there is none."""
     try:
-        body = json.loads(text)
+        body = orjson.loads(text)
         choice = body["choices"][0]
         said, usage = choice["message"], body.get("usage") or {}
         content = str(said.get("content") or "")
