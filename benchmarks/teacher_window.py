@@ -4,8 +4,8 @@ python benchmarks/teacher_window.py [PAGES] [SLOTS] [LATENCY_MS]
 
 A scripted teacher in a process of its own answers each call after LATENCY_MS (200). All shapes of the preset
 `balanced`, two ways to ask, the judge on. Printed: mean calls in flight over SLOTS (32) between the first and the last
-request that was issued, as the server sees them; wall time of the asking beside calls * latency / slots; CPU time a call of the
-asking process; and what a second run costs, which finds everything in the cache.
+request that was issued, as the server sees them; wall time of the asking beside calls * latency / slots; CPU
+time a call of the asking process; and what a second run costs, which finds everything in the cache.
 """
 
 from __future__ import annotations
