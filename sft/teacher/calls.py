@@ -25,18 +25,22 @@ class TurnedDown(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """``max_tokens`` bounds the answer, its thinking included. ``temperature`` None: the server's own."""
+    """``max_tokens`` bounds the answer, its thinking included. ``temperature`` None: the server's own.
+
+    ``take``: which of several answers to the same request. It is not sent: a seed would be, but vLLM 0.32 on a CPU dies
+    of a request with one whose prompt is read in pieces ("CPU Generator does not use offset").
+    """
 
     kind: Kind
     messages: tuple[Message, ...]
     max_tokens: int
     thinking: bool = False
     temperature: float | None = None
-    seed: int = 0
+    take: int = 0
 
     def key(self, model: str) -> bytes:
         """32 bytes: model, messages and parameters, but not the address: another server may go on."""
-        asked = [model, list(self.messages), self.max_tokens, self.thinking, self.temperature, self.seed]
+        asked = [model, list(self.messages), self.max_tokens, self.thinking, self.temperature, self.take]
         return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
 
     def body(self, model: str, plain: bool = False) -> bytes:
@@ -45,7 +49,6 @@ class Call:
             "model": model,
             "messages": list(self.messages),
             "max_tokens": self.max_tokens,
-            "seed": self.seed,
         }
         if self.temperature is not None:
             body["temperature"] = self.temperature

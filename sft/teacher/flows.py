@@ -62,15 +62,11 @@ class Lesson:
     async def ask(self, kind: Kind, messages: Sequence[Message], behind: int, **more: Any) -> Reply:
         """``behind``: steps that wait for this one."""
         more.setdefault("max_tokens", MAX_TOKENS.get(kind, 1200))
-        more.setdefault("seed", number_of(kind, messages[-1]["content"]) % 2**31)
         return await self.window.ask(Call(kind, tuple(messages), **more), Rank(behind, self.job))
 
-    async def answer(
-        self, messages: Sequence[Message], lang: str, behind: int, thinking: bool = False, round_: int = 0
-    ) -> Reply:
+    async def answer(self, messages: Sequence[Message], behind: int, thinking: bool = False, take: int = 0) -> Reply:
         tokens = MAX_TOKENS["answer"] + (THINKING_TOKENS if thinking else 0)
-        seed = number_of("answer", messages[-1]["content"], str(round_)) % 2**31
-        return await self.ask("answer", messages, behind, max_tokens=tokens, thinking=thinking, seed=seed)
+        return await self.ask("answer", messages, behind, max_tokens=tokens, thinking=thinking, take=take)
 
     def thinks(self, question: str) -> bool:
         """Whether the answer to this question thinks first: by share, always the same for the same question."""
@@ -125,7 +121,7 @@ class Lesson:
         ]
         asked = prompts.verdict(passages, talk, criteria, sample.lang)
         try:
-            replies.verdict(await self.ask("judge", asked, 0, temperature=0.0, seed=0), criteria)
+            replies.verdict(await self.ask("judge", asked, 0, temperature=0.0), criteria)
         except TurnedDown as why:
             return Reject(sample, why.gate, why.reason)
         return sample
@@ -151,7 +147,7 @@ async def probe(lesson: Lesson, job: Job) -> None:
     kind, messages, more = opening(lesson, job)
     with suppress(TurnedDown):
         if isinstance(job, Replay):
-            await lesson.answer(messages, job.lang, 1, lesson.thinks(job.prompt), job.round)
+            await lesson.answer(messages, 1, lesson.thinks(job.prompt), job.round)
         else:
             await lesson.ask(kind, messages, 4, **more)
 
@@ -244,7 +240,7 @@ async def _missed(lesson: Lesson, job: Missing, question: str) -> Outcome:
     near = lesson.plan.passages[lang].near(question, 6, lambda _: True)
     written = ""
     try:
-        reply = await lesson.answer(rag_messages(question, near, (), lang), lang, 1)
+        reply = await lesson.answer(rag_messages(question, near, (), lang), 1)
         written = replies.written(reply, thinking=False).text
         if not replies.refused(strip_markers(written), lang):
             raise TurnedDown("answerable", "the docs answer it after all, or the teacher thinks so")
@@ -261,7 +257,7 @@ async def replay(lesson: Lesson, job: Replay) -> list[Outcome]:
     thinking = lesson.thinks(job.prompt)
     written = ""
     try:
-        reply = await lesson.answer(messages, job.lang, 1, thinking, job.round)
+        reply = await lesson.answer(messages, 1, thinking, job.round)
         written = reply.text
         said = replies.written(reply, thinking)
     except TurnedDown as why:
@@ -284,7 +280,7 @@ async def answered(
     thinking = lesson.thinks(question)
     written = ""
     try:
-        reply = await lesson.answer(with_passages(question, passages, (), lang, thinking), lang, 1, thinking)
+        reply = await lesson.answer(with_passages(question, passages, (), lang, thinking), 1, thinking)
         written = reply.text
         said = unmarked(replies.answer(reply, lang, thinking), passages)
     except TurnedDown as why:

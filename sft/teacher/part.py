@@ -86,7 +86,7 @@ async def _talk(lesson: Lesson, job: Part, question: str, family: str) -> list[O
                 asked = prompts.follow_up(job.passages, talk, lang)
                 question = replies.one_question(await lesson.ask("follow-up", asked, behind))
             messages = rag_messages(question, job.passages, talk, lang)
-            reply = await lesson.answer(messages, lang, 1 if last else behind - 1)
+            reply = await lesson.answer(messages, 1 if last else behind - 1)
             written = reply.text
             said = unmarked(replies.answer(reply, lang, thinking=False), job.passages)
         except TurnedDown as why:
@@ -112,7 +112,7 @@ async def _among_others(lesson: Lesson, job: Part, one: replies.Asked, family: s
         missing = number_of("gold", question) % WITHOUT_GOLD == 0
         shown = _shown(lesson, question, gold, job.passages, missing)
         messages = rag_messages(question, shown, (), lang)
-        reply = await lesson.answer(messages, lang, 1)
+        reply = await lesson.answer(messages, 1)
         written = reply.text.strip()
         if missing:
             if not replies.refused(strip_markers(replies.written(reply, False).text), lang):
