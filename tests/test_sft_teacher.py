@@ -485,12 +485,12 @@ def killed_at_random(home: Path, url: str, teacher: FakeTeacher, wait_for: int) 
 
 
 def kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    pages = docs(times * 16)
+    pages = docs(times * 20)
     home, calm = prepared(tmp_path / "home", pages), prepared(tmp_path / "calm", pages)
     rng = random.Random()
     with FakeTeacher(latency_s=0.02) as teacher:
         for _ in range(times):
-            killed_at_random(home, teacher.url, teacher, rng.randrange(17, 33))
+            killed_at_random(home, teacher.url, teacher, rng.randrange(25, 41))
         done = run(home, monkeypatch, "--teacher", teacher.url, "--concurrency", "8", "--rewrites", "1")
     assert done.exit_code == 0, done.output
     repeated = [count - 1 for count in teacher.served.values() if count > 1]

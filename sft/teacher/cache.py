@@ -1,22 +1,25 @@
 """Every reply of a teacher, by what was asked: a run that was killed goes on where it was and pays nothing twice.
 
 One SQLite file (WAL) under DOCDUET_HOME/cache. A reply is written in a transaction of its own as soon as it is there,
-so a kill can cost the calls that are on their way, and no more. It may be deleted: then everything is asked again.
+so a kill can cost the calls that are on their way, and no more. Those are noted too: the next run makes them first, so
+that a second kill finds others on their way. It may be deleted: then everything is asked again.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from data.errors import ConfigError, DiskFullError
 from sft.teacher.calls import Call, Reply
 
 _SCHEMA = """
+CREATE TABLE IF NOT EXISTS sent (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS calls (
     key BLOB PRIMARY KEY, model TEXT NOT NULL, kind TEXT NOT NULL, reply TEXT NOT NULL,
     seconds REAL NOT NULL, completion_tokens INTEGER NOT NULL
-)
+);
 """
 
 
@@ -29,7 +32,7 @@ class CallCache:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute(_SCHEMA)
+            self._db.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise ConfigError(
@@ -42,8 +45,20 @@ class CallCache:
 
     def put(self, key: bytes, call: Call, model: str, reply: Reply) -> None:
         row = [key, model, call.kind, reply.to_json(), reply.seconds, reply.completion_tokens]
+        self._write("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def sent(self, key: bytes) -> None:
+        """Note that this call is on its way."""
+        self._write("INSERT OR IGNORE INTO sent VALUES (?)", [key])
+
+    def interrupted(self) -> frozenset[bytes]:
+        """The calls that were on their way when a run ended."""
+        self._write("DELETE FROM sent WHERE key IN (SELECT key FROM calls)", [])
+        return frozenset(key for (key,) in self._db.execute("SELECT key FROM sent"))
+
+    def _write(self, statement: str, row: Sequence[object]) -> None:
         try:
-            self._db.execute("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._db.execute(statement, row)
         except sqlite3.OperationalError as error:
             if "full" not in str(error):
                 raise

@@ -2,7 +2,8 @@
 
 Ready calls wait in one queue. Those with the most steps behind them (questions, then turns of conversations) go before
 answers, answers before verdicts, and among equals the earlier page: the window stays full to the end, and an engine's
-prefix cache sees the answers of one page together. What the cache knows takes no place in it.
+prefix cache sees the answers of one page together. Before all comes what a killed run had on its way. What the cache
+knows takes no place in it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from sft.teacher.client import TeacherClient
 
 FAILED_IN_A_ROW = 8
 """... or once the window's size: then it is the teacher, not the call."""
+
+
+FIRST = 100
+"""The rank of calls that a killed run had on their way."""
 
 
 class NotCached(TurnedDown):
@@ -115,6 +120,7 @@ class Window:
         self._asked: dict[bytes, asyncio.Future[Reply]] = {}
         self._made: set[bytes] = set()
         self._order = count()
+        self._interrupted = cache.interrupted() if client else frozenset()
         self._failures = 0
         self._workers: list[asyncio.Task[None]] = []
 
@@ -143,7 +149,8 @@ class Window:
         waiting = self._asked.get(key)
         if waiting is None:
             waiting = self._asked[key] = asyncio.get_running_loop().create_future()
-            self._queue.put_nowait((-rank.behind, rank.job, next(self._order), key, call, waiting))
+            behind = FIRST if key in self._interrupted else rank.behind
+            self._queue.put_nowait((-behind, rank.job, next(self._order), key, call, waiting))
         return await waiting
 
     async def _work(self) -> None:
@@ -151,6 +158,7 @@ class Window:
         while True:
             *_, key, call, answer = await self._queue.get()
             try:
+                self._cache.sent(key)
                 reply = await self._client.send(call)
                 self._cache.put(key, call, self.usage.model, reply)
             except TurnedDown as failure:
