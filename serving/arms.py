@@ -13,8 +13,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from data.citations import CitationStream, Cite, Piece, strip_markers
 from data.errors import EngineError
 from data.prompts import Message, base_messages, rag_messages, refusal_text
+from data.thinking import ThinkSplitter
 from data.types import ANY, Filters
 from rag.answerable import Answerability
 from rag.expand import Section
@@ -23,14 +25,12 @@ from rag.lexical import tokenize
 from rag.live import LiveIndex
 from rag.retriever import HybridRetriever
 from rag.types import Passage
-from serving.citations import CitationStream, Cite, Piece, strip_markers
 from serving.config import ServingConfig
 from serving.engine import Engine
 from serving.events import Cited, Event, Finished, Reasoning, Started, Text
 from serving.quoting import as_markdown, marker_lead, quotes
 from serving.rewrite import standalone
 from serving.sources import Source, source_of
-from serving.thinking import ThinkSplitter
 from serving.translate import language_to_search, translation
 
 EngineOf = Callable[[], Engine | None]

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from data.citations import strip_markers
 from data.errors import EngineError
 from data.prompts import Message, rewrite_messages
 from rag.lexical import tokenize
-from serving.citations import strip_markers
 from serving.engine import Engine
 
 REWRITE_TOKENS = 96

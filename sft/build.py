@@ -21,10 +21,10 @@ from sft.gates import Gate, sift, standard_gates
 from sft.mixture import Mixture, mix, refill
 from sft.output import check_free, write_dataset
 from sft.previous import Diff
-from sft.rules.writer import LANGS
+from sft.rules.writer import LANGS, RuleWriter
 from sft.split import Sides, on_one_side, split
 from sft.tokens import Counter
-from sft.types import Reject, Sample, Writer
+from sft.types import NO_PAGES, Reject, Sample, Taught, Writer
 
 if TYPE_CHECKING:
     from rag.embed import Embedder
@@ -64,7 +64,8 @@ def build(
     sieve = Sieve(counter, max_length, Decontamination(questions), embedder)
     base = sieve.still_good(diff.kept) if diff else []
     known = {sample.id for sample in base}
-    drafts = (one for one in _drafts(writers, found, diff.pages if diff else None, progress) if one.id not in known)
+    drafts = _drafts(writers, found, diff.pages if diff else None, progress)
+    drafts = (one for one in drafts if isinstance(one, Reject) or one.id not in known)
     kept = sieve.good(drafts)
     rejects = sieve.rejects
     if not kept and not base:
@@ -84,13 +85,14 @@ def build(
         rejects=rejects,
         drafts=len(kept) + len(rejects),
         page_urls=[page.url for page in found],
-        other_languages=sum(page.lang not in LANGS for page in found),
+        other_languages=sum(page.lang not in LANGS for page in found) if _by_rules(writers) else 0,
         counter=counter,
         max_length=max_length,
         evaluation_questions=len(questions),
         base_lengths=lengths,
         notes=[note for writer in writers for note in getattr(writer, "notes", ())],
         kept=len(base) if diff else None,
+        teacher=next((writer.usage for writer in writers if isinstance(writer, Taught)), None),
         seconds=time.monotonic() - started,
     )
     if out is not None:
@@ -104,9 +106,13 @@ def build(
     return facts
 
 
+def _by_rules(writers: Sequence[Writer]) -> bool:
+    return any(isinstance(writer, RuleWriter) for writer in writers)
+
+
 def _drafts(
     writers: Sequence[Writer], pages: Sequence[Page], only: frozenset[str] | None, progress: Progress
-) -> Iterator[Sample]:
+) -> Iterator[Sample | Reject]:
     done = 0
     for writer in writers:
         for sample in writer.drafts(pages, only):
@@ -132,7 +138,7 @@ class Sieve:
             self._alike.append(SameMeaning(embedder))
         self.rejects: list[Reject] = []
 
-    def good(self, drafts: Iterable[Sample]) -> list[Sample]:
+    def good(self, drafts: Iterable[Sample | Reject]) -> list[Sample]:
         """What passes all gates."""
         return self._unlike(self._kept(sift(drafts, self._gates)))
 
@@ -168,7 +174,7 @@ def _nothing(pages: Sequence[Page], rejects: Sequence[Reject]) -> DocDuetError:
             f"all {len(rejects)} drafts were turned down, the first one by {rejects[0].gate}: {rejects[0].reason}"
         )
     if not pages:
-        return EmptySourceError("there are no pages to make a dataset from: run `docduet data sync FOLDER` first")
+        return EmptySourceError(NO_PAGES)
     langs = ", ".join(sorted({page.lang for page in pages}))
     return ConfigError(
         f"the {len(pages)} pages ({langs}) hold nothing to ask about: headings, option lists, tables, steps or code"

@@ -12,7 +12,7 @@ from sft.charts import save_charts
 from sft.mixture import Mixed, Mixture
 from sft.split import Split
 from sft.tokens import Counter
-from sft.types import Reject, Sample
+from sft.types import Reject, Sample, Spent
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ class Facts:
     base_lengths: Sequence[int] = ()
     notes: Sequence[str] = ()
     kept: int | None = None
+    teacher: Spent | None = None
     seconds: float = 0.0
 
     @property
     def lengths(self) -> list[int]:
         """Tokens of every answer of the dataset."""
-        return [self.counter.count(said) for sample in self.mixed.samples for said in sample.answers]
+        return [self.counter.count(said) for sample in self.mixed.samples for said in sample.said]
 
     @property
     def wanted(self) -> dict[str, str]:
@@ -58,6 +59,12 @@ class Facts:
             for url in sample.pages:
                 counts[url] = counts.get(url, 0) + 1
         return counts
+
+    @property
+    def think_share(self) -> float:
+        """Share of the teacher's samples that think."""
+        taught = [sample.thinks for sample in self.mixed.samples if sample.generator.startswith("teacher:")]
+        return sum(taught) / max(1, len(taught))
 
     def warnings(self) -> list[str]:
         """What a person should know before training."""
@@ -82,6 +89,10 @@ class Facts:
         if repeated:
             found.append(
                 f"{repeated} samples stand in it more than once, to fill their shape's share (mixture `repeat`)."
+            )
+        if self.teacher and self.teacher.failed:
+            found.append(
+                f"{self.teacher.failed} calls to the teacher failed; run the same command again to make them up."
             )
         found += self.notes
         if self.kept is not None:
@@ -112,6 +123,7 @@ class Facts:
             "limited_by": self.mixed.limited_by,
             "median_answer_tokens": median(lengths) if lengths else 0,
             "tokenizer": self.counter.name,
+            "teacher": {**self.teacher.as_dict(), "think_share": round(self.think_share, 4)} if self.teacher else None,
             "warnings": self.warnings(),
             "seconds": round(self.seconds, 1),
         }
@@ -144,6 +156,7 @@ def card(facts: Facts) -> str:
         f"{len(facts.page_urls)} pages ({langs}; written by: {generators}). {facts.drafts} drafts, "
         f"{len(facts.rejects)} turned down; the rest did not fit the mixture.",
         _section("Before you train", [f"- {warning}" for warning in facts.warnings()]),
+        _section("Teacher", [_teacher_line(facts)]) if facts.teacher else "",
         _section("Shapes", _shape_table(facts)),
         _section("Answer lengths", [_length_line(facts), "", "![Answer lengths](answer_lengths.png)"]),
         _section("Turned down", [*_reject_table(facts), "", "![Rejects](rejects.png)"]),
@@ -154,6 +167,16 @@ def card(facts: Facts) -> str:
 
 def _section(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"## {title}", "", *lines])
+
+
+def _teacher_line(facts: Facts) -> str:
+    spent = facts.teacher
+    assert spent
+    return (
+        f"{spent.model}: {spent.made:,} calls made for this dataset now and {spent.known:,} known from before, "
+        f"{spent.prompt_tokens:,} prompt and {spent.completion_tokens:,} completion tokens in all. "
+        f"{facts.think_share:.1%} of its samples think before they answer."
+    )
 
 
 def _shape_table(facts: Facts) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -19,16 +19,29 @@ from sft.training.cli_train import train
 if TYPE_CHECKING:
     from data.settings import Settings
     from data.store import PageStore
+    from data.types import Page
+    from rag.embed import Embedder
     from sft.card import Facts
+    from sft.config import SftConfig
     from sft.imports.writer import ImportWriter
+    from sft.mixture import Mixture
     from sft.previous import Diff
+    from sft.tokens import Counter
+    from sft.types import Writer
+
+
+class Show(Protocol):
+    """Progress: the stage, what is done, of how much (0: not known), and a note in place of a count of samples."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None: ...
+
 
 app = typer.Typer(
     help="Pages in, training data and fine-tuned models out.", no_args_is_help=True, rich_markup_mode="markdown"
 )
 
 SHOWN = 20
-STAGES = {"draft": "Writing samples", "mix": "Mixing", "write": "Writing the dataset"}
+STAGES = {"teach": "Asking the teacher", "draft": "Writing samples", "mix": "Mixing", "write": "Writing the dataset"}
 
 
 @app.callback()
@@ -52,6 +65,27 @@ def build(
     tokenizer: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the model to train: counts tokens with its tokenizer.")
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A model writes the samples: an OpenAI-compatible server, such as vLLM."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The teacher's model; default: the only one it has.")] = None,
+    teacher_key_env: Annotated[
+        str | None, typer.Option(metavar="VAR", help="Environment variable that holds the teacher's key.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Calls to the teacher at the same time; default 32.")
+    ] = None,
+    think_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the teacher's answers that think first; default 0.")
+    ] = None,
+    rewrites: Annotated[
+        int | None, typer.Option(min=1, max=8, help="Questions asked about one fact, in different words; default 2.")
+    ] = None,
+    judge: Annotated[
+        bool | None, typer.Option("--judge/--no-judge", help="The teacher checks each answer; default: it does.")
+    ] = None,
+    with_rules: Annotated[bool, typer.Option(help="Add what the rules write to what the teacher writes.")] = False,
     eval_set: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Keep the questions of this file out; may be repeated.")
     ] = None,
@@ -79,7 +113,9 @@ def build(
     embed: Annotated[bool, typer.Option(help="Also compare by meaning, with [rag] embedder: slower.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
-    """Turn the synced pages into a dataset for ms-swift and LLaMA-Factory, by rules, without a model.
+    """Turn the synced pages into a dataset for ms-swift and LLaMA-Factory: by rules, or with a teacher model.
+
+    With a teacher every call is kept: run the same command again after a stop, and it goes on where it was.
 
     Examples:
 
@@ -92,6 +128,8 @@ def build(
         docduet sft build --out datasets/first --import faq.csv --column question=Frage --column answer=Antwort
 
         docduet sft build --out datasets/next --diff datasets/first --dry-run
+
+        docduet sft build --out datasets/taught --teacher http://127.0.0.1:8000/v1 --model Qwen/Qwen3-8B --dry-run
     """
     from data.store import PageStore
     from data.types import Filters
@@ -100,14 +138,27 @@ def build(
     from sft.imports.columns import parse_column_options
     from sft.imports.writer import ImportWriter
     from sft.mixture import load_mixture
-    from sft.rules.writer import RuleWriter
     from sft.tokens import load_counter
 
     settings: Settings = ctx.obj
+    given = {
+        "mixture": mixture,
+        "max_length": max_length,
+        "teacher": teacher,
+        "teacher_model": model,
+        "teacher_key_env": teacher_key_env,
+        "concurrency": concurrency,
+        "think_share": think_share,
+        "rewrites": rewrites,
+        "judge": judge,
+    }
     config = settings.table(SftConfig)
+    config = config.model_copy(update={key: value for key, value in given.items() if value is not None})
     folder = tokenizer or (Path(config.tokenizer).expanduser() if config.tokenizer else None)
-    shares, counter = load_mixture(mixture or config.mixture), load_counter(folder)
+    shares, counter = load_mixture(config.mixture), load_counter(folder)
     store = PageStore(settings.home.pages)
+    pages = list(store.pages(Filters(lang=lang)))
+    embedder = _embedder(settings) if embed else None
     files = [settings.home.feedback if str(path) == "feedback" else path for path in imports or ()]
     columns = parse_column_options(column or ())
     changed = _changes(store, diff, ImportWriter(files, columns)) if diff else None
@@ -115,16 +166,20 @@ def build(
         _print_changes(changed, as_json)
         return
     with _progress() as progress:
+        writers = _writers(settings, config, shares, counter, embedder, limit, with_rules, progress)
+        if config.teacher and dry_run:
+            _estimate(writers[0], pages, as_json)
+            return
         facts = build_dataset(
-            store.pages(Filters(lang=lang)),
-            [RuleWriter(config.product, config.rewrites), *([ImportWriter(files, columns, lang)] if files else [])],
+            pages,
+            [*writers, *([ImportWriter(files, columns, lang)] if files else [])],
             shares,
             counter,
-            max_length or config.max_length,
+            config.max_length,
             None if dry_run else out,
             eval_sets=eval_set or (),
             base_answers=base_answers,
-            embedder=_embedder(settings) if embed else None,
+            embedder=embedder,
             val_share=config.val_share,
             limit=limit,
             diff=changed,
@@ -134,6 +189,72 @@ def build(
         typer.echo(json.dumps(facts.as_dict(), ensure_ascii=False, indent=2))
         return
     _print(facts, None if dry_run else out)
+
+
+def _writers(
+    settings: Settings,
+    config: SftConfig,
+    mixture: Mixture,
+    counter: Counter,
+    embedder: Embedder | None,
+    limit: int,
+    with_rules: bool,
+    progress: Show,
+) -> list[Writer]:
+    """The rules; with a teacher the teacher, and the rules where they are wanted too."""
+    from sft.rules.writer import RuleWriter
+
+    rules = RuleWriter(config.product, config.rewrites)
+    if not config.teacher:
+        return [rules]
+    from rag.config import RagConfig
+    from sft.gates import standard_gates
+    from sft.teacher.client import Patience
+    from sft.teacher.flows import Settings as Teaching
+    from sft.teacher.writer import Asking, TeacherWriter
+
+    rag = settings.table(RagConfig)
+    asking = Asking(
+        url=config.teacher,
+        cache=settings.home.cache / "teacher.sqlite",
+        concurrency=config.concurrency,
+        key=_key(config.teacher_key_env),
+        limit=limit,
+        max_length=config.max_length,
+        chunk_tokens=rag.chunk_tokens,
+        whole_tokens=rag.whole_tokens,
+        patience=Patience(config.teacher_timeout_s),
+    )
+    teaching = Teaching(config.teacher_model, config.product, config.rewrites, config.think_share, config.judge)
+    taught = TeacherWriter(
+        asking,
+        teaching,
+        mixture,
+        standard_gates(counter, config.max_length, embedder),
+        announce=lambda estimate: typer.echo(f"The teacher: {estimate}", err=True),
+        progress=lambda usage, total: progress("teach", usage.done, total, usage.told(total)),
+    )
+    return [taught, rules] if with_rules else [taught]
+
+
+def _key(variable: str) -> str:
+    """The key in the environment variable ``variable``; "" where none is named."""
+    import os
+
+    from data.errors import ConfigError
+
+    if variable and not os.environ.get(variable):
+        raise ConfigError(f"the environment variable {variable} holds no key for the teacher: set it, or name another")
+    return os.environ.get(variable, "") if variable else ""
+
+
+def _estimate(writer: Writer, pages: Iterable[Page], as_json: bool) -> None:
+    """What a teacher would be asked, without asking it."""
+    from sft.teacher.writer import TeacherWriter
+
+    assert isinstance(writer, TeacherWriter)
+    estimate = writer.estimate(sorted(pages, key=lambda page: page.url))
+    typer.echo(json.dumps(estimate.as_dict(), indent=2) if as_json else f"The teacher would be asked: {estimate}")
 
 
 def _embedder(settings: Settings):  # type: ignore[no-untyped-def]
@@ -192,18 +313,19 @@ def _print(facts: Facts, out: Path | None) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def _progress() -> Iterator[Show]:
     """A line on stderr that says what is being done; nothing where nobody looks."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} samples"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}", markup=False))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Reading pages", total=None)
+        task = bar.add_task("Reading pages", total=None, note="")
 
-        def show(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=STAGES[stage], **({"completed": done} if done else {}))  # type: ignore[arg-type]
+        def show(stage: str, done: int, total: int, note: str = "") -> None:
+            said = note or (f"{done:,} samples" if done else "")
+            bar.update(task, description=STAGES[stage], completed=done, total=total or None, note=said)
 
         yield show
 

@@ -16,5 +16,12 @@ class SftConfig(Table):
         "", description="Folder with the model's tokenizer.json; empty: an estimate, said on the card."
     )
     rewrites: int = Field(2, ge=1, le=8, description="Questions asked about one fact, in different words.")
+    teacher: str = Field("", description="Address of a teacher, an OpenAI-compatible server; empty: the rules write.")
+    teacher_model: str = Field("", description="The teacher's model; empty: the only one that it has.")
+    teacher_key_env: str = Field("", description="Environment variable that holds the teacher's key.")
+    teacher_timeout_s: float = Field(300.0, gt=0, description="One answer of the teacher takes at most this long (s).")
+    concurrency: int = Field(32, ge=1, le=1024, description="Calls to the teacher at the same time.")
+    think_share: float = Field(0.0, ge=0, le=1, description="Share of the teacher's answers that think first.")
+    judge: bool = Field(True, description="Ask the teacher whether each of its answers is supported by the page.")
     val_share: float = Field(0.05, ge=0, lt=0.5, description="Share of the samples set aside for validation.")
     product: str = Field("", description="Named in questions about pages that carry no product label.")

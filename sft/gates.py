@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from data.prompts import BASE_SYSTEM, REFUSAL, REWRITE, SYSTEM, refusal_text
 from sft.duplicates import words
 from sft.standalone import answer_needs_page, question_needs_page
+from sft.teacher.prompts import JUDGE, WRITER
 from sft.tokens import Counter, of_messages
 from sft.types import Reject, Sample
 
@@ -29,7 +30,7 @@ WORDS_SUPPORTED = 0.85
 """... or of its words: a table's row told as a list keeps the words, not their neighbours."""
 
 NEARLY_SUPPORTED = 0.25
-"""From here on, an embedder may still find the answer supported."""
+"""From here on, an embedder or a judge may still find the answer supported."""
 
 MEANT = 0.7
 _UNCHECKED = ("replay", "imported", "unanswerable")
@@ -38,6 +39,14 @@ _UNCHECKED = ("replay", "imported", "unanswerable")
 _CODE = re.compile(r"(?ms)^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[ \t]*$|\Z)|`[^`\n]+`")
 _CONTROL = re.compile(r"<\|(?:im_start|im_end|endoftext|system|user|assistant)\|>|</?think(?:ing)?>|/no_think\b")
 _MARKER = re.compile(r"(?<![\w\]\)`$])\[\d{1,2}\](?![\w(\[:])")
+
+PASSAGES = re.compile(
+    r"\b(?:passages?|excerpts?) \[?\d|\b(?:provided|given|numbered|above) (?:passages?|excerpts?|text|context)\b|"
+    r"\b(?:the|these|those|any|each) passages?\b|(?:段落|片段)\s*[\[【]?\d|"
+    r"(?:提供|给出|上述|以上|编号)的?(?:段落|片段|材料)|根据(?:这些)?(?:段落|片段)|(?:段落|片段)[里中]",
+    re.IGNORECASE,
+)
+"""Words of somebody who has passages before him."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,12 @@ def standard_gates(counter: Counter, max_length: int, embedder: Embedder | None 
     )
 
 
-def sift(samples: Iterable[Sample], gates: Sequence[Gate]) -> Iterator[Sample | Reject]:
-    """Each sample, or the first gate's rejection of it, in order."""
+def sift(samples: Iterable[Sample | Reject], gates: Sequence[Gate]) -> Iterator[Sample | Reject]:
+    """Each sample, or the first gate's rejection of it, in order; what was rejected before stays so."""
     for sample in samples:
+        if isinstance(sample, Reject):
+            yield sample
+            continue
         for gate in gates:
             reason = gate.check(sample)
             if reason:
@@ -83,7 +95,9 @@ def structure(sample: Sample) -> str:
             return f"an empty {message['role']} message"
         if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd]", message["content"]):
             return f"unreadable characters in a {message['role']} message"
-    for answer in sample.answers:
+    for answer in sample.said:
+        if not answer.strip():
+            return "nothing is said after the thinking"
         if len(re.findall(r"(?m)^[ \t]*(?:[-*+] )?```", answer)) % 2:
             return "a code block is not closed"
     return ""
@@ -91,11 +105,11 @@ def structure(sample: Sample) -> str:
 
 def leak(sample: Sample) -> str:
     """Control tokens (a tokenizer would take them for its own), think tags, and words of the prompts."""
-    for text in (*sample.questions, *sample.answers):
+    for text in (*sample.questions, *sample.said, sample.thinking):
         control = _CONTROL.search(text)
         if control:
             return f"holds the control token {control[0]!r}"
-    for answer in sample.answers:
+    for answer in sample.said:
         said = " ".join(answer.split())
         told = next((line for line in _prompt_lines() if line in said), "")
         if told:
@@ -103,20 +117,21 @@ def leak(sample: Sample) -> str:
         marker = _MARKER.search(_CODE.sub("", answer)) if sample.shape != "raft" else None
         if marker:
             return f"cites a passage ({marker[0]}) that the model does not see"
-    return ""
+    told_of = PASSAGES.search(sample.thinking) if sample.shape != "raft" else None
+    return f"thinks of passages ({told_of[0]!r}) that the model does not see" if told_of else ""
 
 
 @cache
 def _prompt_lines() -> tuple[str, ...]:
     """The sentences of the prompts, but for the refusal, which is an answer."""
-    texts = [text for prompts in (SYSTEM, BASE_SYSTEM, REWRITE) for text in prompts.values()]
+    texts = [text for prompts in (SYSTEM, BASE_SYSTEM, REWRITE, WRITER, JUDGE) for text in prompts.values()]
     lines = [line.strip() for text in texts for line in re.split(r"(?<=[.。])\s*|: \{refusal\}|：\{refusal\}", text)]
     return tuple(line for line in lines if len(line) >= 15 and line not in REFUSAL.values())
 
 
 def language(sample: Sample) -> str:
     """Question and answer in the sample's language, as far as their prose says."""
-    for kind, texts in (("question", sample.questions), ("answer", sample.answers)):
+    for kind, texts in (("question", sample.questions), ("answer", sample.said)):
         found = _language_of(_CODE.sub(" ", "\n".join(texts)), sample.lang)
         if found != sample.lang:
             return f"the {kind} is {found}, not {sample.lang}"
@@ -138,11 +153,13 @@ def _language_of(prose: str, expected: str) -> str:
 
 def standalone(sample: Sample) -> str:
     """Understood without the page: "as shown above", "this page", "the table below" with no table."""
+    if sample.shape == "replay":  # "Turn this into a list: ..." brings along what it points at
+        return ""
     for question in sample.questions:
         found = question_needs_page(question)
         if found:
             return f"the question points at the page: {found!r}"
-    for answer in sample.answers:
+    for answer in sample.said:
         found = answer_needs_page(answer, whole_page=sample.shape == "whole-page")
         if found:
             return f"the answer points outside itself: {found!r}"
@@ -151,13 +168,16 @@ def standalone(sample: Sample) -> str:
 
 def support(sample: Sample, embedder: Embedder | None = None) -> str:
     """The answers' word pairs stand in the page's text; with an embedder, its meaning counts too."""
-    answer = "\n".join(text for text in sample.answers if text != refusal_text(sample.lang))
+    answer = "\n".join(text for text in sample.said if text != refusal_text(sample.lang))
     if sample.shape in _UNCHECKED or not answer:
         return ""
     if not sample.support.strip():
         return "nothing on the page is named as its support"
     share = overlap(answer, sample.support)
-    if share >= SUPPORTED or word_overlap(answer, sample.support) >= WORDS_SUPPORTED:
+    if (
+        share >= (NEARLY_SUPPORTED if sample.judged else SUPPORTED)
+        or word_overlap(answer, sample.support) >= WORDS_SUPPORTED
+    ):
         return ""
     if embedder is not None and share >= NEARLY_SUPPORTED:
         a, b = embedder.documents([answer, sample.support])

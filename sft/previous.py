@@ -165,4 +165,5 @@ def _sample(row: Mapping[str, Any], conversation: Mapping[str, Any]) -> Sample:
         generator=row["generator"],
         family=row["family"],
         support="",
+        thinks=conversation["messages"][-1]["content"].startswith("<think>"),
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.thinking import ThinkSplitter
+from data.thinking import ThinkSplitter
 
 CASES = [
     ("plain answer", "", "plain answer"),

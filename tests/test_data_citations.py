@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.citations import CitationStream, Cite, strip_markers
+from data.citations import CitationStream, Cite, strip_markers
 
 
 def run(text: str, passages: int = 3, cut: int | None = None) -> str:

@@ -51,3 +51,10 @@ class ThinkSplitter:
         keep = next((n for n in range(len(_CLOSE) - 1, 0, -1) if before.endswith(_CLOSE[:n])), 0)
         self._held = before[len(before) - keep :]
         return before[: len(before) - keep]
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """(thinking, answer) of a whole text; thinking that never ends is all thinking."""
+    splitter = ThinkSplitter()
+    pieces = [splitter.feed(text), splitter.close()]
+    return "".join(thinking for thinking, _ in pieces), "".join(answer for _, answer in pieces)
