@@ -153,6 +153,15 @@ def test_an_unknown_recipe_names_the_nearest() -> None:
         load_recipe("qwen3-8b-lorra")
 
 
+def test_a_number_of_steps_takes_the_place_of_a_number_of_epochs() -> None:
+    """ms-swift would take the epochs where it is given both."""
+    flags = load_recipe("qwen3-8b-1gpu", ["train_iters=8"]).flags
+    assert flags["train_iters"] == 8
+    assert "num_train_epochs" not in flags
+    with pytest.raises(ConfigError, match="give one of them"):
+        load_recipe("qwen3-8b-1gpu", ["train_iters=8", "num_train_epochs=1"])
+
+
 def test_settings_change_flags_and_are_checked() -> None:
     recipe = load_recipe("tiny-cpu", ["num_train_epochs=1", "--max_length=64", "report_to=[tensorboard, wandb]"])
     assert (recipe.flags["num_train_epochs"], recipe.flags["max_length"]) == (1.0, 64)

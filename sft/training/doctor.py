@@ -18,7 +18,7 @@ State = Literal["ok", "warning", "missing"]
 INSTALL = "in DocDuet's folder: pip install -c constraints/train.txt -e '.[train]'"
 OPTIONAL = {
     "flash-attn": "only for --set attention_backend=flash; recipes use cuDNN's (fused)",
-    "apex": "only for gradient accumulation fusion, which ms-swift turns off without it",
+    "apex": "not needed: the recipes' plugin fused_gradients does what it is for",
 }
 NETWORK_DISKS = ("nfs", "nfs4", "lustre", "gpfs", "cephfs", "ceph", "beegfs", "fuse", "glusterfs", "9p", "cifs", "smb3")
 

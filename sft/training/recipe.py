@@ -64,7 +64,7 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"{path} is no recipe: it needs description, backend, machine and flags")
     flags = read.get("flags")
     if isinstance(flags, dict):
-        read = {**read, "flags": {**flags, **dict(map(setting, settings))}}
+        read = {**read, "flags": _with(flags, dict(map(setting, settings)))}
     try:
         recipe = Recipe(**{**read, "name": path.stem})
     except ValidationError as error:
@@ -73,6 +73,13 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
         return recipe.model_copy(update={"flags": _flags(recipe)})
     except ConfigError as error:
         raise ConfigError(f"recipe {recipe.name}: {error}") from None
+
+
+def _with(flags: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``flags`` with ``changes``. Steps take the place of epochs, which ms-swift would prefer."""
+    if "train_iters" in changes and "num_train_epochs" not in changes:
+        flags = {name: value for name, value in flags.items() if name != "num_train_epochs"}
+    return {**flags, **changes}
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -94,6 +101,8 @@ def _flags(recipe: Recipe) -> dict[str, Value]:
         if name in recipe.flags:
             option = {"output_dir": "--out", "val_dataset": "--dataset"}.get(name, f"--{name}")
             raise ConfigError(f"{name} does not belong into a recipe; give {option} to `docduet sft train`")
+    if {"train_iters", "num_train_epochs"} <= set(recipe.flags):
+        raise ConfigError("train_iters and num_train_epochs: ms-swift would take the epochs; give one of them")
     return check(recipe.backend, recipe.flags)
 
 
