@@ -36,7 +36,8 @@ class Engine:
     """``base_url`` ends in /v1. ``model``: the name to ask for; empty takes the first that the server lists.
 
     ``idle_timeout_s``: silence between two pieces that counts as failure. ``first_timeout_s``: the same before the
-    first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's).
+    first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's). ``ignores``:
+    sampling parameters that are left out, because the server does not survive them.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Engine:
         idle_timeout_s: float = 30.0,
         first_timeout_s: float = 120.0,
         extra_body: Mapping[str, Any] | None = None,
+        ignores: frozenset[str] = frozenset(),
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -56,6 +58,7 @@ class Engine:
         self._first_timeout_s = first_timeout_s
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._extra_body = dict(extra_body or {})
+        self._ignores = ignores
         self._session: aiohttp.ClientSession | None = None
 
     async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta]:
@@ -68,7 +71,7 @@ class Engine:
             "messages": list(messages),
             "stream": True,
             "stream_options": {"include_usage": True},
-            **params,
+            **{name: value for name, value in params.items() if name not in self._ignores},
             **self._extra_body,
         }
         finished = False

@@ -205,6 +205,7 @@ class _Started:
             idle_timeout_s=self._config.idle_timeout_s,
             first_timeout_s=self._config.first_timeout_s,
             extra_body={"chat_template_kwargs": {"enable_thinking": self._config.thinking}} | self._config.extra_body,
+            ignores=what.ignores,
         )
 
     async def _until_ready(self, ended: asyncio.Task[int]) -> bool:

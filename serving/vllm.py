@@ -18,14 +18,18 @@ from serving.config import EngineConfig
 CPU_CONTEXT = 4096  # tokens; a laptop reads a longer prompt too slowly to be of use
 CPU_SEQUENCES = 8
 CPU_KV_CACHE_GIB = 1
+CPU_IGNORES = frozenset({"seed"})
+"""vLLM 0.32 on a CPU dies of a seeded request whose prompt it reads in pieces ("CPU Generator does not use offset")."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A process to start. ``env`` holds only what is added to the gateway's own environment."""
+    """A process to start. ``env`` holds only what is added to the gateway's own environment. ``ignores``: sampling
+    parameters that the engine must not be sent."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    ignores: frozenset[str] = frozenset()
 
 
 def launch(config: EngineConfig, port: int) -> Launch:
@@ -41,7 +45,7 @@ def launch(config: EngineConfig, port: int) -> Launch:
     }
     chosen = [part for flag, value in defaults.items() if flag not in named for part in (flag, value)]
     argv = (sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", config.model, *chosen, *config.args)
-    return Launch(argv, _environment(config, cpu))
+    return Launch(argv, _environment(config, cpu), CPU_IGNORES if cpu else frozenset())
 
 
 def installed() -> str:

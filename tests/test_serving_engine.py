@@ -38,6 +38,15 @@ async def test_a_good_stream() -> None:
     assert server.headers[0]["Authorization"] == "Bearer secret"
 
 
+async def test_what_kills_an_engine_is_not_sent_to_it() -> None:
+    async with FakeEngineServer() as server:
+        await deltas(server, params={"temperature": 0.5, "seed": 7}, ignores=frozenset({"seed"}))
+        await deltas(server, params={"seed": 7})
+    assert server.requests[0]["temperature"] == 0.5
+    assert "seed" not in server.requests[0]
+    assert server.requests[1]["seed"] == 7
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
 async def test_bytes_may_be_split_anywhere(size: int) -> None:
     whole = b"".join([chunk("Grüße 🙂 "), chunk("世界"), chunk(finish="stop"), DONE])
