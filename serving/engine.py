@@ -36,8 +36,8 @@ class Engine:
     """``base_url`` ends in /v1. ``model``: the name to ask for; empty takes the first that the server lists.
 
     ``idle_timeout_s``: silence between two pieces that counts as failure. ``first_timeout_s``: the same before the
-    first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's). ``ignores``:
-    sampling parameters that are left out, because the server does not survive them.
+    first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's).
+    ``ignores``: sampling parameters that are left out, because the server does not survive them.
     """
 
     def __init__(
