@@ -325,7 +325,7 @@ def _asked_question(text: str, slots: dict[str, str], heading: Heading) -> Asked
 
 _GENERIC = (
     (r"introduction|overview|background|abstract|what it is|summary", ("What is {c} about?", "Can you give me an introduction to {c}?", "{c} overview")),
-    (r"(?:[\w-]+ )?(?:parameters?|arguments?|options|configuration|settings)(?: (?:settings?|description|explanation|list))?", ("Which {h} does {c} have?", "I want to configure {c}. Which {h} are there?", "{c} {h}")),
+    (r"(?:[\w-]+ )?(?:(?:parameters|arguments|options|configuration|settings)(?: (?:settings?|description|explanation|list))?|(?:parameter|argument) (?:settings?|descriptions?|explanations?|list))", ("Which {h} does {c} have?", "I want to configure {c}. Which {h} are there?", "{c} {h}")),
     (r"(?:usage |training |code |simple |full )?(?:examples?|usage|demo|scripts?)(?: scripts?)?", ("Can you show me how {c} is used, with an example?", "I'd like an example of {c}.", "{c} example")),
     (r"installation|install|setup|environment (?:setup|preparation|installation)|preparation|prerequisites|requirements", ("What do I have to install and prepare for {c}?", "How do I set up the environment for {c}?", "{c} environment setup")),
     (r"quick start|getting started|start", ("How do I get started with {c}?", "I'm new to {c}. What are the first steps?")),
