@@ -191,7 +191,7 @@ class Engine:
         return f"engine {self.name!r} answered {response.status}: {' '.join(text.split())[:300]}"
 
     def _unreachable(self, error: Exception) -> str:
-        reason = str(error) or type(error).__name__
+        reason = str(error).replace(" ssl:default", "") or type(error).__name__
         return f"engine {self.name!r} at {self.base_url} cannot be reached: {reason}; is it running?"
 
 
