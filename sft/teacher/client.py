@@ -171,4 +171,5 @@ def _complaint(text: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    return str(error).replace(" ssl:default", "") or {"TimeoutError": "no answer in time"}.get(type(error).__name__, type(error).__name__)
+    name = type(error).__name__
+    return str(error).replace(" ssl:default", "") or {"TimeoutError": "no answer in time"}.get(name, name)
