@@ -134,7 +134,7 @@ def serve(
         _prepare_demo(settings)
     live = LiveIndex(settings.home, settings.table(RagConfig))
     refresher = _refresher(settings, live, demo)
-    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher)
+    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True)
     run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui, refresher))
 
 
@@ -253,14 +253,23 @@ def _refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher | N
 
 
 def _gateway(
-    settings: Settings, serving: ServingConfig, live: LiveIndex, ui_url: str, refresher: Refresher | None = None
+    settings: Settings,
+    serving: ServingConfig,
+    live: LiveIndex,
+    ui_url: str,
+    refresher: Refresher | None = None,
+    learned: bool = False,
 ) -> FastAPI:
-    """The gateway, with the chat app on it when ``ui_url`` says where it reaches the gateway."""
+    """The gateway, with the chat app on it when ``ui_url`` says where it reaches the gateway. ``learned``: with an
+    engine for the published checkpoint, too slow to start for a single question."""
     from serving.app import create_app
+    from serving.checkpoint import CheckpointEngine
     from serving.supervisor import Supervisor
     from ui.config import UiConfig
 
-    gateway = create_app(serving, Supervisor(serving.engines, settings.home.logs), live, refresher)
+    supervisor = Supervisor(serving.engines, settings.home.logs)
+    checkpoint = CheckpointEngine(settings.home, supervisor, serving) if learned else None
+    gateway = create_app(serving, supervisor, live, refresher, checkpoint)
     if ui_url:
         from ui.app import mount
 

@@ -113,13 +113,15 @@ def base_messages(
     return [Message(role="system", content=system), *history, Message(role="user", content=question)]
 
 
-def sft_messages(question: str, history: Sequence[Message] = (), lang: str = "en") -> list[Message]:
+def sft_messages(question: str, history: Sequence[Message] = (), lang: str = "en", system: str = "") -> list[Message]:
     """What the fine-tuned model is asked, without passages and without thinking (``enable_thinking: false``).
+
+    ``system``: what a checkpoint's manifest says that it was trained with; "" takes today's.
 
     The one prompt that the training data and the ``sft`` arm share: a model that is asked in other words than it was
     trained with answers worse.
     """
-    return base_messages(question, history, lang)
+    return base_messages(question, history, lang, system)
 
 
 def rewrite_messages(question: str, history: Sequence[Message], lang: str = "en") -> list[Message]:

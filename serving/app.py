@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from rag.live import LiveIndex
 from serving import chat, errors, routes
 from serving.bodylimit import BodyLimit
+from serving.checkpoint import CheckpointEngine
 from serving.config import ServingConfig
 from serving.gateway import build_gateway
 from serving.refresh import Refresher
@@ -18,7 +19,11 @@ from serving.supervisor import Supervisor
 
 
 def create_app(
-    config: ServingConfig, supervisor: Supervisor, live: LiveIndex, refresher: Refresher | None = None
+    config: ServingConfig,
+    supervisor: Supervisor,
+    live: LiveIndex,
+    refresher: Refresher | None = None,
+    checkpoint: CheckpointEngine | None = None,
 ) -> FastAPI:
     """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them."""
 
@@ -26,8 +31,9 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as parts:
             await parts.enter_async_context(supervisor)
-            if refresher:
-                await parts.enter_async_context(refresher)
+            for watcher in (refresher, checkpoint):
+                if watcher:
+                    await parts.enter_async_context(watcher)
             yield
 
     app = FastAPI(
@@ -39,7 +45,7 @@ def create_app(
         openapi_url="/v1/openapi.json",
         redoc_url=None,
     )
-    app.state.gateway = build_gateway(config, live, supervisor, refresher)
+    app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
     errors.install(app)
     for router in (chat.router, routes.api, routes.pages, routes.operations):

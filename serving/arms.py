@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from data.citations import CitationStream, Cite, Piece, strip_markers
 from data.errors import EngineError
-from data.prompts import Message, base_messages, rag_messages, refusal_text
+from data.prompts import Message, base_messages, prompt_lang, rag_messages, refusal_text, sft_messages
 from data.thinking import ThinkSplitter
 from data.types import ANY, Filters
 from rag.answerable import Answerability
@@ -25,6 +25,7 @@ from rag.lexical import tokenize
 from rag.live import LiveIndex
 from rag.retriever import HybridRetriever
 from rag.types import Passage
+from serving.checkpoint import CheckpointEngine
 from serving.config import ServingConfig
 from serving.engine import Engine
 from serving.events import Cited, Event, Finished, Reasoning, Started, Text
@@ -95,6 +96,32 @@ class BaseArm:
         if engine is None:
             raise EngineError("no engine is ready: the 'base' model needs one; see [[serving.engines]] in docduet.toml")
         messages = base_messages(turn.question, turn.history, turn.lang, turn.instructions)
+        stream = _Generation(engine, messages, turn.sampling, self._config.answer_timeout_s, clock)
+        yield Started(query=turn.question, rewritten=False, reason="asked for by name")
+        async with aclosing(stream.events()) as events:
+            async for event in events:
+                yield event
+        clock.once("total")
+        yield Finished(arm=self.name, finish_reason=stream.finish_reason, usage=stream.usage, timings_ms=clock.timings)
+
+
+class SftArm:
+    """The fine-tuned model, asked as it was trained: its own system prompt, no passages."""
+
+    name = "sft"
+
+    def __init__(self, checkpoint: CheckpointEngine, config: ServingConfig) -> None:
+        self._checkpoint = checkpoint
+        self._config = config
+
+    async def answer(self, turn: Turn) -> AsyncGenerator[Event]:
+        clock = Clock()
+        engine, manifest = self._checkpoint.engine(), self._checkpoint.manifest
+        if engine is None or manifest is None:
+            why = self._checkpoint.problem or "its engine is still starting"
+            raise EngineError(f"the 'sft' model is not ready: {why}")
+        system = turn.instructions or manifest.system_prompt.get(prompt_lang(turn.lang), "")
+        messages = sft_messages(turn.question, turn.history, turn.lang, system)
         stream = _Generation(engine, messages, turn.sampling, self._config.answer_timeout_s, clock)
         yield Started(query=turn.question, rewritten=False, reason="asked for by name")
         async with aclosing(stream.events()) as events:

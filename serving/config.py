@@ -44,6 +44,7 @@ class ServingConfig(Table):
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on.")
     public_url: str = Field("", description="How browsers reach the gateway; default: as the request came in.")
     engines: tuple[EngineConfig, ...] = Field((), description="Engines; none means quoting mode.")
+    sft_args: tuple[str, ...] = Field((), description="More arguments for `vllm serve` on the published checkpoint.")
     max_question_chars: int = Field(
         20_000, gt=0, description="Longer questions are refused with a clear error (characters)."
     )

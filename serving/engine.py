@@ -60,26 +60,32 @@ class Engine:
         self._extra_body = dict(extra_body or {})
         self._ignores = ignores
         self._session: aiohttp.ClientSession | None = None
+        self.active = 0
+        """Answers under way."""
 
     async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta]:
         """Stream an answer. Raises EngineError before or between pieces; closing it ends the work upstream."""
         unknown = params.keys() - SAMPLING
         if unknown:
             raise TypeError(f"not a sampling parameter: {', '.join(sorted(unknown))}")
-        body = {
-            "model": await self.model(),
-            "messages": list(messages),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **{name: value for name, value in params.items() if name not in self._ignores},
-            **self._extra_body,
-        }
-        finished = False
-        async with self._post("/chat/completions", body) as response:
-            async for event in self._events(response):
-                delta = _delta(event)
-                finished = finished or delta.finish_reason is not None
-                yield delta
+        self.active += 1
+        try:
+            body = {
+                "model": await self.model(),
+                "messages": list(messages),
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                **{name: value for name, value in params.items() if name not in self._ignores},
+                **self._extra_body,
+            }
+            finished = False
+            async with self._post("/chat/completions", body) as response:
+                async for event in self._events(response):
+                    delta = _delta(event)
+                    finished = finished or delta.finish_reason is not None
+                    yield delta
+        finally:
+            self.active -= 1
         if not finished:
             raise EngineError(f"engine {self.name!r} broke off before the end of its answer")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from rag.live import LiveIndex
-from serving.arms import Arm, BaseArm, EngineOf, RagArm
+from serving.arms import Arm, BaseArm, EngineOf, RagArm, SftArm
+from serving.checkpoint import CheckpointEngine
 from serving.config import ServingConfig
 from serving.errors import ApiError
 from serving.metrics import Metrics
@@ -17,21 +18,30 @@ from serving.supervisor import Supervisor
 
 @dataclass
 class Gateway:
-    """One per app. ``arms`` maps the model names clients ask for."""
+    """One per app. ``fixed``: the voices that are there from the start; ``sft`` comes with a checkpoint."""
 
     config: ServingConfig
     live: LiveIndex
     supervisor: Supervisor
-    arms: dict[str, Arm]
+    fixed: dict[str, Arm]
+    checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """The model names that clients may ask for."""
+        if self.checkpoint is None or not self.checkpoint.published:
+            return self.fixed
+        return {**self.fixed, "sft": SftArm(self.checkpoint, self.config)}
+
     def arm(self, model: str) -> Arm:
         """The arm called ``model``; ApiError 404 that lists the others."""
-        if model not in self.arms:
-            known = ", ".join(self.arms)
+        arms = self.arms
+        if model not in arms:
+            known = ", ".join(arms)
             raise ApiError(f"unknown model {model!r}; this gateway serves: {known}", 404, "model_not_found", "model")
-        return self.arms[model]
+        return arms[model]
 
     def public_url(self, request: Request) -> str:
         """How the client reaches us, without a trailing slash."""
@@ -44,7 +54,11 @@ class Gateway:
 
 
 def build_gateway(
-    config: ServingConfig, live: LiveIndex, supervisor: Supervisor, refresher: Refresher | None = None
+    config: ServingConfig,
+    live: LiveIndex,
+    supervisor: Supervisor,
+    refresher: Refresher | None = None,
+    checkpoint: CheckpointEngine | None = None,
 ) -> Gateway:
     """The gateway with the arms that the configuration allows: ``base`` needs an engine to be configured."""
 
@@ -54,7 +68,7 @@ def build_gateway(
     arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
     if config.engines:
         arms["base"] = BaseArm(engine_of("base"), config)
-    return Gateway(config, live, supervisor, arms, refresher)
+    return Gateway(config, live, supervisor, arms, checkpoint, refresher)
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -90,7 +90,8 @@ async def readyz(request: Request) -> JSONResponse:
     index, ready = await asyncio.to_thread(_index_state, gateway)
     engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
     refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
-    parts = {"index": index, "engines": engines, "refresh": refresh}
+    checkpoint = gateway.checkpoint.status() if gateway.checkpoint else {"state": "off"}
+    parts = {"index": index, "engines": engines, "refresh": refresh, "checkpoint": checkpoint}
     body = {"ready": ready, "mode": gateway.mode, "parts": parts}
     return JSONResponse(body, 200 if ready else 503)
 

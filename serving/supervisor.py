@@ -51,6 +51,7 @@ class Policy:
     stable_s: float = 60.0  # an engine that ran this long has not died quickly
     answer_s: float = 5.0  # longest wait for the answer to a check
     polite_s: float = 10.0  # between SIGTERM and SIGKILL
+    linger_s: float = 2.0  # that an engine is kept for those who were given it just before it was replaced
 
 
 class Supervisor:
@@ -66,24 +67,57 @@ class Supervisor:
         names = [config.name for config in configs]
         if len(set(names)) != len(names):
             raise ConfigError(f"two engines have the same name: {', '.join(names)}")
-        policy = policy or Policy()
-        self._watched: dict[str, _External | _Started] = {
-            config.name: _External(config, policy) if config.base_url else _Started(config, logs, launcher, policy)
-            for config in configs
-        }
-        self._tasks: list[asyncio.Task[None]] = []
+        self._policy = policy or Policy()
+        self._logs = logs
+        self._launcher = launcher
+        self._watched: dict[str, _External | _Started] = {config.name: self._watch(config) for config in configs}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Supervisor:
         external = [watched for watched in self._watched.values() if isinstance(watched, _External)]
         await asyncio.gather(*(watched.check() for watched in external))  # the first question finds the truth
-        self._tasks = [asyncio.create_task(watched.run()) for watched in self._watched.values()]
+        self._tasks = {name: asyncio.create_task(watched.run()) for name, watched in self._watched.items()}
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await asyncio.gather(*(watched.aclose() for watched in self._watched.values()))
+
+    def _watch(self, config: EngineConfig) -> _External | _Started:
+        if config.base_url:
+            return _External(config, self._policy)
+        return _Started(config, self._logs, self._launcher, self._policy)
+
+    def add(self, config: EngineConfig) -> None:
+        """One more engine, while the others run. Raises ConfigError when its name is taken."""
+        if config.name in self._watched:
+            raise ConfigError(f"two engines have the same name: {config.name}")
+        self._watched[config.name] = watched = self._watch(config)
+        self._tasks[config.name] = asyncio.create_task(watched.run())
+
+    async def settled(self, name: str) -> EngineState:
+        """The engine's state once it answers or has been given up."""
+        while True:
+            state = self.state(name)
+            if state.state not in ("starting", "restarting"):
+                return state
+            await asyncio.sleep(self._policy.poll_s)
+
+    async def retire(self, name: str, patience_s: float) -> None:
+        """Take an engine away: nothing new is asked of it, and it ends when its last answer has, or after
+        ``patience_s``. Whoever was given it just now has a moment to begin."""
+        watched, task = self._watched.pop(name), self._tasks.pop(name)
+        deadline = time.monotonic() + patience_s
+        await asyncio.sleep(min(self._policy.linger_s, patience_s))
+        while time.monotonic() < deadline:
+            if watched.engine is None or not watched.engine.active:
+                break
+            await asyncio.sleep(self._policy.poll_s)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await watched.aclose()
 
     @property
     def engines(self) -> dict[str, Engine]:
@@ -94,8 +128,12 @@ class Supervisor:
         watched = self._watched.get(name)
         return watched.engine if watched and watched.up else None
 
+    def state(self, name: str) -> EngineState:
+        watched = self._watched[name]
+        return EngineState(name, watched.state, watched.detail)
+
     def states(self) -> list[EngineState]:
-        return [EngineState(name, watched.state, watched.detail) for name, watched in self._watched.items()]
+        return [self.state(name) for name in self._watched]
 
 
 class _External:
