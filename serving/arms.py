@@ -132,11 +132,13 @@ class SftArm:
 
 
 class RagArm:
-    """Reads the docs: search, answer from the passages, cite; refuse or quote where that is the honest thing."""
+    """Reads the docs: search, answer from the passages, cite; refuse or quote where that is the honest thing.
 
-    name = "rag"
+    ``sft-rag`` is the same over the fine-tuned model.
+    """
 
-    def __init__(self, live: LiveIndex, engine_of: EngineOf, config: ServingConfig) -> None:
+    def __init__(self, live: LiveIndex, engine_of: EngineOf, config: ServingConfig, name: str = "rag") -> None:
+        self.name = name
         self._live = live
         self._engine_of = engine_of
         self._config = config
@@ -157,7 +159,7 @@ class RagArm:
         yield Started(query=found.query, rewritten=rewritten, reason="asked for by name", translated=translated)
         reply = _Reply(found.passages, found.query)
         if not found.verdict.answerable:
-            async for event in _refusal(turn.lang, clock):
+            async for event in _refusal(self.name, turn.lang, clock):
                 yield event
             return
         if engine is None:
@@ -199,7 +201,11 @@ class RagArm:
         for part in reply.feed(gate.close()):
             yield part
         if not gate.passed:
-            ending = _refusal(turn.lang, clock) if gate.refused else self._quoted(reply, "engine said nothing", clock)
+            ending = (
+                _refusal(self.name, turn.lang, clock)
+                if gate.refused
+                else self._quoted(reply, "engine said nothing", clock)
+            )
             async for last in ending:
                 yield last
             return
@@ -255,11 +261,11 @@ async def _in_other_language(
     return other if other.verdict.score > found.verdict.score else None
 
 
-async def _refusal(lang: str, clock: Clock) -> AsyncGenerator[Event]:
+async def _refusal(arm: str, lang: str, clock: Clock) -> AsyncGenerator[Event]:
     clock.once("first_token")
     yield Text(refusal_text(lang))
     clock.once("total")
-    yield Finished(arm="rag", refused=True, timings_ms=clock.timings)
+    yield Finished(arm=arm, refused=True, timings_ms=clock.timings)
 
 
 class _Reply:

@@ -18,7 +18,8 @@ from serving.supervisor import Supervisor
 
 @dataclass
 class Gateway:
-    """One per app. ``fixed``: the voices that are there from the start; ``sft`` comes with a checkpoint."""
+    """One per app. ``fixed``: the voices that are there from the start; ``sft`` and
+    ``sft-rag`` come with a checkpoint."""
 
     config: ServingConfig
     live: LiveIndex
@@ -33,7 +34,8 @@ class Gateway:
         """The model names that clients may ask for."""
         if self.checkpoint is None or not self.checkpoint.published:
             return self.fixed
-        return {**self.fixed, "sft": SftArm(self.checkpoint, self.config)}
+        read = RagArm(self.live, self.checkpoint.engine, self.config, "sft-rag")
+        return {**self.fixed, "sft": SftArm(self.checkpoint, self.config), "sft-rag": read}
 
     def arm(self, model: str) -> Arm:
         """The arm called ``model``; ApiError 404 that lists the others."""

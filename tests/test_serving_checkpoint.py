@@ -16,6 +16,8 @@ import pytest
 
 from data.checkpoints import Manifest, publish, write_manifest
 from data.home import Home
+from data.types import Page
+from rag.build import build_index
 from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.app import create_app
@@ -28,6 +30,11 @@ from serving.vllm import Launch
 FAST = Policy(
     poll_s=0.05, check_s=0.2, backoff_s=0.05, backoff_cap_s=0.1, quick_deaths=2, answer_s=1, polite_s=0.5, linger_s=0.3
 )
+
+PAGES = [
+    Page(url="ports.md", title="Ports", lang="en", body="# Ports\n\nThe gateway listens on port 7860 by default.\n"),
+    Page(url="logs.md", title="Logs", lang="en", body="# Logs\n\nEvery engine writes a log file of its own.\n"),
+]
 
 # An engine that answers with the name of its model's folder and the system prompt it was given, in ten pieces.
 CHILD = textwrap.dedent(
@@ -145,8 +152,20 @@ def test_a_published_checkpoint_answers_with_the_prompt_it_was_trained_with(
     publish(home, checkpoint(tmp_path, "first", "the words of its training"))
     until(lambda: answer(url))
     assert answer(url).startswith("first: the words of its training")
-    assert names(url) == ["rag", "sft"]
+    assert names(url) == ["rag", "sft", "sft-rag"]
     assert state(url) == {"state": "ready", "step": 3, "base_model": "base"}
+
+
+def test_the_fine_tuned_model_reads_too(url: str, home: Home, tmp_path: Path) -> None:
+    build_index(PAGES, home, RagConfig())
+    publish(home, checkpoint(tmp_path, "first"))
+    until(lambda: answer(url))
+    body = {"model": "sft-rag", "messages": [{"role": "user", "content": "Which port does the gateway listen on?"}]}
+    choice = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=20).json()["choices"][0]
+    assert choice["docduet"]["arm"] == "sft-rag"
+    assert choice["docduet"]["degraded"] is None
+    assert choice["message"]["content"].startswith("first: ")  # its prompt follows, which holds the passages
+    assert "7860" in choice["message"]["content"]
 
 
 def test_a_new_checkpoint_takes_over_without_a_failed_request(url: str, home: Home, tmp_path: Path) -> None:
