@@ -83,6 +83,8 @@ class Facts:
             found.append("No evaluation set was given (--eval-set): nothing was checked against evaluation questions.")
         for shape in self.mixed.missing:
             found.append(f"There are no samples of shape {shape}; its share went to the others.")
+        for shape in self.mixed.scarce:
+            found.append(self._scarce(shape))
         if not self.split.val:
             found.append("There is no validation set: all samples hang together through pages or question families.")
         repeated = len(self.mixed.samples) - len({sample.id for sample in self.mixed.samples})
@@ -106,6 +108,15 @@ class Facts:
             )
         return found
 
+    def _scarce(self, shape: str) -> str:
+        """Too few samples of ``shape``: what it was to have, what it has."""
+        got = self.mixed.tokens[shape] / (sum(self.mixed.tokens.values()) or 1)
+        count = len({sample.id for sample in self.mixed.samples if sample.shape == shape})
+        return (
+            f"There are only {count} samples of shape {shape}, too few for its share ({self.wanted[shape]} of the "
+            f"tokens; it has {got:.1%}): the rest of its share went to the others."
+        )
+
     def as_dict(self) -> dict[str, object]:
         """For --json."""
         lengths = self.lengths
@@ -121,6 +132,7 @@ class Facts:
             "samples": _count(self.mixed.samples),
             "tokens": dict(self.mixed.tokens),
             "limited_by": self.mixed.limited_by,
+            "scarce": list(self.mixed.scarce),
             "median_answer_tokens": median(lengths) if lengths else 0,
             "tokenizer": self.counter.name,
             "teacher": {**self.teacher.as_dict(), "think_share": round(self.think_share, 4)} if self.teacher else None,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from data.prompts import BASE_SYSTEM, REFUSAL, REWRITE, SYSTEM, refusal_text
 from sft.duplicates import words
 from sft.standalone import answer_needs_page, question_needs_page
-from sft.teacher.prompts import JUDGE, WRITER
-from sft.tokens import Counter, of_messages
+from sft.teacher.prompts import TASKS
+from sft.tokens import CONTROL, Counter, of_messages
 from sft.types import Reject, Sample
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _UNCHECKED = ("replay", "imported", "unanswerable")
 """Shapes whose answers are not made from a page."""
 
 _CODE = re.compile(r"(?ms)^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[ \t]*$|\Z)|`[^`\n]+`")
-_CONTROL = re.compile(r"<\|(?:im_start|im_end|endoftext|system|user|assistant)\|>|</?think(?:ing)?>|/no_think\b")
 _MARKER = re.compile(r"(?<![\w\]\)`$])\[\d{1,2}\](?![\w(\[:])")
 
 PASSAGES = re.compile(
@@ -105,15 +104,18 @@ def structure(sample: Sample) -> str:
 
 def leak(sample: Sample) -> str:
     """Control tokens (a tokenizer would take them for its own), think tags, and words of the prompts."""
-    for text in (*sample.questions, *sample.said, sample.thinking):
-        control = _CONTROL.search(text)
+    system = (message["content"] for message in sample.messages if message["role"] == "system")
+    written = (*sample.questions, *sample.said, sample.thinking)
+    for text in (*system, *written):
+        control = CONTROL.search(text)
         if control:
             return f"holds the control token {control[0]!r}"
-    for answer in sample.said:
-        said = " ".join(answer.split())
+    for text in written:
+        said = " ".join(text.split())
         told = next((line for line in _prompt_lines() if line in said), "")
         if told:
             return f"repeats the prompt: {told[:60]!r}"
+    for answer in sample.said:
         marker = _MARKER.search(_CODE.sub("", answer)) if sample.shape != "raft" else None
         if marker:
             return f"cites a passage ({marker[0]}) that the model does not see"
@@ -124,8 +126,8 @@ def leak(sample: Sample) -> str:
 @cache
 def _prompt_lines() -> tuple[str, ...]:
     """The sentences of the prompts, but for the refusal, which is an answer."""
-    texts = [text for prompts in (SYSTEM, BASE_SYSTEM, REWRITE, WRITER, JUDGE) for text in prompts.values()]
-    lines = [line.strip() for text in texts for line in re.split(r"(?<=[.。])\s*|: \{refusal\}|：\{refusal\}", text)]
+    texts = [text for prompts in (SYSTEM, BASE_SYSTEM, REWRITE, *TASKS) for text in prompts.values()]
+    lines = [line.strip(" -") for text in texts for line in re.split(r"(?<=[.。])\s*|[:：] ?\{+\w*|[{}\n]", text)]
     return tuple(line for line in lines if len(line) >= 15 and line not in REFUSAL.values())
 
 

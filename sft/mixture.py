@@ -1,7 +1,8 @@
 """How much of each shape: shares of tokens, not of samples, so that a whole page does not weigh as much as a default.
 
 A mixture is a YAML file; presets lie in recipes/mixtures/ and go by their bare name. The scarcest shape limits the
-whole: shares are kept, not stretched, and the card says which shape it was.
+whole: shares are kept, not stretched, and the card says which shape it was. But a shape of which there is next to
+nothing does not: it comes with all it has, and the rest of its share goes to the others (`_scarce`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from sft.types import SHAPES, Sample
 
 FOLDER = Path(__file__).parents[1] / "recipes" / "mixtures"
 
+SCARCE = 2.0
+"""A shape is scarce when the dataset would have more than so many times its tokens without heeding it."""
+
+MOST_SCARCE = 0.5
+"""Scarce shapes have less than this part of the shares together: what a mixture is mostly made of always limits it."""
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -33,14 +40,16 @@ class Mixture:
 @dataclass(frozen=True)
 class Mixed:
     """``samples`` in training order. ``tokens``: shape -> tokens in it. ``taken``: shape -> which part of the tokens at
-    hand that is (over 1 where samples repeat). ``missing``: shapes wanted of which there are none; their share went to
-    the others. ``limited_by``: the shape that ran out first."""
+    hand that is (over 1 where samples repeat). ``missing``: shapes wanted of which there are none, ``scarce``: of which
+    there are too few; their share, or what was left of it, went to the others. ``limited_by``: the shape that ran out
+    first among the rest."""
 
     samples: tuple[Sample, ...]
     tokens: Mapping[str, int] = field(default_factory=dict)
     taken: Mapping[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     limited_by: str = ""
+    scarce: tuple[str, ...] = ()
 
 
 def presets() -> list[str]:
@@ -100,29 +109,38 @@ def mix(samples: Sequence[Sample], mixture: Mixture, counter: Counter, limit: in
         raise ConfigError(f"mixture {mixture.name}: there are no samples of its shapes ({wanted})")
     whole = {shape: sum(sizes[id(one)] for one in pool) for shape, pool in pools.items()}
     missing = tuple(shape for shape, share in mixture.shares.items() if share and shape not in pools)
-    on_top = [] if "imported" in mixture.shares else pools.pop("imported", [])[: limit or None]
+    on_top = [] if "imported" in mixture.shares else pools.pop("imported", [])
+    on_top = shuffled(on_top, str(seed), "on top", key=_id)[:limit] if limit else on_top
     left = limit - len(on_top) if limit else -1
-    taken, limited_by = _fill(pools, mixture, left, sizes, seed) if pools and left else ({}, "")
-    chosen = _ordered([*on_top, *(one for drawn in taken.values() for one in drawn)], (), seed)
+    filled = _fill(pools, mixture, left, sizes, seed) if pools and left else _Filled({})
+    chosen = _ordered([*on_top, *(one for drawn in filled.drawn.values() for one in drawn)], (), seed)
     tokens = dict.fromkeys(whole, 0)
     for sample in chosen:
         tokens[sample.shape] += sizes[id(sample)]
-    return Mixed(chosen, tokens, {shape: tokens[shape] / whole[shape] for shape in whole}, missing, limited_by)
+    taken = {shape: tokens[shape] / whole[shape] for shape in whole}
+    return Mixed(chosen, tokens, taken, missing, filled.limited_by, filled.scarce)
 
 
 def refill(
-    base: Sequence[Sample], samples: Sequence[Sample], taken: Mapping[str, float], mixture: Mixture, counter: Counter
+    base: Sequence[Sample],
+    samples: Sequence[Sample],
+    taken: Mapping[str, float],
+    mixture: Mixture,
+    counter: Counter,
+    limit: int = 0,
 ) -> Mixed:
     """``base`` as it is, and of ``samples`` the part that ``taken`` says: as a whole build would have drawn them.
 
     Each sample's own hash decides, so that a page's samples do not depend on what else has changed. A shape that
-    ``taken`` does not know is taken whole.
+    ``taken`` does not know is taken whole. Nothing is added beyond ``limit`` samples in all (0: no limit).
     """
     drawn = []
     for sample in samples:
         if mixture.shares.get(sample.shape) or _is_on_top(sample, mixture):
             times = taken.get(sample.shape, 1.0)
             drawn += [sample] * (int(times) + (number_of("refill", sample.id) / 2**64 < times % 1))
+    if limit:
+        drawn = shuffled(drawn, "limit", key=_id)[: max(0, limit - len(base))]
     chosen = _ordered(drawn, base, 0)
     tokens: dict[str, int] = {}
     for sample in chosen:
@@ -135,24 +153,53 @@ def _is_on_top(sample: Sample, mixture: Mixture) -> bool:
     return sample.shape == "imported" and "imported" not in mixture.shares
 
 
+def _id(sample: Sample) -> str:
+    return sample.id
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """``drawn``: shape -> its samples."""
+
+    drawn: Mapping[str, list[Sample]]
+    limited_by: str = ""
+    scarce: tuple[str, ...] = ()
+
+
 def _fill(
     pools: Mapping[str, list[Sample]], mixture: Mixture, limit: int, sizes: Mapping[int, int], seed: int
-) -> tuple[dict[str, list[Sample]], str]:
-    """(shape -> samples drawn, the shape that ran out first). ``limit`` < 0: none."""
-    whole = math.fsum(mixture.shares[shape] for shape in pools)
-    shares = {shape: mixture.shares[shape] / whole for shape in pools}
-    room = {
-        shape: sum(sizes[id(one)] for one in pool) * mixture.repeat / shares[shape] for shape, pool in pools.items()
-    }
-    limited_by = min(room, key=lambda shape: room[shape])
-    total = room[limited_by]
-    taken = _draw(pools, shares, total, sizes, seed)
-    count = sum(map(len, taken.values()))
-    if limit < 0 or count <= limit:
-        return taken, limited_by
-    less = _draw(pools, shares, total * limit / count, sizes, seed)
-    order = shuffled([(shape, at) for shape, pool in less.items() for at in range(len(pool))], str(seed))[:limit]
-    return {shape: [less[shape][at] for one, at in order if one == shape] for shape in less}, ""
+) -> _Filled:
+    """The samples of each shape. ``limit`` < 0: none. A limit that the scarcest shape can meet makes nothing scarce."""
+    room = {shape: sum(sizes[id(one)] for one in pool) * mixture.repeat for shape, pool in pools.items()}
+    order = sorted(pools, key=lambda shape: room[shape] / mixture.shares[shape])
+    last = _scarce(room, mixture.shares, order)
+    for scarce in range(last + 1):
+        level = room[order[scarce]] / mixture.shares[order[scarce]]
+        drawn = _draw(pools, _budgets(room, mixture.shares, level), sizes, seed)
+        count = sum(map(len, drawn.values()))
+        if 0 <= limit < count:
+            less = _draw(pools, _budgets(room, mixture.shares, level * limit / count), sizes, seed)
+            places = [(shape, at) for shape, pool in less.items() for at in range(len(pool))]
+            kept = shuffled(places, str(seed))[:limit]
+            few = {shape: [less[shape][at] for one, at in kept if one == shape] for shape in less}
+            return _Filled(few, scarce=tuple(order[:scarce]))
+    return _Filled(drawn, order[last], tuple(order[:last]))
+
+
+def _budgets(room: Mapping[str, float], shares: Mapping[str, float], level: float) -> dict[str, float]:
+    """Tokens of each shape: ``level`` times its share, or all it has."""
+    return {shape: min(level * shares[shape], room[shape]) for shape in room}
+
+
+def _scarce(room: Mapping[str, float], shares: Mapping[str, float], order: Sequence[str]) -> int:
+    """How many of ``order``, scarcest first, are not heeded: the fewest after which heeding no more of them would not
+    double the whole (SCARCE). ``room``: tokens that each shape has, repeats included."""
+    whole = math.fsum(shares[shape] for shape in order)
+    upto = [at for at in range(len(order)) if math.fsum(shares[one] for one in order[:at]) < MOST_SCARCE * whole]
+    totals = [
+        math.fsum(_budgets(room, shares, room[order[at]] / shares[order[at]]).values()) for at in upto
+    ]  # never less than the one before
+    return next(at for at in upto if totals[at] * SCARCE >= totals[-1])
 
 
 def _ordered(drawn: Sequence[Sample], base: Sequence[Sample], seed: int) -> tuple[Sample, ...]:
@@ -166,13 +213,13 @@ def _ordered(drawn: Sequence[Sample], base: Sequence[Sample], seed: int) -> tupl
 
 
 def _draw(
-    pools: Mapping[str, list[Sample]], shares: Mapping[str, float], total: float, sizes: Mapping[int, int], seed: int
+    pools: Mapping[str, list[Sample]], budgets: Mapping[str, float], sizes: Mapping[int, int], seed: int
 ) -> dict[str, list[Sample]]:
     """Shape -> samples, each pool in a drawn order, again from its start when it ends, up to its budget."""
     drawn: dict[str, list[Sample]] = {}
     for shape, pool in pools.items():
         order = shuffled(range(len(pool)), str(seed), shape)
-        left, at, drawn[shape] = total * shares[shape] + 0.5, 0, []
+        left, at, drawn[shape] = budgets[shape] + 0.5, 0, []
         while left >= sizes[id(pool[order[at % len(pool)]])] or not drawn[shape]:
             sample = pool[order[at % len(pool)]]
             drawn[shape].append(sample)

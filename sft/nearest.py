@@ -16,6 +16,7 @@ from data.types import Page
 from rag.chunk import Chunk, chunk_page
 from rag.lexical import tokenize
 from sft.rules.text import shuffled
+from sft.tokens import CONTROL
 
 CHUNK_TOKENS = 220
 CHUNKS_A_PAGE = 60
@@ -51,9 +52,13 @@ class Passages:
         self._cut: dict[str, list[Candidate]] = {}
 
     def of(self, page: Page) -> list[Candidate]:
-        """The page's passages, in order."""
+        """The page's passages, in order, without those that quote control tokens: no model may be shown them."""
         if page.url not in self._cut:
-            self._cut[page.url] = [Candidate(page, chunk) for chunk in chunk_page(page, *self._sizes)]
+            self._cut[page.url] = [
+                Candidate(page, chunk)
+                for chunk in chunk_page(page, *self._sizes)
+                if not CONTROL.search(chunk.searchable)
+            ]
         return self._cut[page.url]
 
     def holding(self, page: Page, start: int, end: int) -> Candidate | None:

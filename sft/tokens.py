@@ -15,6 +15,9 @@ from data.errors import ConfigError
 from data.prompts import Message
 
 _WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+CONTROL = re.compile(r"<\|\w{1,40}\|>|</?think(?:ing)?>|</?tool_(?:call|response)>|/no_think\b")
+"""What a tokenizer takes for its own, wherever it stands: in a page it could end a message and begin another."""
+
 PER_MESSAGE = 5
 """Tokens that a ChatML template puts around each message: <|im_start|>, role, newline, <|im_end|>, newline."""
 

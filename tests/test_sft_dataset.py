@@ -20,11 +20,12 @@ from sft.build import build
 from sft.decontaminate import Decontamination, read_questions
 from sft.duplicates import ExactDuplicates, NearDuplicates, SameMeaning
 from sft.gates import sift, standard_gates
-from sft.mixture import Mixture, load_mixture, mix, presets
+from sft.mixture import Mixture
 from sft.output import alpaca, write_dataset
 from sft.rules.writer import RuleWriter
 from sft.split import Split, split
 from sft.standalone import answer_needs_page, question_needs_page
+from sft.teacher.prompts import WITHOUT_THE_PASSAGES
 from sft.tokens import Estimate, load_counter, of_messages
 from sft.types import Reject, Sample, Shape
 from tests.fakes import HashedWords
@@ -65,6 +66,9 @@ def test_a_good_sample_passes() -> None:
         ({"answer": f"{PAGE} <|im_end|>"}, "leak"),
         ({"answer": f"Use only the numbered passages. {PAGE}"}, "leak"),
         ({"answer": f"{PAGE} [1]"}, "leak"),
+        ({"answer": f"{PAGE} <|vision_start|>"}, "leak"),
+        ({"question": "What is <|endoftext|> for?"}, "leak"),
+        ({"question": "Which port? No two questions about the same thing."}, "leak"),
         ({"answer": "端口是服务器监听的数字，默认是七千八百六十，必须空闲。"}, "language"),
         ({"question": "服务器监听的端口到底是什么，怎么修改它？"}, "language"),
         ({"question": "What does the table below say?"}, "standalone"),
@@ -81,6 +85,21 @@ def test_each_gate_turns_down_what_is_its_own(changes: dict[str, Any], gate: str
 def test_roles_must_alternate() -> None:
     one = sample()
     assert gate_of(replace(one, messages=(*one.messages, one.messages[1]))) == "structure"
+
+
+def test_passages_in_the_prompt_hold_no_control_tokens() -> None:
+    """A page could end the system message and begin another."""
+    one = sample(shape="raft", answer=f"{PAGE} [1]")
+    shown = replace(one, messages=(Message(role="system", content="[1] A\n<|im_end|>\nB"), *one.messages[1:]))
+    assert (gate_of(one), gate_of(shown)) == ("", "leak")
+
+
+def test_thinking_does_not_repeat_the_prompt() -> None:
+    one = sample(answer=f"<think>\nI think like somebody who knows the product by heart.\n</think>\n\n{PAGE}")
+    told = WITHOUT_THE_PASSAGES["en"]
+    assert gate_of(replace(one, thinks=True)) == ""
+    thought = sample(answer=f"<think>\n{told}\n</think>\n\n{PAGE}")
+    assert gate_of(replace(thought, thinks=True)) == "leak"
 
 
 def test_a_refusal_needs_no_support() -> None:
@@ -183,67 +202,6 @@ def test_a_broken_evaluation_set_is_told(tmp_path: Path, text: str, message: str
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_questions(path)
-
-
-def many(shape: Shape, count: int, size: int) -> list[Sample]:
-    return [
-        sample(f"{shape} question {n}?", f"{shape} {n} " * size, shape, page=f"{shape}{n}.md", family=f"{shape}{n}")
-        for n in range(count)
-    ]
-
-
-def test_shares_are_of_tokens() -> None:
-    pool = [*many("single", 400, 5), *many("whole-page", 40, 200)]
-    mixed = mix(pool, Mixture("m", {"single": 0.25, "whole-page": 0.75}), Estimate())
-    total = sum(mixed.tokens.values())
-    assert mixed.tokens["single"] / total == pytest.approx(0.25, abs=0.02)
-    assert mixed.limited_by in ("single", "whole-page")
-    recount = sum(of_messages(one.messages, Estimate()) for one in mixed.samples if one.shape == "single")
-    assert recount == mixed.tokens["single"]
-
-
-def test_a_missing_shape_gives_its_share_to_the_others_and_repeat_stretches_a_scarce_one() -> None:
-    pool = [*many("single", 100, 5), *many("broad", 4, 5)]
-    shares = {"single": 0.5, "broad": 0.3, "replay": 0.2}
-    once, thrice = (mix(pool, Mixture("m", shares, repeat), Estimate()) for repeat in (1, 3))
-    assert once.missing == ("replay",)
-    assert once.limited_by == "broad"
-    assert len(thrice.samples) > 2 * len(once.samples)
-
-
-def test_a_limit_keeps_the_shares() -> None:
-    pool = [*many("single", 200, 5), *many("broad", 200, 5)]
-    mixed = mix(pool, Mixture("m", {"single": 0.5, "broad": 0.5}), Estimate(), limit=20)
-    assert len(mixed.samples) <= 20
-    assert abs(sum(one.shape == "single" for one in mixed.samples) - 10) <= 2
-
-
-@pytest.mark.parametrize("name", presets())
-def test_the_presets_add_up(name: str) -> None:
-    assert sum(load_mixture(name).shares.values()) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("shares: {single: 0.5, broad: 0.4}", "add up to 0.9"),
-        ("shares: {singel: 1.0}", "unknown shape 'singel'"),
-        ("shares: {single: much}", "must be a number"),
-        ("share: {single: 1}", "needs a table"),
-        ("shares: {single: 1.0}\nrepeat: 0", "repeat"),
-        ("shares: [", "not YAML"),
-    ],
-)
-def test_a_broken_mixture_is_told(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        load_mixture(str(path))
-
-
-def test_an_unknown_mixture_names_the_presets() -> None:
-    with pytest.raises(ConfigError, match="balanced"):
-        load_mixture("no-such")
 
 
 def test_no_page_and_no_family_on_both_sides() -> None:

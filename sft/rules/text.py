@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 # "For details, please refer to Custom Dataset." without a link: true, and of no use outside of the page.
@@ -120,6 +120,6 @@ def number_of(*key: str) -> int:
     return int.from_bytes(hashlib.sha256("\x1f".join(key).encode()).digest()[:8], "big")
 
 
-def shuffled(options: Sequence[T], *key: str) -> list[T]:
-    """``options`` in an order that depends on ``key`` alone."""
-    return sorted(options, key=lambda option: number_of(*key, repr(option)))
+def shuffled(options: Sequence[T], *seed: str, key: Callable[[T], str] = repr) -> list[T]:
+    """``options`` in an order that depends on ``seed`` alone. ``key``: what tells them apart."""
+    return sorted(options, key=lambda option: number_of(*seed, key(option)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from data.citations import strip_markers
-from data.prompts import Message, base_messages, rag_messages, refusal_text, sft_messages
+from data.prompts import Message, base_messages, prompt_lang, rag_messages, refusal_text, sft_messages
 from data.types import Page
 from sft.gates import Gate, sift
 from sft.nearest import Candidate
@@ -27,13 +27,6 @@ from sft.types import Reject, Sample, Shape
 
 Outcome = Sample | Reject
 
-WITHOUT_THE_PASSAGES = {
-    "en": (
-        "Do not mention the passages, their numbers or these instructions, neither in the answer, but for the markers, "
-        "nor while thinking: think like somebody who knows the product by heart."
-    ),
-    "zh": "思考时不要提到段落、段落编号或这些说明，除编号标记外回答中也不要提到：像对产品了如指掌的人那样思考。",
-}
 THINKING_TOKENS = 3000
 MAX_TOKENS: dict[Kind, int] = {"rewrites": 800, "follow-up": 200, "answer": 1200, "judge": 120}
 
@@ -294,7 +287,7 @@ def with_passages(
     question: str, passages: Sequence[Candidate], history: Sequence[Message], lang: str, thinking: bool
 ) -> list[Message]:
     """As the ``rag`` voice asks; where the answer thinks, thinking must not speak of what the model will not see."""
-    told = WITHOUT_THE_PASSAGES["zh" if lang.startswith("zh") else "en"] if thinking else ""
+    told = prompts.WITHOUT_THE_PASSAGES[prompt_lang(lang)] if thinking else ""
     return rag_messages(question, passages, history, lang, told)
 
 

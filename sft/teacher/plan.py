@@ -21,7 +21,7 @@ from sft.mixture import Mixture
 from sft.nearest import Candidate, Passages, by_lang
 from sft.rules.text import number_of, shuffled
 from sft.teacher.prompts import Wanted
-from sft.tokens import estimate
+from sft.tokens import CONTROL, estimate
 from sft.types import SHAPES, Shape
 
 QUESTION_TOKENS = 150
@@ -166,7 +166,7 @@ class Plan:
         return {
             page.url: min(most, max(1, round(estimate(page.body) / QUESTION_TOKENS)))
             for page in self.pages
-            if page.body.strip()
+            if self.passages[page.lang].of(page)
         }
 
     @cached_property
@@ -240,7 +240,8 @@ class Plan:
     @cached_property
     def _eligible(self) -> list[Page]:
         """Pages that fit into a sample as they are."""
-        return [page for page in self.pages if page.url in self._worth and estimate(page.body) < 0.9 * self.max_length]
+        fitting = (page for page in self.pages if estimate(page.body) < 0.9 * self.max_length)
+        return [page for page in fitting if page.url in self._worth and not CONTROL.search(page.body)]
 
     @cached_property
     def _page_tokens(self) -> float:
