@@ -75,7 +75,7 @@ def build(
     if diff:
         kept, tied = on_one_side(kept, sides)
         rejects += [Reject(one, "split", "ties a page in training to one in validation") for one in tied]
-        mixed = refill(base, kept, diff.previous.taken, mixture, counter)
+        mixed = refill(base, kept, diff.previous.taken, mixture, counter, limit)
     else:
         mixed = mix(kept, mixture, counter, limit)
     facts = Facts(

@@ -17,9 +17,14 @@ from typing import Any
 
 from data.errors import ConfigError
 from data.types import Page
+from rag.lexical import tokenize
 from sft.output import BUILD, MARK
+from sft.rules.text import has_han
 from sft.split import Sides, keys
 from sft.types import Sample
+
+MOSTLY = 0.7
+"""Of the words of a question that nothing answered (of four letters, of two Chinese characters): then a page may."""
 
 
 @dataclass(frozen=True)
@@ -103,19 +108,28 @@ def compare(previous: Previous, pages: Sequence[Page], anew: Mapping[str, frozen
         url: "gone" if url not in now else "changed" for url, hash_ in previous.pages.items() if now.get(url) != hash_
     }
     changes |= {url: "new" for url in now if url not in previous.pages}
-    said = "\n".join(f"{page.title}\n{page.body}" for page in pages if page.url in changes).lower()
+    said = [f"{page.title}\n{page.body}".lower() for page in pages if page.url in changes]
     return Diff(previous, tuple(_why(one, changes, said, anew) for one in previous.samples), changes)
 
 
-def _why(sample: Sample, changes: Mapping[str, str], said: str, anew: Mapping[str, frozenset[str]]) -> str:
+def _why(sample: Sample, changes: Mapping[str, str], said: Sequence[str], anew: Mapping[str, frozenset[str]]) -> str:
     for change in ("gone", "changed"):
         if any(changes.get(url) == change for url in sample.pages):
             return f"page {change}"
     if sample.generator in anew and sample.id not in anew[sample.generator]:
         return "no longer in its file"
-    if sample.shape == "unanswerable" and any(term.lower() in said for term in _asked_for(sample)):
+    if sample.shape == "unanswerable" and any(_may_answer(page, sample) for page in said):
         return "may be answered now"
     return ""
+
+
+def _may_answer(page: str, sample: Sample) -> bool:
+    """Whether ``page`` (in lower case) holds a name that was asked about, or most words of a question without one."""
+    names = _asked_for(sample)
+    if names:
+        return any(name.lower() in page for name in names)
+    asked = {word for word in tokenize(sample.questions[0]) if len(word) > (1 if has_han(word) else 3)}
+    return sum(word in page for word in asked) > MOSTLY * len(asked)
 
 
 def _asked_for(sample: Sample) -> list[str]:

@@ -8,9 +8,11 @@ that a second kill finds others on their way. It may be deleted: then everything
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from data.disk import full_disk_said
 from data.errors import ConfigError, DiskFullError
 from sft.teacher.calls import Call, Reply
 
@@ -27,20 +29,30 @@ class CallCache:
     """Replies by call, in the SQLite file ``path``. Raises ConfigError for a damaged one: it has cost something."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        try:
+        self._path = path
+        with self._said(), full_disk_said(path.parent, "make some room and run again"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            self._db.close()
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """What the file or its folder suffers from, as ConfigError."""
+        try:
+            yield
+        except DiskFullError:
+            raise
+        except (sqlite3.DatabaseError, OSError) as error:
             raise ConfigError(
-                f"the teacher's cache {path} cannot be used ({error}); move it away to begin anew"
+                f"the teacher's cache {self._path} cannot be used ({error}): make it writable, or move it away "
+                "to begin anew"
             ) from None
 
     def get(self, key: bytes) -> Reply | None:
-        row = self._db.execute("SELECT reply FROM calls WHERE key = ?", [key]).fetchone()
+        with self._said():
+            row = self._db.execute("SELECT reply FROM calls WHERE key = ?", [key]).fetchone()
         return Reply.from_json(row[0]) if row else None
 
     def put(self, key: bytes, call: Call, model: str, reply: Reply) -> None:
@@ -57,12 +69,11 @@ class CallCache:
         return frozenset(key for (key,) in self._db.execute("SELECT key FROM sent"))
 
     def _write(self, statement: str, row: Sequence[object]) -> None:
-        try:
+        with (
+            self._said(),
+            full_disk_said(self._path.parent, "the teacher's answers are kept; make some room, run again"),
+        ):
             self._db.execute(statement, row)
-        except sqlite3.OperationalError as error:
-            if "full" not in str(error):
-                raise
-            raise DiskFullError(f"no room left for the teacher's answers ({error}); make some and run again") from None
 
     def speed(self, model: str) -> float:
         """Seconds per token of an answer, over the last two hundred calls of ``model``; 0.0 where there are none."""

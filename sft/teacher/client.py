@@ -90,8 +90,9 @@ class TeacherClient:
         while attempt < self._patience.tries:
             started = time.monotonic()
             asked: float | None = None
+            plain = self._plain
             try:
-                status, headers, text = await self._post(call.body(self.model, self._plain))
+                status, headers, text = await self._post(call.body(self.model, plain))
             except (aiohttp.ClientError, TimeoutError) as error:
                 reason = _why(error)
             else:
@@ -103,7 +104,7 @@ class TeacherClient:
                     reason = "the answer is no chat completion"
                 else:
                     reason = f"{status}: {_complaint(text)}"
-                    if status == 400 and not self._plain and "chat_template_kwargs" in text:
+                    if status == 400 and not plain and "chat_template_kwargs" in text:
                         self._plain = True  # a server that does not know the switch for thinking
                         continue
                     if status not in RETRIED and status < 500:

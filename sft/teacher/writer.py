@@ -62,6 +62,7 @@ class TeacherWriter:
         self.asking = asking
         self.settings = settings
         self.usage = Usage(settings.model)
+        self.notes: list[str] = []
         self._mixture = mixture
         self.gates = gates
         self._announce = announce
@@ -72,12 +73,16 @@ class TeacherWriter:
         return f"teacher:{self.settings.model}"
 
     def drafts(self, pages: Sequence[Page], only: frozenset[str] | None = None) -> Iterator[Sample | Reject]:
-        """All samples, and what did not become one. EmptySourceError, EngineError, ConfigError, DiskFullError."""
-        yield from asyncio.run(self._taught(self._plan(pages, only)))
+        """All samples, and what did not become one; nothing without pages. EngineError, ConfigError, DiskFullError."""
+        self.notes = [] if pages else ["There are no synced pages: the teacher was not asked."]
+        if pages:
+            yield from asyncio.run(self._taught(self._plan(pages, only)))
 
-    def estimate(self, pages: Sequence[Page]) -> Estimate:
-        """What ``drafts`` would cost; makes no call."""
-        plan, cache = self._plan(pages, None), CallCache(self.asking.cache)
+    def estimate(self, pages: Sequence[Page], only: frozenset[str] | None = None) -> Estimate:
+        """What ``drafts`` would cost; makes no call. Raises EmptySourceError."""
+        if not pages:
+            raise EmptySourceError(NO_PAGES)
+        plan, cache = self._plan(pages, only), CallCache(self.asking.cache)
         try:
             found = asyncio.run(self._found(plan, cache))
             return self._estimated(plan, cache, found)
@@ -85,8 +90,6 @@ class TeacherWriter:
             cache.close()
 
     def _plan(self, pages: Sequence[Page], only: frozenset[str] | None) -> Plan:
-        if not pages:
-            raise EmptySourceError(NO_PAGES)
         asking = self.asking
         return Plan(
             pages,
