@@ -184,8 +184,8 @@ def build(
     pages = _pages(store, lang)
     embedder = _embedder(settings) if embed else None
     files = [settings.home.feedback if str(path) == "feedback" else path for path in imports or ()]
-    imported = ImportWriter(files, parse_column_options(column or ()), lang)
-    changed = _changes(store, diff, imported, lang) if diff else None
+    columns = parse_column_options(column or ())
+    changed = _changes(store, diff, ImportWriter(files, columns), lang) if diff else None
     with cli_show.progress() as show:
         taught = _teacher(settings, config, shares, counter, embedder, limit, show) if config.teacher else None
         if dry_run and (changed or taught):
@@ -194,7 +194,7 @@ def build(
             return
         facts = build_dataset(
             pages,
-            _writers(imported, taught, _rules(config), with_rules),
+            _writers(ImportWriter(files, columns, lang), taught, _rules(config), with_rules),
             shares,
             counter,
             config.max_length,

@@ -142,11 +142,16 @@ def test_a_broken_import_is_told_before_a_teacher_is_paid(tmp_path: Path, monkey
 
 def test_other_languages_are_no_news_to_a_dataset_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = prepared(tmp_path / "home", [OPTIONS, *docs(2, "zh")])
+    (tmp_path / "faq.csv").write_text(FAQ + "店铺在哪里？,在老城区的集市旁边。\n")
     assert run(home, monkeypatch, "--lang", "en").exit_code == 0
     dry = run(home, monkeypatch, "--lang", "en", "--diff", str(home / "ds"), "--dry-run", "--json")
     assert json.loads(dry.stdout)["pages"] == []
     whole = run(home, monkeypatch, "--diff", str(home / "ds"), "--dry-run", "--json")
     assert [page["change"] for page in json.loads(whole.stdout)["pages"]] == ["new", "new"]
+    mixed = ("--import", str(tmp_path / "faq.csv"), "--json")
+    assert json.loads(run(home, monkeypatch, *mixed).stdout)["samples"]["imported"] == 3
+    again = run(home, monkeypatch, *mixed, "--lang", "en", "--diff", str(home / "ds"))
+    assert json.loads(again.stdout)["samples"]["imported"] == 3  # rows in other languages are still in their file
     none = run(home, monkeypatch, "--lang", "fr")
     assert isinstance(none.exception, ConfigError)
     assert "the synced pages are in: en, zh" in str(none.exception)
