@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Mixed:
     """``samples`` in training order. ``tokens``: shape -> tokens in it. ``taken``: shape -> which part of the tokens at
     hand that is (over 1 where samples repeat). ``missing``: shapes wanted of which there are none, ``scarce``: of which
     there are too few; their share, or what was left of it, went to the others. ``limited_by``: the shape that ran out
-    first among the rest."""
+    first among the rest; "" when none did, and more would only have repeated most of it."""
 
     samples: tuple[Sample, ...]
     tokens: Mapping[str, int] = field(default_factory=dict)
@@ -172,9 +173,11 @@ def _fill(
     """The samples of each shape. ``limit`` < 0: none. A limit that the scarcest shape can meet makes nothing scarce."""
     room = {shape: sum(sizes[id(one)] for one in pool) * mixture.repeat for shape, pool in pools.items()}
     order = sorted(pools, key=lambda shape: room[shape] / mixture.shares[shape])
-    last = _scarce(room, mixture.shares, order)
+    levels = [room[shape] / mixture.shares[shape] for shape in order]
+    once = levels[_middle(mixture.shares, order)] / mixture.repeat  # more would say most of it again
+    last = _scarce(room, mixture.shares, order, [min(level, once) for level in levels])
     for scarce in range(last + 1):
-        level = room[order[scarce]] / mixture.shares[order[scarce]]
+        level = min(levels[scarce], once)
         drawn = _draw(pools, _budgets(room, mixture.shares, level), sizes, seed)
         count = sum(map(len, drawn.values()))
         if 0 <= limit < count:
@@ -183,7 +186,13 @@ def _fill(
             kept = shuffled(places, str(seed))[:limit]
             few = {shape: [less[shape][at] for one, at in kept if one == shape] for shape in less}
             return _Filled(few, scarce=tuple(order[:scarce]))
-    return _Filled(drawn, order[last], tuple(order[:last]))
+    return _Filled(drawn, order[last] if levels[last] <= once else "", tuple(order[:last]))
+
+
+def _middle(shares: Mapping[str, float], order: Sequence[str]) -> int:
+    """The place in ``order`` at which more than half of the shares are reached."""
+    upto = list(accumulate(shares[shape] for shape in order))
+    return next(at for at, share in enumerate(upto) if share > upto[-1] / 2)
 
 
 def _budgets(room: Mapping[str, float], shares: Mapping[str, float], level: float) -> dict[str, float]:
@@ -191,14 +200,14 @@ def _budgets(room: Mapping[str, float], shares: Mapping[str, float], level: floa
     return {shape: min(level * shares[shape], room[shape]) for shape in room}
 
 
-def _scarce(room: Mapping[str, float], shares: Mapping[str, float], order: Sequence[str]) -> int:
+def _scarce(
+    room: Mapping[str, float], shares: Mapping[str, float], order: Sequence[str], levels: Sequence[float]
+) -> int:
     """How many of ``order``, scarcest first, are not heeded: the fewest after which heeding no more of them would not
-    double the whole (SCARCE). ``room``: tokens that each shape has, repeats included."""
+    double the whole (SCARCE). ``room``: tokens that each shape has, repeats included; ``levels``: what each allows."""
     whole = math.fsum(shares[shape] for shape in order)
     upto = [at for at in range(len(order)) if math.fsum(shares[one] for one in order[:at]) < MOST_SCARCE * whole]
-    totals = [
-        math.fsum(_budgets(room, shares, room[order[at]] / shares[order[at]]).values()) for at in upto
-    ]  # never less than the one before
+    totals = [math.fsum(_budgets(room, shares, levels[at]).values()) for at in upto]  # never less than the one before
     return next(at for at in upto if totals[at] * SCARCE >= totals[-1])
 
 
