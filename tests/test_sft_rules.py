@@ -174,6 +174,12 @@ def test_cleaning_drops_pictures_and_pointers_to_nowhere_but_never_touches_code(
     assert clean(text) == expected
 
 
+def test_cleaning_takes_the_padding_out_of_tables() -> None:
+    table = "| Name      |   Default |\n|:----------|----------:|\n| `a  | b` |        no |"
+    assert clean(table) == "| Name | Default |\n|:---|---:|\n| `a | b` | no |"
+    assert clean("a  |  b ---- c\n```\n|  x  |\n```") == "a  |  b ---- c\n```\n|  x  |\n```"
+
+
 def test_sentences_are_cut_outside_code_and_abbreviations() -> None:
     assert sentences("Use it, e.g. This one. Then `a. B` ends.") == ["Use it, e.g. This one.", "Then `a. B` ends."]
     assert sentences("先安装。再运行。") == ["先安装。", "再运行。"]
@@ -187,7 +193,10 @@ def test_sentences_are_cut_outside_code_and_abbreviations() -> None:
         ("en", "Installing the tool", "", "install the tool"),
         ("en", "Running benchmarks", "", "run benchmarks"),
         ("en", "Parameters", "FIPO", "FIPO"),
+        ("en", "Option 2: Installing the tool", "", "install the tool"),
         ("zh", "安装依赖", "", "安装依赖"),
+        ("zh", "第一种：安装依赖", "", "安装依赖"),
+        ("zh", "方法2：安装依赖", "", "安装依赖"),
         ("zh", "LoRA训练", "", "LoRA训练"),
         ("zh", "参数", "FIPO", "FIPO"),
     ],
@@ -226,6 +235,15 @@ def test_headings_that_say_nothing_by_themselves_give_no_question(lang: str, hea
 )
 def test_which_option_questions(lang: str, text: str, expected: str) -> None:
     assert language(lang).reverse(text, "parameter" if lang == "en" else "参数") == (expected,)
+
+
+def test_a_metric_is_read_not_set() -> None:
+    english, chinese = language("en"), language("zh")
+    assert (english.noun("Importance statistics", "mean"), chinese.noun("IS 权重统计", "mean")) == ("metric", "指标")
+    assert english.reverse("The ratio of clipped samples.", "metric") == (
+        "which metric shows the ratio of clipped samples?",
+    )
+    assert chinese.reverse("被截断样本的比例", "指标") == ("哪个指标表示被截断样本的比例？",)
 
 
 @pytest.mark.parametrize(

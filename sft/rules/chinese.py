@@ -136,7 +136,9 @@ _ACTION_END = re.compile(
 )
 _QUESTION = re.compile(r"[？?]$|如何|怎么|怎样|为什么|什么|是否|哪些|能不能|可不可以|吗$")
 _NUMBERING = re.compile(
-    r"^(?:[qQ]\d+\s*[:：.、]\s*|第?[一二三四五六七八九十]+[、.章节步]\s*|步骤\s*[\d一二三四五六七八九十]+\s*[:：.、]?\s*|\(?（?\d+(?:\.\d+)*\)?）?[.、:：)]?\s+|\d+(?:\.\d+)*[.、]\s*)"
+    r"^(?:[qQ]\d+\s*[:：.、]\s*|第[一二三四五六七八九十\d]+[种个点步类]\s*[:：、]\s*|"
+    r"(?:方法|方式|方案|做法|区别|场景|情况|示例)\s*[\d一二三四五六七八九十]+\s*[:：、.]\s*|"
+    r"第?[一二三四五六七八九十]+[、.章节步]\s*|步骤\s*[\d一二三四五六七八九十]+\s*[:：.、]?\s*|\(?（?\d+(?:\.\d+)*\)?）?[.、:：)]?\s+|\d+(?:\.\d+)*[.、]\s*)"
 )
 _VAGUE = re.compile(
     r"(?:这[些个里样种]|该(?!参数组)|此(?!外)|其(?!他|它|中|余)|它们?|上[述面]|下[述面]|如下|以[上下]|本[节文页])"
@@ -154,6 +156,8 @@ def _noun(heading: str, term: str) -> str:
     for word in ("参数", "选项", "字段", "指标", "环境变量", "命令"):
         if word in heading:
             return word
+    if heading.endswith("统计"):
+        return "指标"
     return "选项" if term.startswith("--") else ""
 
 
@@ -184,6 +188,8 @@ def _reverse(text: str, noun: str) -> tuple[str, ...]:
             if form.startswith("哪个{k}用来"):
                 x = re.sub(r"^用[于来]", "", whole)
                 form = "哪个{k}用来控制{x}？" if x.startswith("是否") else form
+            if noun == "指标":  # it is read, not set
+                form = form.replace("设置", "表示")
             return (form.format(k=noun or "设置项", x=x),)
     return ()
 

@@ -143,7 +143,10 @@ _ING_NOUN = frozenset(
 )
 _QUESTION = re.compile(r"^(?:how|what|why|when|where|which|who|can|could|does|do|is|are|should|will)\b", re.IGNORECASE)
 _NUMBERING = re.compile(
-    r"^(?:(?:step|q|chapter|part)\s*\d+\s*[:.)-]?|\(?\d+(?:\.\d+)*\)?[.:)]?)\s+|^[qQ]\d+[:.：]\s*", re.I
+    r"^(?:(?:step|q|chapter|part)\s*\d+\s*[:.)-]?|"
+    r"(?:method|option|approach|difference|case|scenario|solution|example)\s*\d+\s*[:.)-]|"
+    r"\(?\d+(?:\.\d+)*\)?[.:)]?)\s+|^[qQ]\d+[:.：]\s*",
+    re.I,
 )
 _VAGUE = re.compile(
     r"\b(?:this|these|those|it|its|them|they|above|below|following|such|here|that case)\b", re.IGNORECASE
@@ -179,7 +182,7 @@ def _noun(heading: str, term: str) -> str:
     for word in ("argument", "parameter", "option", "field", "metric", "command", "setting"):
         if word in low:
             return word
-    return ""
+    return "metric" if "statistic" in low else ""
 
 
 def _you_to_i(text: str) -> str:
@@ -223,6 +226,8 @@ def _reverse(text: str, noun: str) -> tuple[str, ...]:
         y = _phrase(parts[1], 18) if len(parts) > 1 else ""
         if len(parts) > 1 and not y:
             return ()
+        if noun == "metric":  # it is read, not set
+            form = form.replace("{k} sets", "{k} shows")
         return (form.format(k=noun or "setting", x=_you_to_i(x), y=y),)
     return ()
 

@@ -69,8 +69,14 @@ def clean(text: str) -> str:
 def _clean_prose(text: str) -> str:
     text = html.unescape(_PICTURES.sub("", text))
     text = re.sub(r"<br\s*/?>|</?(?:details|summary|div|span|p|center|b|i)\b[^>]*>|\\$", "", text, flags=re.MULTILINE)
-    lines = [_without_pointers(line) if _HINT.search(line) else line for line in text.split("\n")]
+    lines = [_without_pointers(line) if _HINT.search(line) else line for line in _unpadded(text).split("\n")]
     return "\n".join(line.rstrip() for line in lines if line is not None)
+
+
+def _unpadded(text: str) -> str:
+    """Tables without the spaces and dashes that only line up their columns: they may be most of a table's tokens."""
+    text = re.sub(r"(?m)^[ \t]*\|.*$", lambda row: re.sub(r" {2,}(?=\|)|(?<=\|) {2,}", " ", row[0]), text)
+    return re.sub(r"(?m)^[ \t]*\|[ :|-]+\|?[ \t]*$", lambda row: re.sub(r"-{4,}", "---", row[0]), text)
 
 
 def _without_pointers(line: str) -> str | None:
