@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data.errors import CheckpointError
 from sft.training.explain import explain, tail
-from sft.training.folder import option
+from sft.training.folder import option, trains_adapter
 
 BOUND = 0.1
 """ms-swift: "Please check that mean_diff (with loss) is less than 0.1" (swift/megatron/utils/convert_utils.py)."""
@@ -41,12 +41,11 @@ def to_mcore(argv: Sequence[str], model: Path, out: Path) -> tuple[str, ...]:
 
 def to_hf(argv: Sequence[str], checkpoint: Path, base: str, out: Path) -> tuple[str, ...]:
     """A run's Megatron checkpoint into a Hugging Face folder; an adapter is merged into ``base``."""
-    full = option(argv, "tuner_type", "lora") == "full"
-    load = ("--mcore_model", str(checkpoint)) if full else ("--mcore_adapter", str(checkpoint))
+    load = "--mcore_adapter" if trains_adapter(argv, "megatron") else "--mcore_model"
     return (
         *exporter(argv),
         *("--model", base),
-        *load,
+        *(load, str(checkpoint)),
         *("--to_hf", "true", "--output_dir", str(out)),
         *_common(argv),
     )
