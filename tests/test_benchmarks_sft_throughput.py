@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sft.training.folder import RunInfo
 from sft.training.records import Step
 from tests.fake_trainer import processes_with
 from tests.tiny_qwen3 import make
+from tests.training_runs import ROOT
 
 STEPS = [Step(n, 30, 3.0 / n, seconds=9.0 if n == 1 else 0.5, memory_gib=float(n)) for n in range(1, 13)]
 
@@ -129,3 +131,15 @@ def test_a_trainer_that_hangs_is_given_up(tmp_path: Path, trainer: Path, capsys:
     assert main([*words, "--only", "long:bf16"]) == 1
     assert "only 4 steps were logged in time" in capsys.readouterr().err
     assert processes_with(str(out / "long-bf16")) == []
+
+
+def test_a_machine_with_ms_swift_alone_can_measure_and_test() -> None:
+    """What DocDuet needs besides pydantic and PyYAML is missing there; importing must not need it."""
+    missing = ["typer", "rich", "pydantic_settings", "httpx", "orjson", "aiohttp", "gradio", "llama_index", "faiss"]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing}))\n"
+        "import benchmarks.sft_throughput, tests.conftest, tests.test_sft_training_megatron_large\n"
+        "import tests.test_sft_training_megatron\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
