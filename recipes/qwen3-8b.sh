@@ -6,7 +6,7 @@
 #   RECIPE=qwen3-8b-lora WORK=/data/widget SOURCE=https://docs.example.com recipes/qwen3-8b.sh
 #   SERVE=1 SOURCE=docs/ recipes/qwen3-8b.sh  and serve the result at the end
 #
-# Any Qwen3 will do, also a tiny one on a CPU (then with RECIPE=tiny-cpu CONTEXT=2048 MAX_LENGTH=1024, as the tests do).
+# Any Qwen3 will do, also a tiny one on a CPU: RECIPE=tiny-cpu MODEL=models/tiny MAX_LENGTH=1024 CONTEXT=2048.
 #
 # Run it again after an interruption: what is done is not done again, and training goes on from its last checkpoint.
 # Training on several nodes: the article's -2x2 recipe, one `docduet sft train` per node (it prints the other's command).
@@ -34,6 +34,7 @@ SERVE=${SERVE:-}
 DRY=${DRY:-}
 
 export DOCDUET_HOME=${DOCDUET_HOME:-$WORK/home}
+export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} # GiB of each engine; read by vLLM's CPU build only
 
 say() { printf '\n== %s\n' "$*" >&2; }
 run() { # a command, shown and then run

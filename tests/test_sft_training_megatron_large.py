@@ -7,7 +7,7 @@ Needs a GPU (the 8B: 139 GiB), 64 GiB of disk below pytest's folder, and what te
     python3 -m pytest tests/test_sft_training_megatron_large.py -x -s -k 1b
     python3 -m pytest tests/test_sft_training_megatron_large.py -x -s -k 8b
 
-About five minutes each; every start and conversion has a limit. The 8B's optimizer state, 131 GB, is not saved.
+About five minutes each; every start and conversion has a limit. The 8B's optimizer state, some 100 GB, is not saved.
 """
 
 from __future__ import annotations

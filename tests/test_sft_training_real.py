@@ -20,6 +20,7 @@ import pytest
 
 from data.checkpoints import current, read_manifest
 from data.home import Home
+from sft.training import convert
 from sft.training.export import export
 from sft.training.folder import read_info
 from sft.training.launch import Launch, with_hooks
@@ -157,11 +158,16 @@ def test_an_adapter_is_trained_merged_and_equal(model: Path, dataset: Path, tmp_
     assert train(what, dataset, said) == 0, said
     adapter, merged = export(out, tmp_path / "adapter"), export(out, tmp_path / "merged", merge=True)
     assert adapter.manifest.lora_rank == 4
+    info = read_info(out)
+    assert info
+    argv = convert.merge(info.starts[-1].argv, next(out.glob("v*/checkpoint-8")), str(model), tmp_path / "by-swift")
+    assert convert.convert(argv, info.starts[-1].env, tmp_path / "by-swift.log") is None  # where peft is not at hand
     tokens = torch.arange(5, 25)[None]
     with torch.no_grad():
         over_base = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), adapter.folder)
         logits = over_base(input_ids=tokens).logits
-        torch.testing.assert_close(AutoModelForCausalLM.from_pretrained(merged.folder)(tokens).logits, logits)
+        for folder in (merged.folder, tmp_path / "by-swift"):
+            torch.testing.assert_close(AutoModelForCausalLM.from_pretrained(folder)(tokens).logits, logits)
 
 
 def test_two_nodes_on_loopback(model: Path, dataset: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def merge(argv: Sequence[str], adapter: Path, base: str, out: Path) -> tuple[str
     return (
         *exporter(argv, megatron=False),
         *("--model", base, "--adapters", str(adapter), "--merge_lora", "true", "--output_dir", str(out)),
-        *_types(argv),
+        *_types(argv, ("model_type", "template")),  # `swift export` knows no check_model, `megatron export` does
     )
 
 
@@ -71,8 +71,7 @@ def _common(argv: Sequence[str]) -> tuple[str, ...]:
     return ("--torch_dtype", dtype, "--test_convert_precision", "true", *parallel, *_types(argv))
 
 
-def _types(argv: Sequence[str]) -> tuple[str, ...]:
-    given = ("model_type", "template", "check_model")
+def _types(argv: Sequence[str], given: Sequence[str] = ("model_type", "template", "check_model")) -> tuple[str, ...]:
     return tuple(word for name in given if (value := option(argv, name)) for word in (f"--{name}", value))
 
 
