@@ -34,7 +34,7 @@ def info(**changes: Any) -> RunInfo:
 
 
 def test_packed_steps_share_all_tokens_and_the_first_ones_do_not_count() -> None:
-    found = speed(Variant("bf16", "r", steps=9), "long", STEPS, [], info())
+    found = speed(Variant("bf16", "r", skip=3), "long", STEPS, [], info())
     assert (found.steps, found.seconds, found.tokens) == (9, 4.5, 600 * 3 / 30 * 9)
     assert (found.tokens_per_s, found.gib) == (120, 12)
     assert "120 useful tokens/s" in found.line()
@@ -42,13 +42,13 @@ def test_packed_steps_share_all_tokens_and_the_first_ones_do_not_count() -> None
 
 def test_unpacked_steps_count_the_samples_that_they_took() -> None:
     """Steps 4 and 5 take samples 7 to 10, which are the first four of the second round of six."""
-    found = speed(Variant("article", "r", skip=3), "long", STEPS[:5], [10, 20, 3, 4, 5, 6], info(tokens_per_step=16))
+    found = speed(Variant("article", "r", 4, skip=3), "long", STEPS[:5], [10, 20, 3, 4, 5, 6], info(tokens_per_step=16))
     assert (found.tokens, found.tokens_per_s) == (37, 37)
 
 
 def test_too_few_steps_are_said() -> None:
     with pytest.raises(ConfigError, match="only 4 steps"):
-        speed(Variant("bf16", "r"), "long", STEPS[:4], [], info())
+        speed(Variant("bf16", "r", skip=3), "long", STEPS[:4], [], info())
 
 
 def test_losses_are_compared_over_the_last_steps_that_both_have() -> None:
@@ -102,7 +102,7 @@ def test_one_that_fails_does_not_stop_the_others_and_is_measured_again(
     assert "long:fp8: failed: " in said.err
     assert "--set max_length=4096" in first["speed"]["long:fp8"]["failed"]
     assert first["speed"]["long:bf16"]["tokens_per_s"] > 0
-    assert first["speed"]["long:article"]["steps"] == 20
+    assert first["speed"]["long:article"]["steps"] == 12
     assert processes_with(str(out / "long-bf16")) == []  # ended long before its 400 steps
     assert not list(out.glob("*/v*/checkpoint-*"))
     monkeypatch.setenv("FINE", "1")
