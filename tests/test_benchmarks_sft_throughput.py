@@ -42,7 +42,9 @@ def test_packed_steps_share_all_tokens_and_the_first_ones_do_not_count() -> None
 
 def test_unpacked_steps_count_the_samples_that_they_took() -> None:
     """Steps 4 and 5 take samples 7 to 10, which are the first four of the second round of six."""
-    found = speed(Variant("article", "r", 4, skip=3), "long", STEPS[:5], [10, 20, 3, 4, 5, 6], info(tokens_per_step=16))
+    found = speed(
+        Variant("article", "r", steps=4, skip=3), "long", STEPS[:5], [10, 20, 3, 4, 5, 6], info(tokens_per_step=16)
+    )
     assert (found.tokens, found.tokens_per_s) == (37, 37)
 
 
