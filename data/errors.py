@@ -8,7 +8,7 @@
     │   └── UnreachableSource  (ConnectionError)     ... or a site does not answer
     ├── SuddenLossError        (RuntimeError)        a site lost so many pages that it must be confirmed
     ├── UnreadableDocument     (ValueError)          one document cannot be turned into a page
-    ├── BusyError              (RuntimeError)        another sync or build holds the lock
+    ├── BusyError              (RuntimeError)        another sync, build or run holds the lock or the GPU
     ├── NoIndexError           (FileNotFoundError)   nothing has been indexed yet
     ├── IndexMismatchError     (ValueError)          the index does not fit the configuration
     ├── UnknownLabelError      (ValueError)          no page has the labels of a filter
@@ -59,7 +59,7 @@ class UnreadableDocument(DocDuetError, ValueError):
 
 
 class BusyError(DocDuetError, RuntimeError):
-    """Another process holds the lock (a sync or an index build is running)."""
+    """Another process holds the lock (a sync, an index build, a training run), or the GPU's memory."""
 
 
 class NoIndexError(DocDuetError, FileNotFoundError):

@@ -4,17 +4,22 @@
 #   SOURCE=docs/ recipes/qwen3-8b.sh
 #   DRY=1 recipes/qwen3-8b.sh                 print the commands, run none
 #   RECIPE=qwen3-8b-lora WORK=/data/widget SOURCE=https://docs.example.com recipes/qwen3-8b.sh
+#   SERVE=1 SOURCE=docs/ recipes/qwen3-8b.sh  and serve the result at the end
+#
+# Any Qwen3 will do, also a tiny one on a CPU: RECIPE=tiny-cpu MODEL=models/tiny MAX_LENGTH=1024 CONTEXT=2048.
 #
 # Run it again after an interruption: what is done is not done again, and training goes on from its last checkpoint.
 # Training on several nodes: the article's -2x2 recipe, one `docduet sft train` per node (it prints the other's command).
 set -euo pipefail
 
 SOURCE=${SOURCE:-docs/}                      # folder, web site or git repository with the product's docs
-MODEL=${MODEL:-Qwen/Qwen3-8B}                # on the hub
+MODEL=${MODEL:-Qwen/Qwen3-8B}                # on the hub, or a folder that is there
 HUB=${HUB:-huggingface}                      # or modelscope
 RECIPE=${RECIPE:-qwen3-8b-1gpu}              # see recipes/training/
 WORK=${WORK:-work/qwen3-8b}                  # everything lies here
-BASE=${BASE:-$WORK/model}                    # the model's folder
+BASE=${BASE:-$WORK/model}                    # the folder it is fetched into
+SETTINGS=${SETTINGS:-}                       # changes to the recipe, such as "lr=2e-5 num_train_epochs=1"
+DOCDUET_TRAIN_PYTHON=${DOCDUET_TRAIN_PYTHON:-} # interpreter that ms-swift is installed for; default: docduet's own
 DATASET=${DATASET:-$WORK/dataset}
 RUN=${RUN:-$WORK/run}
 QUESTIONS=${QUESTIONS:-$WORK/questions.jsonl} # JSON lines with "question" and "inside"; kept out of the dataset
@@ -22,11 +27,14 @@ MIXTURE=${MIXTURE:-balanced}
 MAX_LENGTH=${MAX_LENGTH:-4096}               # of a conversation in tokens; not over the recipe's max_length
 PORT=${PORT:-8101}                           # of the base model's engine for the comparison; the tuned one's is the next
 SHARE=${SHARE:-0.42}                         # of the GPU's memory, for each of the two engines
+CONTEXT=${CONTEXT:-8192}                     # tokens that an engine takes at most
 DOCDUET=${DOCDUET:-docduet}
 VLLM=${VLLM:-vllm}
+SERVE=${SERVE:-}
 DRY=${DRY:-}
 
 export DOCDUET_HOME=${DOCDUET_HOME:-$WORK/home}
+export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} # GiB of each engine; read by vLLM's CPU build only
 
 say() { printf '\n== %s\n' "$*" >&2; }
 run() { # a command, shown and then run
@@ -34,6 +42,10 @@ run() { # a command, shown and then run
   if [[ -z $DRY ]]; then "$@"; fi
 }
 have() { [[ -z $DRY && -e $1 ]]; }
+
+if [[ -f $MODEL/config.json ]]; then BASE=$MODEL; fi
+python=(); if [[ -n $DOCDUET_TRAIN_PYTHON ]]; then python=(--python "$DOCDUET_TRAIN_PYTHON"); fi
+changes=(); for setting in $SETTINGS; do changes+=(--set "$setting"); done
 
 engines=()
 stop_engines() {
@@ -47,7 +59,7 @@ trap stop_engines EXIT
 
 engine() { # FOLDER NAME PORT: started in the background
   local command=("$VLLM" serve "$1" --served-model-name "$2" --host 127.0.0.1 --port "$3"
-    --gpu-memory-utilization "$SHARE" --max-model-len 8192)
+    --gpu-memory-utilization "$SHARE" --max-model-len "$CONTEXT")
   printf '%q ' "${command[@]}"; printf '&\n'
   if [[ -n $DRY ]]; then return; fi
   "${command[@]}" >"$WORK/engine-$2.log" 2>&1 &
@@ -70,7 +82,11 @@ say "1. Pages and index"
 run "$DOCDUET" sync "$SOURCE"
 
 say "2. The model"
-run "$DOCDUET" sft fetch "$MODEL" --from "$HUB" --out "$BASE"
+if [[ $BASE == "$MODEL" ]]; then
+  echo "$MODEL is there" >&2
+else
+  run "$DOCDUET" sft fetch "$MODEL" --from "$HUB" --out "$BASE"
+fi
 
 say "3. The dataset"
 if have "$DATASET/train.jsonl"; then
@@ -82,13 +98,14 @@ else
 fi
 
 say "4. Is everything there, and will it fit?"
-run "$DOCDUET" sft doctor --recipe "$RECIPE"
-run "$DOCDUET" sft plan --recipe "$RECIPE" --dataset "$DATASET" --model "$BASE"
+run "$DOCDUET" sft doctor --recipe "$RECIPE" "${python[@]}"
+run "$DOCDUET" sft plan --recipe "$RECIPE" --dataset "$DATASET" --model "$BASE" "${changes[@]}"
 
 say "5. Training"
 resume=()
 if have "$RUN/run.json"; then resume=(--resume); fi
-run "$DOCDUET" sft train --recipe "$RECIPE" --dataset "$DATASET" --model "$BASE" --out "$RUN" "${resume[@]}"
+run "$DOCDUET" sft train --recipe "$RECIPE" --dataset "$DATASET" --model "$BASE" --out "$RUN" \
+  "${python[@]}" "${changes[@]}" "${resume[@]}"
 run "$DOCDUET" sft plot "$RUN"
 
 say "6. A folder to serve"
@@ -110,5 +127,12 @@ else
 fi
 
 say "8. Serving"
-echo "name the folder $WORK/served as an engine's model in docduet.toml, then:" >&2
-printf 'DOCDUET_HOME=%q %q serve\n' "$DOCDUET_HOME" "$DOCDUET"
+config=$WORK/docduet.toml
+if [[ -z $DRY && ! -e $config ]]; then
+  for engine in "base $BASE" "sft $WORK/served"; do
+    printf '[[serving.engines]]\nname = "%s"\nmodel = "%s"\n' "${engine%% *}" "$(realpath "${engine#* }")"
+    printf 'args = ["--gpu-memory-utilization", "%s", "--max-model-len", "%s"]\n\n' "$SHARE" "$CONTEXT"
+  done >"$config"
+fi
+printf 'DOCDUET_HOME=%q %q --config %q serve\n' "$DOCDUET_HOME" "$DOCDUET" "$config"
+if [[ -n $SERVE && -z $DRY ]]; then exec "$DOCDUET" --config "$config" serve; fi

@@ -1,4 +1,4 @@
-"""Fixtures of several test files."""
+"""Fixtures of several test files. What they need is imported by them: tests of training run where little else is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from data.store import PageStore
-from tests.site_server import SiteServer
-
 if TYPE_CHECKING:
+    from data.store import PageStore
     from tests.postgres_server import Database
+    from tests.site_server import SiteServer
 
 
 @pytest.fixture
 def site() -> Iterator[SiteServer]:
     """A web site without a page."""
+    from tests.site_server import SiteServer
+
     with SiteServer() as server:
         yield server
 
@@ -27,6 +28,8 @@ def site() -> Iterator[SiteServer]:
 @pytest.fixture
 def store(tmp_path: Path) -> PageStore:
     """An empty page store, not made yet."""
+    from data.store import PageStore
+
     return PageStore(tmp_path / "home" / "pages.sqlite")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 
 from docduet import app
+from serving.config import ServingConfig
 
 SCRIPT = Path(__file__).parents[1] / "recipes" / "qwen3-8b.sh"
 
@@ -28,6 +30,7 @@ esac
 
 def script(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     own = {"WORK": str(folder / "work"), "CALLS": str(folder / "calls"), "FAIL_AT": "", "TRAIN_FAILS": ""}
+    own |= {"DOCDUET_TRAIN_PYTHON": "", "DOCDUET_HOME": str(folder / "home")}
     return subprocess.run(
         ["bash", str(SCRIPT)], env={**os.environ, **own, **env}, cwd=folder, capture_output=True, text=True
     )
@@ -52,11 +55,13 @@ def test_every_command_parses(tmp_path: Path, recipe: str) -> None:
     lines = [line.partition("docduet ")[2] for line in done.stdout.splitlines() if "docduet " in line]
     root = typer.main.get_command(app)
     for words in map(shlex.split, lines):
-        command, rest = root, words
+        command, rest = root, words[2:] if words[0] == "--config" else words
         while hasattr(command, "commands"):
             command, rest = command.commands[rest[0]], rest[1:]
         command.make_context("docduet", list(rest))
-    parsed = [" ".join(shlex.split(line)[: 1 + line.startswith("sft")]) for line in lines]
+    parsed = [" ".join(shlex.split(line)[: 1 + line.startswith("sft")]) for line in lines[:-1]] + [
+        lines[-1].split()[-1]
+    ]
     order = ["sync", "sft fetch", "sft build", "sft doctor", "sft plan", "sft train", "sft plot", "sft export"]
     assert parsed == [*order, "sft compare", "serve"]
     assert ("--merge" in done.stdout) == (recipe == "qwen3-8b-lora")
@@ -76,6 +81,29 @@ def test_a_second_start_does_not_do_again_what_is_done(tmp_path: Path, docduet: 
     assert "--resume" in next(call for call in calls if call[:2] == ["sft", "train"])
     assert calls[-1][:2] == ["sft", "export"]
     assert "write some questions" in second.stderr
+
+
+def test_a_model_that_is_there_a_python_and_settings_are_passed_on(tmp_path: Path, docduet: str) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    done = script(
+        tmp_path, DOCDUET=docduet, MODEL="model", DOCDUET_TRAIN_PYTHON="/env/bin/python",
+        SETTINGS="lr=2e-5 max_length=9", SERVE="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    calls = {" ".join(call[:2]): call for call in called(tmp_path)}
+    assert "sft fetch" not in calls
+    for name in ("sft plan", "sft train"):
+        assert "--set lr=2e-5 --set max_length=9" in " ".join(calls[name])
+        assert "--model model " in " ".join(calls[name])
+    for name in ("sft doctor", "sft train"):
+        assert "--python /env/bin/python" in " ".join(calls[name])
+    assert called(tmp_path)[-1][2:] == ["serve"]
+    config = tomllib.loads((tmp_path / "work" / "docduet.toml").read_text())
+    engines = ServingConfig(**config["serving"]).engines
+    assert [(one.name, one.model) for one in engines] == [
+        ("base", str(tmp_path / "model")), ("sft", str(tmp_path / "work" / "served")),
+    ]  # fmt: skip
 
 
 def test_it_stops_at_the_first_failure(tmp_path: Path, docduet: str) -> None:

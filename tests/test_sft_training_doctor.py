@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models
 from typer.testing import CliRunner
 
+from data.errors import BusyError
 from docduet import app
 from sft.training import flags, swift_source
 from sft.training.doctor import Check, examine, options_check
@@ -49,6 +51,49 @@ def test_gpus_and_who_is_on_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert first.who() == "GPU 0: 60.0 of 139.8 GiB in use by process 4711 (python3) 59.6 GiB"
     on_path(tmp_path, monkeypatch, "#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
     assert find_gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seen"), [("1", [1]), ("1,0", [1, 0]), ("GPU-b", [1]), ("", []), ("0,7,1", [0]), ("MIG-x", [0, 1])]
+)
+def test_only_gpus_that_a_program_would_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, seen: list[int]
+) -> None:
+    on_path(tmp_path, monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert [gpu.index for gpu in find_gpus()] == seen
+
+
+def test_a_busy_gpu_stops_a_run_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With who is on it; the GPU beside it is free, and one may insist."""
+    on_path(tmp_path, monkeypatch)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    config = {"model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32}
+    config |= {"num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 12288, "vocab_size": 151936}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    Tokenizer(models.WordLevel({"?": 0}, unk_token="?")).save(str(tmp_path / "model" / "tokenizer.json"))
+    sample = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    (tmp_path / "d.jsonl").write_text(json.dumps(sample))
+
+    def train(*more: str) -> tuple[BaseException | None, str]:
+        words = ["--recipe", "qwen3-8b-1gpu", "--dataset", str(tmp_path / "d.jsonl"), "--model", f"{tmp_path}/model"]
+        done = CliRunner().invoke(
+            app, ["sft", "train", *words, "--out", str(tmp_path / "run"), "--python", "/bin/false", *more]
+        )
+        return done.exception, done.stderr
+
+    stopped, _ = train()
+    assert isinstance(stopped, BusyError)
+    assert "process 4711 (python3) 59.6 GiB" in str(stopped)
+    assert "--allow-busy" in str(stopped)
+    assert not (tmp_path / "run").exists()
+    for more, chosen in ((("--allow-busy",), "0"), ((), "1")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+        ended, said = train(*more)
+        assert isinstance(ended, SystemExit), ended
+        assert "exit code 1" in said  # /bin/false was started
+        assert ("process 4711" in said) == bool(more)
 
 
 def test_every_lack_on_this_machine_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,7 +281,9 @@ def test_conversion_is_called_as_the_run_was() -> None:
     assert back[back.index("--mcore_model") + 1] == "c"
     lora = tuple("lora" if word == "full" else word for word in argv)
     assert "--mcore_adapter" in convert.to_hf(lora, Path("c"), "base", Path("o"))
-    assert convert.merge(lora, Path("a"), "b", Path("o"))[:4] == (sys.executable, "-m", "swift.cli.main", "export")
+    merged = convert.merge(lora, Path("a"), "b", Path("o"))
+    assert merged[:4] == (sys.executable, "-m", "swift.cli.main", "export")
+    assert "--check_model" not in merged  # an option of `megatron export` alone
     assert convert.to_mcore(("/opt/bin/swift", "sft"), Path("m"), Path("o"))[:2] == ("/opt/bin/megatron", "export")
 
 

@@ -18,7 +18,7 @@ from sft.tokens import Estimate
 from sft.training.cluster import Cluster, find_cluster, first_host
 from sft.training.dataset import TrainingData, check_lengths, measure, open_dataset
 from sft.training.flags import table
-from sft.training.launch import Launch, launch, other_nodes
+from sft.training.launch import HOOK, Launch, launch, other_nodes
 from sft.training.recipe import FOLDER, load_recipe, presets
 
 DATA = TrainingData(Path("/d/train.jsonl"), Path("/d/val.jsonl"), 10, 0)
@@ -96,10 +96,12 @@ def test_the_articles_command_word_for_word() -> None:
         "--global_batch_size 16 --recompute_granularity full --recompute_method uniform --recompute_num_layers 3 "
         "--attention_backend fused --cross_entropy_loss_fusion true --num_train_epochs 5 --lr 1e-05 --min_lr 1e-06 "
         "--lr_warmup_fraction 0.05 --max_length 2048 --packing false --save_steps 200 --eval_steps 200 "
-        "--no_save_optim true --no_save_rng true --logging_steps 1 --dataloader_num_workers 4 --dataset_num_proc 4"
+        "--no_save_optim true --no_save_rng true --logging_steps 1 --dataloader_num_workers 4 --dataset_num_proc 4 "
+        f"--add_version true --external_plugins {HOOK} --callbacks stop_on_request"
     )
     assert one.env == {
         "CUDA_DEVICE_MAX_CONNECTIONS": "1", "HF_HUB_OFFLINE": "1", "NPROC_PER_NODE": "2", "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1", "DOCDUET_STOP_FILE": "/r/stop",
     }  # fmt: skip
     assert (one.global_batch_size, one.tokens_per_step, one.max_length) == (16, None, 2048)
 
@@ -334,6 +336,31 @@ def test_the_printed_command_does_in_a_shell_what_it_says(dataset: Path, model: 
     assert told["env"].items() <= env.items()
     assert cwd == told["cwd"] == str(tmp_path / "a run")
     assert str(dataset / "train.jsonl") in argv
+
+
+def test_a_dry_run_prints_what_a_run_starts(dataset: Path, model: Path, tmp_path: Path) -> None:
+    """Word for word what run.json says was started, also when a run is gone on with."""
+    trainer = tmp_path / "python"
+    fake = Path(__file__).with_name("fake_trainer.py")
+    trainer.write_text(f'#!/bin/sh\nexec {sys.executable} {fake} --steps "${{STEPS:-3}}" "$@"\n')
+    trainer.chmod(0o755)
+    out = tmp_path / "run"
+    words = ["--recipe", "tiny-cpu", "--dataset", str(dataset), "--model", str(model), "--out", str(out)]
+    words += ["--python", str(trainer), "--set", "save_steps=3"]
+
+    def printed(*more: str) -> dict[str, Any]:
+        return dict(json.loads(cli("train", *words, *more, "--dry-run", "--json").stdout)["nodes"][0])
+
+    first = printed()
+    assert not out.exists()
+    assert cli("train", *words).exit_code == 0
+    go_on = ("--resume", "--set", "save_total_limit=3")  # another option, so that it is not finished
+    second = printed(*go_on)
+    assert cli("train", *words, *go_on, env={"STEPS": "6"}).exit_code == 0
+    started = json.loads((out / "run.json").read_text())["starts"]
+    assert [start["argv"] for start in started] == [first["argv"], second["argv"]]
+    assert [start["env"] for start in started] == [first["env"], second["env"]]
+    assert "checkpoint-3" in second["shell"]
 
 
 def test_a_dry_run_needs_neither_model_nor_dataset_and_names_every_node() -> None:

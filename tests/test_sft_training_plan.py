@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,16 @@ from typer.testing import CliRunner
 
 from data.errors import ConfigError
 from docduet import app
+from sft.training import disk
 from sft.training.cluster import Cluster
 from sft.training.dataset import Lengths
+from sft.training.flags import as_argv
+from sft.training.folder import option
 from sft.training.gpus import Gpu, Process
-from sft.training.memory import GIB, memory
-from sft.training.model import QWEN3_8B, load_shape
+from sft.training.memory import GIB, lora_parameters, memory
+from sft.training.model import QWEN3_8B, Shape, load_shape
 from sft.training.parallel import layout
-from sft.training.plan import Plan, plan
+from sft.training.plan import Plan, checkpoint_gib, plan
 from sft.training.recipe import Recipe, load_recipe, presets
 
 ONE = Cluster(1, 1)
@@ -118,6 +122,29 @@ def test_max_length_is_not_advised_below_the_longest_sample() -> None:
 
 def test_nothing_is_advised_where_nothing_helps() -> None:
     assert planned("qwen3-8b-1gpu", limit=8).advice == ()
+
+
+def test_a_checkpoint_is_estimated_alike_before_a_run_and_at_its_start(tmp_path: Path) -> None:
+    """From the model's shape, and from its weights on disk; 14 or 16 bytes a trained parameter with Megatron's."""
+    small = Shape(64, 2, 2, 1, 32, 128, 1024, True)
+    (tmp_path / "config.json").write_text('{"dtype": "float32"}')
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 4 * small.parameters)
+    assert disk.parameters(tmp_path) == small.parameters
+
+    def of(name: str, *settings: str) -> float:
+        recipe = load_recipe(name, settings)
+        by_plan = checkpoint_gib(recipe, QWEN3_8B) * GIB
+        argv = as_argv({key: value for key, value in recipe.flags.items() if key != "lora_rank"})
+        trained = lora_parameters(16, QWEN3_8B) if recipe.adapter else QWEN3_8B.parameters
+        assert by_plan == disk.checkpoint_bytes(partial(option, argv), recipe.backend, QWEN3_8B.parameters, trained)
+        return by_plan / QWEN3_8B.parameters
+
+    assert of("qwen3-8b-1gpu") == 14
+    assert of("qwen3-8b-1gpu", "use_precision_aware_optimizer=false") == 16
+    assert of("qwen3-8b-1gpu", "no_save_optim=true") == 2
+    assert of("tiny-cpu") == 12
+    assert of("qwen3-8b-lora") == pytest.approx(0.08, abs=0.02)
+    assert of("qwen3-8b-lora", "merge_lora=true") == pytest.approx(2.08, abs=0.02)
 
 
 def test_time_follows_tokens_and_gpus() -> None:

@@ -5,16 +5,13 @@ Needs an environment with ms-swift: the interpreter named by DOCDUET_TRAIN_PYTHO
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +20,22 @@ import pytest
 
 from data.checkpoints import current, read_manifest
 from data.home import Home
-from data.prompts import sft_messages
+from sft.training import convert
 from sft.training.export import export
 from sft.training.folder import read_info
-from sft.training.launch import Launch
-from sft.training.progress import PlainProgress
+from sft.training.launch import Launch, with_hooks
 from sft.training.questions import Question, Server, ask_all
 from sft.training.records import Run, read_run
-from sft.training.run import run
-from sft.training.watch import Patience
 from tests.fake_trainer import processes_with
 from tests.tiny_qwen3 import make
+from tests.training_runs import PYTHON, ROOT, once, ports, train, write_dataset
 
-ROOT = Path(__file__).parents[1]
-PYTHON = Path(os.environ.get("DOCDUET_TRAIN_PYTHON") or ROOT / ".venv-train/bin/python")
 STEPS = 24
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(not PYTHON.exists(), reason=f"no training environment ({PYTHON}): set DOCDUET_TRAIN_PYTHON"),
+    pytest.mark.skipif(Path(sys.executable) == PYTHON, reason="no training environment: set DOCDUET_TRAIN_PYTHON"),
 ]
 
 
@@ -53,13 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dataset")
-    with (folder / "train.jsonl").open("w") as lines:
-        for n in range(64):
-            answer = {"role": "assistant", "content": f"Part {n} listens on port {7000 + n}."}
-            messages = [*sft_messages(f"Which port does part {n} listen on?"), answer]
-            lines.write(json.dumps({"messages": messages}) + "\n")
-    return folder
+    return write_dataset(tmp_path_factory.mktemp("dataset"), ports())
 
 
 def launch(model: Path, dataset: Path, out: Path, env: dict[str, str] | None = None, **options: Any) -> Launch:
@@ -86,24 +73,8 @@ def launch(model: Path, dataset: Path, out: Path, env: dict[str, str] | None = N
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     offline = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **(env or {})}
-    return Launch((str(PYTHON), "-m", "swift.cli.main", "sft", *words), offline, out, "swift", 1, None, 256, 8)
-
-
-def train(what: Launch, dataset: Path, said: list[str], resume: bool = False) -> int:
-    progress = PlainProgress(0.0, said.append)
-    patience = Patience(poll_s=0.05)
-    return run(what, what.cwd, dataset=dataset, recipe="tiny-cpu", resume=resume, progress=progress, patience=patience)
-
-
-def once(when: Callable[[], bool], then: Callable[[], Any]) -> threading.Thread:
-    def wait() -> None:
-        while not when():
-            time.sleep(0.02)
-        then()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
+    argv = (str(PYTHON), "-m", "swift.cli.main", "sft", *words)
+    return with_hooks(Launch(argv, offline, out, "swift", 1, None, 256, 8))
 
 
 @pytest.fixture(scope="module")
@@ -187,11 +158,16 @@ def test_an_adapter_is_trained_merged_and_equal(model: Path, dataset: Path, tmp_
     assert train(what, dataset, said) == 0, said
     adapter, merged = export(out, tmp_path / "adapter"), export(out, tmp_path / "merged", merge=True)
     assert adapter.manifest.lora_rank == 4
+    info = read_info(out)
+    assert info
+    argv = convert.merge(info.starts[-1].argv, next(out.glob("v*/checkpoint-8")), str(model), tmp_path / "by-swift")
+    assert convert.convert(argv, info.starts[-1].env, tmp_path / "by-swift.log") is None  # where peft is not at hand
     tokens = torch.arange(5, 25)[None]
     with torch.no_grad():
         over_base = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), adapter.folder)
         logits = over_base(input_ids=tokens).logits
-        torch.testing.assert_close(AutoModelForCausalLM.from_pretrained(merged.folder)(tokens).logits, logits)
+        for folder in (merged.folder, tmp_path / "by-swift"):
+            torch.testing.assert_close(AutoModelForCausalLM.from_pretrained(folder)(tokens).logits, logits)
 
 
 def test_two_nodes_on_loopback(model: Path, dataset: Path, tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from data.errors import BusyError, ConfigError, DiskFullError
 from sft.training import disk
 from sft.training.checkpoints import Checkpoint, checkpoints
 from sft.training.folder import locked, read_info, versions
-from sft.training.launch import Launch
+from sft.training.launch import Launch, with_hooks
 from sft.training.progress import PlainProgress
 from sft.training.records import Run, read_run
 from sft.training.resume import resumed
-from sft.training.run import run, with_hooks
+from sft.training.run import run
 from sft.training.watch import Patience
 from tests.fake_trainer import loss_at, processes_with, save, write_safetensors
 
@@ -54,7 +54,7 @@ class Training:
         options = {"output_dir": self.folder, "tuner_type": "full", "num_train_epochs": 2, **options}
         flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         argv = (sys.executable, str(TRAINER), *words, *flags)
-        return Launch(argv, {"OWN": "1"}, self.folder, self.backend, 1, None, 512, 4)
+        return with_hooks(Launch(argv, {"OWN": "1"}, self.folder, self.backend, 1, None, 512, 4))
 
     def start(self, resume: bool = False, **options: Any) -> int:
         self.said = []
@@ -119,8 +119,8 @@ def test_run_json_says_what_was_started(swift: Training) -> None:
     assert len(info.dataset_sha256) == 64
     assert info.samples == 40
     assert info.tokens > 0
-    assert info.starts[0].argv == with_hooks(swift.launch()).argv
-    assert info.starts[0].env == {"OWN": "1"}
+    assert info.starts[0].argv == swift.launch().argv
+    assert info.starts[0].env == swift.launch().env
     assert "torch" in info.versions
 
 
@@ -256,6 +256,29 @@ def test_a_trainer_that_does_not_obey_is_killed_and_the_loss_is_said(swift: Trai
     assert "1 steps after it are lost" in swift.text
 
 
+WRAPPED = """
+import subprocess, sys  # as ms-swift's command starts torchrun, and torchrun a worker in a session of its own
+if sys.argv[1] == "torchrun":
+    sys.exit(subprocess.Popen(sys.argv[2:], start_new_session=True).wait())
+sys.exit(subprocess.run([sys.executable, sys.argv[0], "torchrun", *sys.argv[1:]]).returncode)
+"""
+
+
+@pytest.mark.parametrize("mode", ["hang", "deaf", "nan"])
+def test_no_worker_of_torchrun_is_left_behind(swift: Training, tmp_path: Path, mode: str) -> None:
+    """Neither one that hangs, nor one that ignores SIGTERM, nor one that would go on training."""
+    swift.said = []
+    (tmp_path / "wrapper.py").write_text(WRAPPED)
+    plain = swift.launch(mode=mode, steps=10_000)
+    launch = replace(plain, argv=(sys.executable, str(tmp_path / "wrapper.py"), *plain.argv))
+    if mode != "nan":
+        interrupt(lambda: "step 4/" in swift.text, signal.SIGTERM, times=2)
+    progress = PlainProgress(0.0, swift.said.append)
+    code = run(launch, swift.folder, dataset=swift.dataset, recipe="x", progress=progress, patience=QUICK)
+    assert code == (3 if mode == "nan" else 143), swift.text
+    assert processes_with(str(swift.folder)) == []
+
+
 def test_a_trainer_that_hangs_is_given_up_when_asked_to_stop(swift: Training) -> None:
     thread = interrupt(lambda: "step 4/" in swift.text, signal.SIGTERM)
     swift.said = []
@@ -337,7 +360,8 @@ def test_a_command_that_is_not_there(swift: Training) -> None:
 
 def test_other_nodes_leave_the_record_to_the_first_and_go_on_with_it(training: Training) -> None:
     def second(resume: bool, **options: Any) -> int:
-        launch = replace(training.launch(**options), env={"NODE_RANK": "1", "NNODES": "2"})
+        one = training.launch(**options)
+        launch = replace(one, env={**one.env, "NODE_RANK": "1", "NNODES": "2"})
         progress = PlainProgress(0.0, training.said.append)
         return run(launch, training.folder, dataset=training.dataset, recipe="x", resume=resume, progress=progress)
 

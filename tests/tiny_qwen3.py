@@ -6,7 +6,9 @@ python tests/tiny_qwen3.py FOLDER
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -18,20 +20,12 @@ CHAT_TEMPLATE = (
 def make(folder: Path, layers: int = 2, hidden: int = 64, seed: int = 0) -> Path:
     """Write a Hugging Face model folder (about 1 M parameters, float32, 2,048 tokens of context)."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(seed)
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=1024, special_tokens=special, initial_alphabet=alphabet)
-    inner.train_from_iterator(["The gateway listens on port 7860 and cites its sources [1]."] * 10, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>")
-    tokenizer.chat_template = CHAT_TEMPLATE
-    config = Qwen3Config(
+    texts = ["The gateway listens on port 7860 and cites its sources [1]."] * 10
+    return save(
+        folder,
+        tokenizer(texts, 1024),
         vocab_size=1024,
         hidden_size=hidden,
         intermediate_size=2 * hidden,
@@ -41,12 +35,33 @@ def make(folder: Path, layers: int = 2, hidden: int = 64, seed: int = 0) -> Path
         head_dim=32,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=None,
     )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+
+
+def tokenizer(texts: Iterable[str], vocab: int) -> Any:
+    """A byte-level BPE tokenizer of at most ``vocab`` entries, trained on ``texts``, with Qwen3's special tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocab, special_tokens=special, initial_alphabet=alphabet)
+    inner.train_from_iterator(texts, trainer)
+    made = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    made.chat_template = CHAT_TEMPLATE
+    return made
+
+
+def save(folder: Path, tokens: Any, **sizes: Any) -> Path:
+    """Random weights of a Qwen3Config with ``sizes``, in torch's default dtype and on its default device."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(eos_token_id=tokens.eos_token_id, pad_token_id=tokens.pad_token_id, bos_token_id=None, **sizes)
+    Qwen3ForCausalLM(config).save_pretrained(folder, max_shard_size="4GB")
+    tokens.save_pretrained(folder)
     return folder
 
 

@@ -23,6 +23,7 @@ from sft.training.cli_options import (
 )
 
 if TYPE_CHECKING:
+    from sft.training.cluster import Cluster
     from sft.training.dataset import TrainingData
     from sft.training.launch import Launch
     from sft.training.recipe import Recipe
@@ -37,6 +38,9 @@ def train(
     dry_run: Annotated[bool, typer.Option(help="Print the exact command with its environment, start nothing.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the run's last whole checkpoint.")] = False,
     allow_drop: AllowDrop = False,
+    allow_busy: Annotated[
+        bool, typer.Option(help="Start although other processes hold GPU memory that the run will need.")
+    ] = False,
     gpus: Gpus = None,
     nnodes: Nodes = None,
     node_rank: Annotated[int | None, typer.Option(min=0, help="Which node this is, from 0.")] = None,
@@ -80,12 +84,14 @@ def train(
         python=python or sys.executable,
         cache=os.environ.get("MODELSCOPE_CACHE", ""),
     )
+    if dry_run and resume:
+        ready = _resumed(ready, dataset.expanduser())
     others = other_nodes(ready)
     if dry_run:
         _print(ready, others, cluster.rank, as_json)
         return
     _say(chosen, data, ready, others, cluster.rank)
-    _check_gpus(chosen, cluster.gpus)
+    _check_gpus(chosen, cluster, model, allow_busy)
     from sft.training.run import run
 
     raise typer.Exit(run(ready, out, dataset=dataset.expanduser(), recipe=chosen.name, resume=resume))
@@ -109,6 +115,17 @@ def _check_lengths(data: TrainingData, recipe: Recipe, model: Path, allow_drop: 
         said = check_lengths(measure_with_progress(data, recipe, model), allow_drop)
         if said:
             note(said)
+
+
+def _resumed(ready: Launch, dataset: Path) -> Launch:
+    """The command that would go on with the run, from where it would."""
+    from sft.training.folder import read_info, sha256
+    from sft.training.resume import begin
+
+    beginning = begin(ready, ready.cwd, read_info(ready.cwd), sha256(dataset), resume=True)
+    for said in (*beginning.notes, *(["this run has finished: nothing would be started"] * beginning.finished)):
+        note(said)
+    return beginning.launch
 
 
 def _print(ready: Launch, others: dict[int, Launch], rank: int, as_json: bool) -> None:
@@ -149,19 +166,35 @@ def _command(words: list[str], rank: int, nodes: int, ready: Launch) -> str:
     return shlex.join(["docduet", *kept, "--nnodes", str(nodes), "--node-rank", str(rank), "--master", master])
 
 
-def _check_gpus(recipe: Recipe, wanted: int) -> None:
-    """Raises ConfigError where GPUs are missing; says who is on those that are busy."""
-    from data.errors import ConfigError
+def _check_gpus(recipe: Recipe, cluster: Cluster, model: Path, allow_busy: bool) -> None:
+    """Raises ConfigError where GPUs are missing, BusyError where others leave too little of them to fit."""
+    from data.errors import BusyError, ConfigError
     from sft.training.gpus import find_gpus
+    from sft.training.plan import crowded
 
-    if not wanted:
+    if not cluster.gpus:
         return
     found = find_gpus()
-    if len(found) < wanted:
+    if len(found) < cluster.gpus:
         raise ConfigError(
-            f"recipe {recipe.name} needs {wanted} GPUs, nvidia-smi finds {len(found)}: see "
+            f"recipe {recipe.name} needs {cluster.gpus} GPUs, nvidia-smi finds {len(found)}: see "
             f"`docduet sft doctor --recipe {recipe.name}`; --dry-run prints the command for another machine"
         )
-    for gpu in found[:wanted]:
-        if gpu.busy:
-            note(f"{gpu.who()}; should memory run out: stop it, or choose another GPU by CUDA_VISIBLE_DEVICES")
+    found = found[: cluster.gpus]
+    who = crowded(_needed(recipe, cluster, model), found)
+    if who and not allow_busy:
+        raise BusyError(f"{'; '.join(who)}. --allow-busy starts all the same")
+    for said in who or [gpu.who() for gpu in found if gpu.busy]:
+        note(said)
+
+
+def _needed(recipe: Recipe, cluster: Cluster, model: Path) -> float:
+    """GiB of each GPU, as planned; 0 for a model that the plan does not know."""
+    from data.errors import ConfigError
+    from sft.training.model import load_shape
+    from sft.training.plan import plan
+
+    try:
+        return plan(recipe, cluster, load_shape(model)).needed
+    except ConfigError:
+        return 0.0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data.errors import CheckpointError
 from sft.training.explain import explain, tail
-from sft.training.folder import option
+from sft.training.folder import option, trains_adapter
 
 BOUND = 0.1
 """ms-swift: "Please check that mean_diff (with loss) is less than 0.1" (swift/megatron/utils/convert_utils.py)."""
@@ -41,12 +41,11 @@ def to_mcore(argv: Sequence[str], model: Path, out: Path) -> tuple[str, ...]:
 
 def to_hf(argv: Sequence[str], checkpoint: Path, base: str, out: Path) -> tuple[str, ...]:
     """A run's Megatron checkpoint into a Hugging Face folder; an adapter is merged into ``base``."""
-    full = option(argv, "tuner_type", "lora") == "full"
-    load = ("--mcore_model", str(checkpoint)) if full else ("--mcore_adapter", str(checkpoint))
+    load = "--mcore_adapter" if trains_adapter(argv, "megatron") else "--mcore_model"
     return (
         *exporter(argv),
         *("--model", base),
-        *load,
+        *(load, str(checkpoint)),
         *("--to_hf", "true", "--output_dir", str(out)),
         *_common(argv),
     )
@@ -57,7 +56,7 @@ def merge(argv: Sequence[str], adapter: Path, base: str, out: Path) -> tuple[str
     return (
         *exporter(argv, megatron=False),
         *("--model", base, "--adapters", str(adapter), "--merge_lora", "true", "--output_dir", str(out)),
-        *_types(argv),
+        *_types(argv, ("model_type", "template")),  # `swift export` knows no check_model, `megatron export` does
     )
 
 
@@ -72,8 +71,7 @@ def _common(argv: Sequence[str]) -> tuple[str, ...]:
     return ("--torch_dtype", dtype, "--test_convert_precision", "true", *parallel, *_types(argv))
 
 
-def _types(argv: Sequence[str]) -> tuple[str, ...]:
-    given = ("model_type", "template", "check_model")
+def _types(argv: Sequence[str], given: Sequence[str] = ("model_type", "template", "check_model")) -> tuple[str, ...]:
     return tuple(word for name in given if (value := option(argv, name)) for word in (f"--{name}", value))
 
 

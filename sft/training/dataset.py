@@ -5,6 +5,7 @@ A folder that `docduet sft build` wrote (train.jsonl, and val.jsonl where there 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,15 +75,13 @@ def open_dataset(path: Path) -> TrainingData:
 
 def read_samples(path: Path) -> Iterator[Sequence[Message]]:
     """The conversations of a .jsonl file. Raises ConfigError that names the line."""
-    import orjson
-
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                row = json.loads(line)
+            except ValueError as error:
                 raise ConfigError(f"{path} line {number} is not JSON ({error}): each line holds one sample") from None
             problem = _problem(row)
             if problem:

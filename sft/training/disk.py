@@ -24,26 +24,28 @@ MARGIN = 0.5 * GB
 _BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "float16": 2, "fp16": 2, "fp8": 1, "uint8": 1}
 
 
-def weights_bytes(model: Path) -> int:
-    """Bytes of a model folder's weights; 0 where it has none here."""
-    return sum(file.stat().st_size for file in model.glob("*.safetensors"))
+def parameters(model: Path) -> float:
+    """Of a model folder, from the size of its weights; 0 where it has none here."""
+    return sum(file.stat().st_size for file in model.glob("*.safetensors")) / _BYTES.get(_dtype(model), 2)
 
 
-def checkpoint_bytes(argv: Sequence[str], backend: str, model: Path) -> float:
-    """Estimated bytes of one checkpoint; 0 where the model's size is not known.
+def checkpoint_bytes(flag: Callable[[str, str], str], backend: str, parameters: float, trained: float) -> float:
+    """Estimated bytes of one checkpoint: weights for serving, and what a resumed run needs.
 
-    With the optimizer's state, Megatron keeps 14 bytes a parameter beside the 2 for serving: its own copy of the
-    weights, and master weight and both moments in float32, whatever they are in memory.
+    ``flag``: an option's value, or the default that it is given. ``trained``: all ``parameters``, or an adapter's. With
+    the optimizer, Megatron writes 14 bytes a trained parameter beside the 2 for serving: its own copy of the weights,
+    and master weight and both moments in float32, whatever they are in memory; the precision-aware optimizer 2 less,
+    since it keeps only the 16 bits of the master weight that the bf16 weight lacks. So it is in the source (ms-swift
+    4.6.0 trainers/base.py, megatron-core 0.16.1 optimizer/distrib_optimizer.py, get_unscaled_state in Transformer
+    Engine 2.20.2's fused_adam.py); it has not been measured yet.
     """
-    weights = weights_bytes(model)
-    parameters = weights / _BYTES.get(_dtype(model), 2)
-    if option(argv, "tuner_type", "lora") != "full":
-        merged = backend == "megatron" and is_on(option(argv, "merge_lora", "true"))
-        return 0.05 * weights + (2 * parameters if merged else 0)
     if backend == "swift":
-        element = _BYTES.get(option(argv, "torch_dtype", "bfloat16"), 2)
-        return parameters * element * (1 if is_on(option(argv, "save_only_model", "false")) else 3)
-    return parameters * (2 if is_on(option(argv, "no_save_optim", "false")) else 16)
+        element = _BYTES.get(flag("torch_dtype", "bfloat16"), 2)
+        return trained * element * (1 if is_on(flag("save_only_model", "false")) else 3)
+    merged = 2 * parameters if trained < parameters and is_on(flag("merge_lora", "true")) else 0
+    if is_on(flag("no_save_optim", "false")):
+        return trained * 2 + merged
+    return trained * (14 if is_on(flag("use_precision_aware_optimizer", "false")) else 16) + merged
 
 
 def _dtype(model: Path) -> str:

@@ -173,7 +173,7 @@ def options_check(root: Path) -> Check:
 def _disk(recipe: Recipe | None, folder: Path) -> Iterator[Check]:
     from sft.training.memory import GIB
     from sft.training.model import QWEN3_8B
-    from sft.training.plan import checkpoint_bytes
+    from sft.training.plan import checkpoint_gib
 
     place = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(place).free / GIB
@@ -181,7 +181,7 @@ def _disk(recipe: Recipe | None, folder: Path) -> Iterator[Check]:
     if recipe is None or recipe.name.startswith("tiny"):
         yield Check("disk", "ok" if free > 5 else "warning", said, "" if free > 5 else "make room, or set DOCDUET_HOME")
         return
-    one = checkpoint_bytes(recipe, QWEN3_8B) / GIB
+    one = checkpoint_gib(recipe, QWEN3_8B)
     need = one * (int(recipe.flag("save_total_limit", 1)) + 1)
     fix = "make room, keep fewer (--set save_total_limit=2), or weights alone (--set no_save_optim=true: no --resume)"
     enough = free > need

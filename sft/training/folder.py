@@ -137,6 +137,15 @@ def option(argv: Sequence[str], name: str, default: str = "") -> str:
     return found
 
 
+DEFAULT_TUNER = {"megatron": "full", "swift": "lora"}
+"""What ms-swift 4.6.0 trains without --tuner_type."""
+
+
+def trains_adapter(argv: Sequence[str], backend: str) -> bool:
+    """Whether the command trains a LoRA adapter, not all parameters."""
+    return option(argv, "tuner_type", DEFAULT_TUNER[backend]) != "full"
+
+
 def is_on(value: str) -> bool:
     """How ms-swift reads a truth value."""
     return value.lower() in ("true", "1", "yes", "y", "t")

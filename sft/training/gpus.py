@@ -1,9 +1,11 @@
-"""The GPUs of this machine, and who else is on them, as nvidia-smi has it. No GPU, no driver: an empty list."""
+"""The GPUs that a program sees here, and who else is on them, as nvidia-smi has it. No GPU, no driver: none."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,15 +46,34 @@ class Gpu:
 
 
 def find_gpus() -> list[Gpu]:
-    """All GPUs of this machine; [] without nvidia-smi or when it fails (no driver)."""
+    """Those of this machine that CUDA_VISIBLE_DEVICES lets be seen; [] without nvidia-smi or when it fails."""
     rows = _query("gpu", _GPU)
     holders: dict[str, list[Process]] = {}
     for uuid, pid, name, used in _query("compute-apps", _APPS) if rows else ():
         holders.setdefault(uuid, []).append(Process(int(pid), Path(name).name, _gib(used)))
-    return [
-        Gpu(int(index), name, _gib(total), _gib(used), driver, tuple(holders.get(uuid, ())))
+    found = {
+        uuid: Gpu(int(index), name, _gib(total), _gib(used), driver, tuple(holders.get(uuid, ())))
         for index, uuid, name, total, used, driver in rows
-    ]
+    }
+    return _visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _visible(found: Mapping[str, Gpu], chosen: str | None) -> list[Gpu]:
+    """By index or by (the beginning of) an id; as CUDA does, nothing after one that is not there. Names of parts of a
+    GPU (MIG-...) are not known to nvidia-smi's list: then all are given."""
+    if chosen is None or "MIG" in chosen:
+        return list(found.values())
+    visible: list[Gpu] = []
+    for word in chosen.split(","):
+        fits = [
+            gpu
+            for uuid, gpu in found.items()
+            if word.strip() == str(gpu.index) or (word.strip().startswith("GPU-") and uuid.startswith(word.strip()))
+        ]
+        if not fits:
+            break
+        visible += fits
+    return visible
 
 
 def _query(what: str, fields: str) -> list[list[str]]:

@@ -19,13 +19,14 @@ from sft.training.recipe import PLUGINS, Recipe
 
 MODULE = {"megatron": "swift.cli._megatron.main", "swift": "swift.cli.main"}
 """What the commands `megatron` and `swift` run; by -m they are found without a PATH."""
+HOOK = PLUGINS / "stop_on_request.py"
 
 
 @dataclass(frozen=True)
 class Launch:
     """One node's command of a training run.
 
-    ``env``: only what is added to the environment. ``cwd``: the run's folder. ``backend``: "megatron" or "swift".
+    ``env``: all that is added to the environment. ``cwd``: the run's folder. ``backend``: "megatron" or "swift".
     ``world_size``: GPUs (or CPU processes) of all nodes. ``tokens_per_step``: where samples are packed, the tokens of
     one optimizer step; None where that depends on the samples. ``max_length``: tokens of a (packed) sequence.
     """
@@ -66,16 +67,32 @@ def launch(
     parts = layout(recipe, machine)
     flags = check(recipe.backend, {**_own(recipe, dataset, machine, model, folder), **recipe.flags})
     argv = (python, "-m", MODULE[recipe.backend], "sft", *as_argv(flags))
-    return Launch(
-        argv,
-        {**_environment(recipe, machine, cache or str(folder / "cache")), **recipe.env},
-        folder,
-        recipe.backend,
-        machine.world_size,
-        parts.sequence * parts.global_batch if parts.packing else None,
-        parts.sequence,
-        parts.global_batch,
+    return with_hooks(
+        Launch(
+            argv,
+            {**_environment(recipe, machine, cache or str(folder / "cache")), **recipe.env},
+            folder,
+            recipe.backend,
+            machine.world_size,
+            parts.sequence * parts.global_batch if parts.packing else None,
+            parts.sequence,
+            parts.global_batch,
+        )
     )
+
+
+def with_hooks(plain: Launch) -> Launch:
+    """With what watching it needs: the callback that saves when asked (by the file RUN/stop), a folder for each start,
+    and output that is not held back."""
+    argv = [*plain.argv, "--add_version", "true"]
+    for name, value in (("external_plugins", str(HOOK)), ("callbacks", "stop_on_request")):
+        flag = f"--{name}"
+        if flag in argv:  # lists: argparse takes the last mention only, so ours joins the recipe's
+            argv.insert(argv.index(flag) + 1, value)
+        else:
+            argv += [flag, value]
+    own = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "DOCDUET_STOP_FILE": str(plain.cwd / "stop")}
+    return replace(plain, argv=tuple(argv), env={**plain.env, **own})
 
 
 def _own(recipe: Recipe, data: TrainingData, machine: Cluster, model: Path, folder: Path) -> dict[str, Value]:
@@ -94,7 +111,7 @@ def _own(recipe: Recipe, data: TrainingData, machine: Cluster, model: Path, fold
 
 
 def _environment(recipe: Recipe, machine: Cluster, cache: str) -> dict[str, str]:
-    env = {"HF_HUB_OFFLINE": "1", "PYTHONSAFEPATH": "1"}
+    env = {"HF_HUB_OFFLINE": "1"}
     if machine.gpus or machine.nodes > 1:
         env["NPROC_PER_NODE"] = str(machine.processes)
     if not machine.gpus:

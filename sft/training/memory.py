@@ -60,7 +60,7 @@ def parameters_per_gpu(shape: Shape, parts: Layout) -> float:
     return (layers / parts.pipeline + embeddings) / parts.tensor
 
 
-def lora_parameters(recipe: Recipe, shape: Shape) -> float:
+def lora_parameters(rank: int, shape: Shape) -> float:
     """A and B beside each of the four linear maps: rank x (input + output), all layers."""
     sides = (
         (shape.hidden + shape.q + 2 * shape.kv)
@@ -68,7 +68,7 @@ def lora_parameters(recipe: Recipe, shape: Shape) -> float:
         + (shape.hidden + 2 * shape.ffn)
         + (shape.ffn + shape.hidden)
     )
-    return float(int(recipe.flag("lora_rank", 8)) * sides * shape.layers)
+    return float(rank * sides * shape.layers)
 
 
 def _states(recipe: Recipe, shape: Shape, parts: Layout) -> tuple[float, float, float]:
@@ -79,8 +79,8 @@ def _states(recipe: Recipe, shape: Shape, parts: Layout) -> tuple[float, float, 
     if recipe.flag("fp8_format", ""):
         weights += 2 * shape.layers * shape.layer / parts.pipeline / parts.tensor  # by rows and by columns, kept
     trained = held
-    if recipe.flag("tuner_type", "full") != "full":
-        trained = lora_parameters(recipe, shape) / parts.pipeline / parts.tensor
+    if recipe.adapter:
+        trained = lora_parameters(int(recipe.flag("lora_rank", 8)), shape) / parts.pipeline / parts.tensor
         weights += trained * weight
     sharded = recipe.backend == "megatron" and recipe.flag("use_distributed_optimizer", True)
     states = trained * state / (parts.data * parts.context if sharded else 1)
@@ -119,11 +119,11 @@ def layer_bytes(recipe: Recipe, shape: Shape, parts: Layout) -> float:
     attention = width * (qkv + rotated + shape.q) + (shape.q if fp8 else 0)  # fp8: the next map keeps its own copy
     mlp = width * 2 * shape.ffn + shape.ffn * (1 if fp8 else width)
     norms = 2 * shape.hidden * (width + (1 if fp8 else width))
-    if recipe.flag("tuner_type", "full") != "full" and recipe.backend == "megatron":  # adapters are float32, and so
+    if recipe.adapter and recipe.backend == "megatron":  # adapters are float32, and so
         norms += 4 * 2 * shape.hidden  # is the copy of the input that each of the four keeps
         attention += 4 * shape.q
         mlp += 4 * shape.ffn
-    if recipe.flag("tuner_type", "full") != "full" and float(recipe.flag("lora_dropout", 0.05)):
+    if recipe.adapter and float(recipe.flag("lora_dropout", 0.05)):
         norms += (width + 1) * 2 * shape.hidden  # each adapter drops out of a copy of its input, and keeps the mask
         mlp += (width + 1) * shape.ffn
         attention += (width + 1) * shape.q

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
+from sft.training import disk
 from sft.training.cluster import Cluster
 from sft.training.dataset import Lengths
 from sft.training.gpus import Gpu
@@ -102,7 +103,7 @@ def plan(
         found,
         limit,
         fits,
-        checkpoint_bytes(recipe, shape) / GIB,
+        checkpoint_gib(recipe, shape),
         duration,
         advice,
         advised,
@@ -151,7 +152,7 @@ def _changes(recipe: Recipe, machine: Cluster, lengths: Lengths | None) -> list[
     """What saves memory, from what costs nothing to what costs most."""
     if recipe.backend == "swift":
         return [{"gradient_checkpointing": True}, {"per_device_train_batch_size": 1}, {"tuner_type": "lora"}]
-    full = recipe.flag("tuner_type", "full") == "full"
+    full = not recipe.adapter
     changes: list[dict[str, object]] = [{"cross_entropy_loss_fusion": True}]
     if full:
         types = ("main_grads_dtype", "exp_avg_dtype", "exp_avg_sq_dtype")
@@ -202,18 +203,23 @@ def _kind(recipe: Recipe, parts: Layout) -> str:
     return "fp8" if recipe.flag("fp8_format", "") else "fused"
 
 
-def checkpoint_bytes(recipe: Recipe, shape: Shape) -> float:
-    """One checkpoint on disk: weights for serving, and what a resumed run needs.
+def checkpoint_gib(recipe: Recipe, shape: Shape) -> float:
+    """One checkpoint on disk (disk.py's estimate)."""
+    trained = lora_parameters(int(recipe.flag("lora_rank", 8)), shape) if recipe.adapter else shape.parameters
 
-    With the optimizer, Megatron writes its own copy of the weights and three float32 values a trained parameter.
-    """
-    full = recipe.flag("tuner_type", "full") == "full"
-    trained = shape.parameters if full else lora_parameters(recipe, shape)
-    merged = 0 if full or not recipe.flag("merge_lora", recipe.backend == "megatron") else 2 * shape.parameters
-    if recipe.backend == "swift":
-        width = 4 if recipe.flag("torch_dtype", "") == "float32" else 2
-        return trained * width * (1 if recipe.flag("save_only_model", False) else 3) + merged
-    return trained * (2 if recipe.flag("no_save_optim", False) else 16) + merged
+    def flag(name: str, default: str) -> str:
+        return str(recipe.flag(name, default))
+
+    return disk.checkpoint_bytes(flag, recipe.backend, shape.parameters, trained) / GIB
+
+
+def crowded(needed: float, gpus: Sequence[Gpu]) -> list[str]:
+    """The GPUs on which others leave less than ``needed`` GiB: who they are, and what to do."""
+    return [
+        f"{gpu.who()}, {needed:.1f} GiB are needed: stop it, or choose another GPU by CUDA_VISIBLE_DEVICES"
+        for gpu in gpus
+        if gpu.busy and needed > gpu.total - gpu.used
+    ]
 
 
 def _notes(
@@ -229,9 +235,8 @@ def _notes(
         )
     if gpus and len(gpus) < machine.gpus:
         notes.append(f"this machine has {len(gpus)} GPUs, the recipe wants {machine.gpus}")
+    notes += crowded((found.total + CONTEXT) / GIB, gpus[: machine.gpus])
     for gpu in gpus[: machine.gpus]:
-        if gpu.busy and (found.total + CONTEXT) / GIB > gpu.total - gpu.used:
-            notes.append(f"{gpu.who()}; too little is left: stop it, or choose another GPU by CUDA_VISIBLE_DEVICES")
-        elif gpu.total < limit * 0.97:
+        if gpu.total < limit * 0.97:
             notes.append(f"GPU {gpu.index} has {gpu.total:.1f} GiB, not the {limit:g} planned for: --gpu-memory")
     return notes

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import ConfigError
 from sft.training.flags import Value, check
+from sft.training.folder import DEFAULT_TUNER
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "training"
 PLUGINS = Path(__file__).parent / "plugin"
@@ -50,6 +51,11 @@ class Recipe(BaseModel):
     def flag(self, name: str, default: Value) -> Any:
         """The value of a flag, or what ms-swift takes without it."""
         return self.flags.get(name, default)
+
+    @property
+    def adapter(self) -> bool:
+        """Whether it trains a LoRA adapter, not all parameters."""
+        return bool(self.flag("tuner_type", DEFAULT_TUNER[self.backend]) != "full")
 
 
 def presets() -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from data.errors import ConfigError
 from sft.training.checkpoints import Checkpoint, checkpoints, last_whole
-from sft.training.folder import RunInfo, option, trainers_folder, versions
+from sft.training.folder import RunInfo, trainers_folder, trains_adapter, versions
 from sft.training.launch import Launch
 
 _MOVING = ("output_dir", "resume_from_checkpoint", "mcore_model", "mcore_adapter", "finetune")
@@ -79,8 +79,7 @@ def resumed(argv: Sequence[str], backend: str, checkpoint: Checkpoint) -> tuple[
     path = str(checkpoint.path)
     if backend == "swift":
         return (*argv, "--resume_from_checkpoint", path)
-    lora = option(argv, "tuner_type", "lora") != "full"
-    load = "--mcore_adapter" if lora else "--mcore_model"
+    load = "--mcore_adapter" if trains_adapter(argv, backend) else "--mcore_model"
     return (*argv, load, path, "--finetune", "false", "--no_load_optim", "false", "--no_load_rng", "false")
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import IntEnum
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -31,20 +33,20 @@ from sft.training.folder import (
     read_info,
     sha256,
     trainers_folder,
+    trains_adapter,
     versions,
     write_info,
 )
 from sft.training.gpus import find_gpus
 from sft.training.health import Health
 from sft.training.launch import Launch
+from sft.training.memory import lora_parameters
 from sft.training.model import load_shape
 from sft.training.progress import Progress, make_progress
-from sft.training.recipe import PLUGINS
 from sft.training.records import Reader, rates
 from sft.training.resume import Beginning, begin
 from sft.training.watch import Ending, Patience, Watch
 
-PLUGIN = PLUGINS / "stop_on_request.py"
 _PACKAGES = (
     "docduet",
     "ms-swift",
@@ -76,8 +78,10 @@ def run(
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> int:
-    """Train in ``folder`` and give the exit code (Outcome). Raises ConfigError, BusyError, DiskFullError before the
-    start; afterwards everything is said on stderr and kept in run.json."""
+    """Train in ``folder`` and give the exit code (Outcome). ``launch``: with its hooks, as launch() makes it.
+
+    Raises ConfigError, BusyError, DiskFullError before the start; afterwards all is said on stderr and in run.json.
+    """
     folder = folder.expanduser().absolute()
     folder.mkdir(parents=True, exist_ok=True)
     shown, patience = progress or make_progress(), patience or Patience()
@@ -91,50 +95,32 @@ def run(
         if beginning.finished:
             shown.note(f"this run has finished: `docduet sft export {folder}`")
             return int(Outcome.FINISHED)
-        info = _info(launch, folder, dataset, digest, recipe)
+        info = describe(launch, folder, dataset, digest, recipe)
         if resume and old is not None:
             info = replace(info, starts=old.starts)
         estimate = _room(beginning, info)
         for note in beginning.notes:
             shown.note(f"note: {note}")
         info = info.with_start(
-            Start(with_hooks(beginning.launch).argv, dict(launch.env), time.time(), beginning.step, pid=os.getpid())
+            Start(beginning.launch.argv, dict(launch.env), time.time(), beginning.step, pid=os.getpid())
         )
         write_info(folder, info)
         ending = _watch(beginning, folder, info, estimate, lock, shown, patience)
         return _end(folder, ending, shown)
 
 
-def with_hooks(launch: Launch) -> Launch:
-    """The command as it is really started: with the callback that saves when asked, and a folder for each start."""
-    argv = [*launch.argv, "--add_version", "true"]
-    for name, value in (("external_plugins", str(PLUGIN)), ("callbacks", "stop_on_request")):
-        flag = f"--{name}"
-        if flag in argv:  # lists: argparse takes the last mention only, so ours joins the recipe's
-            argv.insert(argv.index(flag) + 1, value)
-        else:
-            argv += [flag, value]
-    return replace(launch, argv=tuple(argv))
-
-
-def environment(launch: Launch, folder: Path) -> dict[str, str]:
-    """The trainer's whole environment: ours, the launch's, no folder of ours on the import path by accident."""
-    own = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "DOCDUET_STOP_FILE": str(folder / "stop")}
-    return {**os.environ, **own, **launch.env}
-
-
 def _node(launch: Launch) -> int:
     return int(launch.env.get("NODE_RANK") or 0)
 
 
-def _info(launch: Launch, folder: Path, dataset: Path, digest: str, recipe: str) -> RunInfo:
+def describe(launch: Launch, folder: Path, dataset: Path, digest: str, recipe: str) -> RunInfo:
     """run.json of this run, without a start yet."""
     given = option(launch.argv, "model")
     model = Path(given).expanduser()
     model = model if model.is_absolute() else launch.cwd / model
     counter = load_counter(model if (model / "tokenizer.json").is_file() else None)
     lengths = measure(open_dataset(dataset), counter, launch.max_length)
-    adapter = option(launch.argv, "tuner_type", "lora") != "full"
+    adapter = trains_adapter(launch.argv, launch.backend)
     gpu = next((found.name for found in find_gpus()), "")
     mean = lengths.total / lengths.kept if lengths.kept else 0.0
     return RunInfo(
@@ -195,9 +181,20 @@ def _room(beginning: Beginning, info: RunInfo) -> float:
     if beginning.checkpoint is not None:
         one, count = float(size(beginning.checkpoint.path)), 1
     else:
-        one = disk.checkpoint_bytes(argv, info.backend, Path(info.model))
+        one = _checkpoint_bytes(argv, info.backend, Path(info.model))
     disk.check_before(out, one, count)
     return one
+
+
+def _checkpoint_bytes(argv: Sequence[str], backend: str, model: Path) -> float:
+    """Estimated, from the weights on disk; 0 for a model that is not here."""
+    trained = parameters = disk.parameters(model)
+    if trains_adapter(argv, backend):
+        try:
+            trained = lora_parameters(int(option(argv, "lora_rank", "8")), load_shape(model))
+        except ConfigError:
+            trained = 0.01 * parameters
+    return disk.checkpoint_bytes(partial(option, argv), backend, parameters, trained)
 
 
 def _watch(
@@ -216,7 +213,7 @@ def _watch(
 
     watch = Watch(
         info.starts[-1].argv,
-        environment(beginning.launch, folder),
+        {**os.environ, **beginning.launch.env},
         beginning.launch.cwd,
         out,
         folder / "train.log",
@@ -294,8 +291,8 @@ def _follow(launch: Launch, folder: Path, patience: Patience, shown: Progress) -
     place = folder / f"node{node}"
     place.mkdir(exist_ok=True)
     watch = Watch(
-        with_hooks(launch).argv,
-        environment(launch, folder),
+        launch.argv,
+        {**os.environ, **launch.env},
         launch.cwd,
         place / "nothing-is-logged-here",
         log,

@@ -1,13 +1,12 @@
 """One start of the trainer, watched from its birth to its end.
 
 The trainer is a process group of its own: a terminal's Ctrl-C reaches the watcher alone, which asks for a checkpoint
-first. Nothing of the group outlives the watcher's care: what is left when the trainer ends is killed, so that the GPUs
-are free. The watcher itself may be killed (SIGKILL): then training goes on, and the folder's lock says so.
+first. Nothing of it outlives the watcher's care (processes.py): what is left when the trainer ends is killed, so that
+the GPUs are free. The watcher itself may be killed (SIGKILL): then training goes on, and the folder's lock says so.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -21,6 +20,7 @@ from sft.training.checkpoints import checkpoints
 from sft.training.disk import Guard
 from sft.training.folder import versions
 from sft.training.health import Health
+from sft.training.processes import end
 from sft.training.progress import Progress, Scalars
 from sft.training.records import Evaluation, Reader, Step
 
@@ -103,7 +103,7 @@ class Watch:
             try:
                 self._follow(process, before)
             finally:
-                self._bury(process)
+                end(process, self.env, self.patience.polite_s)
         self._drain(before)
         self._scalars.close()
         if self.first_node:
@@ -172,20 +172,6 @@ class Watch:
                 self.progress.note("saving a checkpoint after this step; Ctrl-C again stops without")
         elif len(self._signals) > 1:
             self._deadline = 0.0
-
-    def _bury(self, process: subprocess.Popen[bytes]) -> None:
-        """SIGTERM to the group if the trainer lives, then SIGKILL to whatever is left."""
-        if process.poll() is None:
-            _signal_group(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(self.patience.polite_s)
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _signal_group(group: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
 
 
 @contextmanager
