@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Counted
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
@@ -36,7 +37,7 @@ class Facts:
     teacher: Spent | None = None
     seconds: float = 0.0
 
-    @property
+    @cached_property
     def lengths(self) -> list[int]:
         """Tokens of every answer of the dataset."""
         return [self.counter.count(said) for sample in self.mixed.samples for said in sample.said]
@@ -51,7 +52,7 @@ class Facts:
     def reject_counts(self) -> dict[str, int]:
         return dict(Counted(reject.gate for reject in self.rejects).most_common())
 
-    @property
+    @cached_property
     def page_counts(self) -> dict[str, int]:
         """Page -> samples made from it."""
         counts = dict.fromkeys(self.page_urls, 0)
