@@ -26,7 +26,6 @@ from serving.config import EngineConfig, ServingConfig
 from serving.server import in_background
 from serving.supervisor import Policy, Supervisor
 from serving.vllm import Launch
-from tests import tiny_qwen3
 
 FAST = Policy(
     poll_s=0.05, check_s=0.2, backoff_s=0.05, backoff_cap_s=0.1, quick_deaths=2, answer_s=1, polite_s=0.5, linger_s=0.3
@@ -245,40 +244,3 @@ def test_an_adapter_is_served_over_its_base_model() -> None:
     assert args["--max-lora-rank"] == "32"
     assert json.loads(args["--lora-modules"])["path"] == "runs/adapter"
     assert args["--max-model-len"] == "2048"
-
-
-@pytest.mark.real
-@pytest.mark.engine
-@pytest.mark.timeout(500)
-@pytest.mark.parametrize("kind", ["full", "adapter"])
-def test_a_real_engine_takes_over(kind: str, tmp_path: Path, home: Home) -> None:
-    """vLLM's CPU build on a tiny Qwen3: first the model itself, then another, or an adapter over it."""
-    base = tiny_qwen3.make(tmp_path / "base")
-    config = ServingConfig(sft_args=("--enforce-eager",))
-    supervisor = Supervisor((), home.logs)
-    watcher = CheckpointEngine(home, supervisor, config, poll_s=0.2)
-    with in_background(create_app(config, supervisor, LiveIndex(home, RagConfig()), checkpoint=watcher)) as url:
-        write_manifest(base, Manifest(kind="full", base_model=str(base), system_prompt={"en": "x"}, step=1))
-        publish(home, base)
-        until(lambda: answer(url), 200)
-        next_one = tiny_qwen3.make(tmp_path / "next") if kind == "full" else adapter(base, tmp_path / "next")
-        said = Manifest(kind=kind, base_model=str(base), lora_rank=4, system_prompt={"en": "x"}, step=2)
-        write_manifest(next_one, said)
-        publish(home, next_one)
-        while state(url)["step"] == 1:
-            assert ask(url).status_code == 200
-            assert "problem" not in state(url)
-            time.sleep(0.5)  # two cores have an engine to start, too
-        assert ask(url).status_code == 200
-        assert state(url)["step"] == 2
-
-
-def adapter(base: Path, folder: Path) -> Path:
-    """A PEFT adapter of rank 4 with random weights over the model in ``base``."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base)
-    lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
-    get_peft_model(model, lora).save_pretrained(folder)
-    return folder
