@@ -94,7 +94,12 @@ def test_ctrl_c_says_what_is_kept(site: SiteServer, tmp_path: Path) -> None:
     site.delay = 0.05
     command = [sys.executable, "-m", "docduet", "data", "sync", site.url, "--allow", site.host]
     child = subprocess.Popen(
-        command, cwd=REPO, env=os.environ | {"DOCDUET_HOME": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=REPO,
+        env=os.environ | {"DOCDUET_HOME": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs the tests may have it ignored
     )
     while child.poll() is None and site.requests.total() < 8:
         time.sleep(0.01)
