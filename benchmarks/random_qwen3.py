@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sft.tokens import Counter
-from sft.training.dataset import EMPTY_THINK
+from sft.tokens import EMPTY_THINK, Counter
 from tests.tiny_qwen3 import save, tokenizer
 
 VOCAB = 8192

@@ -28,6 +28,7 @@ MAX_LENGTH=${MAX_LENGTH:-4096}               # of a conversation in tokens; not 
 PORT=${PORT:-8101}                           # of the base model's engine for the comparison; the tuned one's is the next
 SHARE=${SHARE:-0.42}                         # of the GPU's memory, for each of the two engines
 CONTEXT=${CONTEXT:-8192}                     # tokens that an engine takes at most
+ENGINE_ARGS=${ENGINE_ARGS:-}                 # more arguments for vLLM, such as --enforce-eager: slower, but up sooner
 DOCDUET=${DOCDUET:-docduet}; export -n DOCDUET # for this script alone: docduet reads DOCDUET__... as settings
 VLLM=${VLLM:-vllm}
 SERVE=${SERVE:-}
@@ -45,6 +46,7 @@ have() { [[ -z $DRY && -e $1 ]]; }
 
 if [[ -f $MODEL/config.json ]]; then BASE=$MODEL; fi
 python=(); if [[ -n $DOCDUET_TRAIN_PYTHON ]]; then python=(--python "$DOCDUET_TRAIN_PYTHON"); fi
+read -ra more <<<"$ENGINE_ARGS"
 changes=(); for setting in $SETTINGS; do changes+=(--set "$setting"); done
 
 engines=()
@@ -59,7 +61,7 @@ trap stop_engines EXIT
 
 engine() { # FOLDER NAME PORT: started in the background
   local command=("$VLLM" serve "$1" --served-model-name "$2" --host 127.0.0.1 --port "$3"
-    --gpu-memory-utilization "$SHARE" --max-model-len "$CONTEXT")
+    --gpu-memory-utilization "$SHARE" --max-model-len "$CONTEXT" "${more[@]}")
   printf '%q ' "${command[@]}"; printf '&\n'
   if [[ -n $DRY ]]; then return; fi
   "${command[@]}" >"$WORK/engine-$2.log" 2>&1 &
@@ -131,7 +133,9 @@ config=$WORK/docduet.toml
 if [[ -z $DRY && ! -e $config ]]; then
   for engine in "base $BASE" "sft $WORK/served"; do
     printf '[[serving.engines]]\nname = "%s"\nmodel = "%s"\n' "${engine%% *}" "$(realpath "${engine#* }")"
-    printf 'args = ["--gpu-memory-utilization", "%s", "--max-model-len", "%s"]\n\n' "$SHARE" "$CONTEXT"
+    printf 'args = ["--gpu-memory-utilization", "%s", "--max-model-len", "%s"' "$SHARE" "$CONTEXT"
+    if ((${#more[@]})); then printf ', "%s"' "${more[@]}"; fi
+    printf ']\n\n'
   done >"$config"
 fi
 printf 'DOCDUET_HOME=%q %q --config %q serve\n' "$DOCDUET_HOME" "$DOCDUET" "$config"

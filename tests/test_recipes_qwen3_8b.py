@@ -88,7 +88,7 @@ def test_a_model_that_is_there_a_python_and_settings_are_passed_on(tmp_path: Pat
     (tmp_path / "model" / "config.json").write_text("{}")
     done = script(
         tmp_path, DOCDUET=docduet, MODEL="model", DOCDUET_TRAIN_PYTHON="/env/bin/python",
-        SETTINGS="lr=2e-5 max_length=9", SERVE="1",
+        SETTINGS="lr=2e-5 max_length=9", SERVE="1", ENGINE_ARGS="--enforce-eager --seed 1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     calls = {" ".join(call[:2]): call for call in called(tmp_path)}
@@ -101,6 +101,7 @@ def test_a_model_that_is_there_a_python_and_settings_are_passed_on(tmp_path: Pat
     assert called(tmp_path)[-1][2:] == ["serve"]
     config = tomllib.loads((tmp_path / "work" / "docduet.toml").read_text())
     engines = ServingConfig(**config["serving"]).engines
+    assert engines[0].args[-3:] == ("--enforce-eager", "--seed", "1")
     assert [(one.name, one.model) for one in engines] == [
         ("base", str(tmp_path / "model")), ("sft", str(tmp_path / "work" / "served")),
     ]  # fmt: skip

@@ -64,6 +64,7 @@ def road(tmp_path: Path) -> dict[str, str]:
         "SETTINGS": "num_train_epochs=1 learning_rate=1e-3",
         "MAX_LENGTH": "1024",
         "CONTEXT": "4096",
+        "ENGINE_ARGS": "--enforce-eager",
         "DOCDUET": str(tmp_path / "docduet"),
         "VLLM": str(Path(sys.executable).with_name("vllm")),
         "DOCDUET_TRAIN_PYTHON": str(PYTHON),

@@ -16,8 +16,6 @@ from data.prompts import Message
 from sft.tokens import Counter, of_messages
 
 ROLES = ("system", "user", "assistant", "tool", "tool_call", "tool_response")
-EMPTY_THINK = "<think>\n\n</think>\n\n"
-"""What ms-swift's qwen3 template puts before an answer that does not think; four tokens of Qwen3."""
 
 
 @dataclass(frozen=True)
@@ -110,26 +108,12 @@ def measure(
     """Count the tokens of each training sample; ``progress`` is told how many are done."""
     sizes: list[int] = []
     for messages in read_samples(data.train):
-        sizes.append(_size(messages, counter))
+        sizes.append(of_messages(messages, counter))
         if len(sizes) % 256 == 0:
             progress(len(sizes))
     progress(len(sizes))
     too_long = tuple((line, size) for line, size in enumerate(sizes, start=1) if size > limit)
     return Lengths(tuple(sizes), limit, too_long, counter.exact)
-
-
-def _size(messages: Sequence[Message], counter: Counter) -> int:
-    """Tokens as ms-swift counts them: of the conversation in Qwen3's template (ChatML with the empty think block)."""
-    if not counter.exact:
-        return of_messages(messages, counter) + 4 * sum(1 for one in messages if _silent(one))
-    return sum(
-        counter.count(f"<|im_start|>{one['role']}\n{EMPTY_THINK * _silent(one)}{one['content']}<|im_end|>\n")
-        for one in messages
-    )
-
-
-def _silent(message: Message) -> bool:
-    return message["role"] == "assistant" and not message["content"].startswith("<think>")
 
 
 def check_lengths(lengths: Lengths, allow_drop: bool = False) -> str:

@@ -178,7 +178,8 @@ def _duration(recipe: Recipe, machine: Cluster, shape: Shape, parts: Layout, len
     epochs = float(recipe.flag("num_train_epochs", 3 if recipe.backend == "swift" else 1))
     tokens, samples = lengths.total, max(lengths.kept, 1)
     sequences = ceil(tokens / parts.sequence / PACKED) if parts.packing else samples
-    steps = max(1, int(sequences * epochs / parts.global_batch))
+    whole = ceil if recipe.backend == "swift" else int  # transformers takes an epoch's last batch, Megatron drops it
+    steps = max(1, whole(sequences * epochs / parts.global_batch))
     for name in ("train_iters", "max_steps"):
         given = int(recipe.flag(name, 0))
         if given > 0:
