@@ -55,6 +55,7 @@ class Crawl:
         self.reached = 0
         self.outside = 0
         self._failures = 0
+        self._asking = asyncio.Lock()
         self._busy: dict[str, bool] = {}
 
     async def run(self, fetcher: Fetcher) -> None:
@@ -92,6 +93,8 @@ class Crawl:
                 self.outside += 1
 
     def _next(self) -> Entry | None:
+        if self._failures >= _GIVE_UP_AFTER:  # someone is asking whether the site is up
+            return None
         if self.state.visited + len(self._busy) >= self.config.max_pages:
             return None
         entry = self.state.next(self._busy)
@@ -138,14 +141,17 @@ class Crawl:
 
     async def _is_up(self, fetcher: Fetcher) -> bool:
         """Whether the site answers at all, be it that many of its pages do not."""
-        try:
-            await fetcher.get(f"{self.scope.origin}/robots.txt")
-        except FailedFetch:
-            return False
-        except UnwantedReply:
-            pass
-        self._failures = 0
-        return True
+        async with self._asking:
+            if self._failures < _GIVE_UP_AFTER:  # another visit has asked meanwhile
+                return True
+            try:
+                await fetcher.get(f"{self.scope.origin}/robots.txt")
+            except FailedFetch:
+                return False
+            except UnwantedReply:
+                pass
+            self._failures = 0
+            return True
 
     def _conditions(self, entry: Entry, visit: Visit) -> dict[str, str]:
         """Ask for the text only if it has changed; never for a page that the store does not hold as it would be now."""
