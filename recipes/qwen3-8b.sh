@@ -131,12 +131,11 @@ fi
 say "8. Serving"
 config=$WORK/docduet.toml
 if [[ -z $DRY && ! -e $config ]]; then
-  for engine in "base $BASE" "sft $WORK/served"; do
-    printf '[[serving.engines]]\nname = "%s"\nmodel = "%s"\n' "${engine%% *}" "$(realpath "${engine#* }")"
-    printf 'args = ["--gpu-memory-utilization", "%s", "--max-model-len", "%s"' "$SHARE" "$CONTEXT"
-    if ((${#more[@]})); then printf ', "%s"' "${more[@]}"; fi
-    printf ']\n\n'
-  done >"$config"
+  args=$(printf '"%s", ' --gpu-memory-utilization "$SHARE" --max-model-len "$CONTEXT" "${more[@]}")
+  { # the tuned model needs no engine here: step 6 has published it
+    printf '[serving]\nsft_args = [%s]\n\n' "${args%, }"
+    printf '[[serving.engines]]\nname = "base"\nmodel = "%s"\nargs = [%s]\n' "$(realpath "$BASE")" "${args%, }"
+  } >"$config"
 fi
 printf 'DOCDUET_HOME=%q %q --config %q serve\n' "$DOCDUET_HOME" "$DOCDUET" "$config"
 if [[ -n $SERVE && -z $DRY ]]; then exec "$DOCDUET" --config "$config" serve; fi
