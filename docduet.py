@@ -263,8 +263,8 @@ def _gateway(
     """The gateway, with the chat app on it when ``ui_url`` says where it reaches the gateway. ``learned``: with an
     engine for the published checkpoint, too slow to start for a single question."""
     from serving.app import create_app
-    from serving.checkpoint import CheckpointEngine
-    from serving.supervisor import Supervisor
+    from serving.engines.checkpoint import CheckpointEngine
+    from serving.engines.supervisor import Supervisor
     from ui.config import UiConfig
 
     supervisor = Supervisor(serving.engines, settings.home.logs)

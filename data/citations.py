@@ -6,7 +6,7 @@ behind it is dropped, and code (fenced or inline) is left alone. No link is ever
 ``[1](http://...)`` and ``[1]: http://...`` come out with a space after the bracket, so that no client takes them for
 Markdown links.
 
-Pure: no I/O. What a source is belongs to serving/sources.py.
+Pure: no I/O. What a source is belongs to serving/arms/sources.py.
 """
 
 from __future__ import annotations

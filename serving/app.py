@@ -9,13 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from rag.live import LiveIndex
-from serving import chat, errors, routes
-from serving.bodylimit import BodyLimit
-from serving.checkpoint import CheckpointEngine
+from serving import errors
+from serving.api import chat, routes
+from serving.api.bodylimit import BodyLimit
 from serving.config import ServingConfig
+from serving.engines.checkpoint import CheckpointEngine
+from serving.engines.supervisor import Supervisor
 from serving.gateway import build_gateway
 from serving.refresh import Refresher
-from serving.supervisor import Supervisor
 
 
 def create_app(

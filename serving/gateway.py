@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from rag.live import LiveIndex
-from serving.arms import Arm, BaseArm, EngineOf, RagArm, SftArm
-from serving.checkpoint import CheckpointEngine
+from serving.arms.plain import BaseArm, SftArm
+from serving.arms.rag import RagArm
+from serving.arms.turn import Arm, EngineOf
 from serving.config import ServingConfig
-from serving.errors import ApiError
+from serving.engines.checkpoint import CheckpointEngine
+from serving.engines.supervisor import Supervisor
+from serving.errors import ApiError, as_api_error
+from serving.exchange import Choices, Exchange, Route
 from serving.metrics import Metrics
 from serving.refresh import Refresher
-from serving.supervisor import Supervisor
 
 
 @dataclass
@@ -44,6 +48,27 @@ class Gateway:
             known = ", ".join(arms)
             raise ApiError(f"unknown model {model!r}; this gateway serves: {known}", 404, "model_not_found", "model")
         return arms[model]
+
+    async def answer(self, exchange: Exchange) -> Choices:
+        """Answer an exchange; it, and the metrics, remember what was said."""
+        try:
+            async with aclosing(exchange.follow(self._choices(exchange))) as choices:
+                with self.metrics.streams.track_inprogress():
+                    async for choice in choices:
+                        yield choice
+        except Exception as error:
+            self.metrics.errors.labels(as_api_error(error).code).inc()
+            raise
+        finally:
+            self.metrics.answered(exchange)
+
+    async def _choices(self, exchange: Exchange) -> Choices:
+        """Let the arm that was asked for answer as choice 0."""
+        arm = self.arm(exchange.model)
+        exchange.route = Route((arm.name,))
+        async with aclosing(arm.answer(exchange.turn)) as events:
+            async for event in events:
+                yield 0, event
 
     def public_url(self, request: Request) -> str:
         """How the client reaches us, without a trailing slash."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from serving.events import Finished
+from serving.arms.events import Finished
+from serving.exchange import Exchange
 from serving.refresh import Result
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -32,8 +33,13 @@ class Metrics:
         self.refresh_seconds.set(last.seconds)
         self.refreshed_at.set(last.succeeded_at)
 
-    def finished(self, event: Finished) -> None:
-        """Record one answer."""
+    def answered(self, exchange: Exchange) -> None:
+        """Record what came of an exchange."""
+        for answer in exchange.answers.values():
+            if answer.finished:
+                self._finished(answer.finished)
+
+    def _finished(self, event: Finished) -> None:
         outcome = "refused" if event.refused else "degraded" if event.degraded else "answered"
         self.answers.labels(event.arm, outcome).inc()
         for stage, milliseconds in event.timings_ms.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 from data.errors import EngineError
 from data.prompts import Message
-from serving.engine import Engine, EngineDelta
+from serving.engines.engine import Engine, EngineDelta
 
 
 class ScriptedEngine(Engine):
@@ -69,7 +69,7 @@ class ScriptedSupervisor:
         return self.engines.get(name)
 
     def states(self) -> list[Any]:
-        from serving.supervisor import EngineState
+        from serving.engines.supervisor import EngineState
 
         return [EngineState(name, "external", "") for name in self.engines]
 

@@ -21,11 +21,11 @@ from rag.build import build_index
 from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.app import create_app
-from serving.checkpoint import CheckpointEngine, engine_config
 from serving.config import EngineConfig, ServingConfig
+from serving.engines.checkpoint import CheckpointEngine, engine_config
+from serving.engines.supervisor import Policy, Supervisor
+from serving.engines.vllm import Launch
 from serving.server import in_background
-from serving.supervisor import Policy, Supervisor
-from serving.vllm import Launch
 
 FAST = Policy(
     poll_s=0.05, check_s=0.2, backoff_s=0.05, backoff_cap_s=0.1, quick_deaths=2, answer_s=1, polite_s=0.5, linger_s=0.3

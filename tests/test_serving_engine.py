@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import EngineError
 from data.prompts import Message
-from serving.engine import Engine, EngineDelta
+from serving.engines.engine import Engine, EngineDelta
 from tests.fake_engine import DONE, GOOD, USAGE, FakeEngineServer, chunk
 
 ASK = [Message(role="user", content="hi")]

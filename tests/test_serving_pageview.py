@@ -4,7 +4,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from data.types import Page
-from serving.pageview import page_html
+from serving.api.pageview import page_html
 
 
 def marked(body: str, quote: str) -> str:

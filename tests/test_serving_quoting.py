@@ -1,7 +1,7 @@
 """Quoting mode: verbatim blocks, best first, cut on whole lines or sentences."""
 
 from rag.types import Passage, Why
-from serving.quoting import MAX_CHARS, as_markdown, marker_lead, quotes
+from serving.arms.quoting import MAX_CHARS, as_markdown, marker_lead, quotes
 
 
 def passage(text: str, index: int = 0, title: str = "Guide", heading: tuple[str, ...] = ()) -> Passage:

@@ -3,7 +3,7 @@
 import pytest
 
 from data.prompts import Message
-from serving.rewrite import checked, is_follow_up, join, standalone
+from serving.arms.rewrite import checked, is_follow_up, join, standalone
 from tests.fakes import ScriptedEngine
 
 HISTORY = [

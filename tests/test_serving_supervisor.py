@@ -15,8 +15,8 @@ import pytest
 
 from data.errors import ConfigError, EngineError, EngineStartError
 from serving.config import EngineConfig
-from serving.supervisor import Policy, Supervisor
-from serving.vllm import Launch
+from serving.engines.supervisor import Policy, Supervisor
+from serving.engines.vllm import Launch
 
 FAST = Policy(
     poll_s=0.05,
@@ -143,8 +143,8 @@ async def test_children_die_with_a_gateway_that_is_killed(children: Children, tm
 import asyncio, sys
 from pathlib import Path
 from serving.config import EngineConfig
-from serving.supervisor import Supervisor
-from serving.vllm import Launch
+from serving.engines.supervisor import Supervisor
+from serving.engines.vllm import Launch
 async def main():
     command = (sys.executable, {str(children.script)!r}, "family")
     launcher = lambda _, port: Launch((*command, str(port), {str(children.pids_file)!r}), {{}})

@@ -16,11 +16,12 @@ from rag.build import build_index
 from rag.config import RagConfig
 from rag.embed import load_embedder
 from rag.live import LiveIndex
-from serving.arms import RagArm, Turn
+from serving.arms.events import Finished, Started, Text
+from serving.arms.rag import RagArm
+from serving.arms.translate import checked, language_to_search, translation
+from serving.arms.turn import Turn
 from serving.config import ServingConfig
-from serving.engine import EngineDelta
-from serving.events import Finished, Started, Text
-from serving.translate import checked, language_to_search, translation
+from serving.engines.engine import EngineDelta
 from tests.fakes import ScriptedEngine
 
 ENGLISH = [
@@ -84,7 +85,7 @@ def answer(home: Home, engine: ScriptedEngine | None, question: str, lang: str, 
 def test_the_translation_is_searched_and_shown_and_the_answer_keeps_the_language(english: Home) -> None:
     engine = Interpreter(IN_ENGLISH)
     events = answer(english, engine, QUESTION, "zh")
-    assert events[0] == Started(IN_ENGLISH, rewritten=True, reason="asked for by name", translated=True)
+    assert events[0] == Started(IN_ENGLISH, rewritten=True, translated=True)
     assert "".join(event.text for event in events if isinstance(event, Text)).startswith("端口是 7860")
     last = events[-1]
     assert isinstance(last, Finished)

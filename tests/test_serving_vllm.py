@@ -19,11 +19,11 @@ from data.types import Page
 from rag.build import build_index
 from rag.config import RagConfig
 from rag.live import LiveIndex
-from serving import vllm
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
+from serving.engines import vllm
+from serving.engines.supervisor import Supervisor
 from serving.server import in_background
-from serving.supervisor import Supervisor
 from tests import tiny_qwen3
 
 PAGES = [Page("port.md", "Ports", "# Ports\n\nThe gateway listens on port 7860 by default.\n")]

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving import vllm
 from serving.config import EngineConfig
+from serving.engines import vllm
 from sft.gates import standard_gates
 from sft.mixture import Mixture
 from sft.teacher.client import Patience

@@ -205,9 +205,9 @@ def docduet(folder: Path, *words: str) -> str:
 
 def test_from_the_recipe_to_an_engine_that_serves(model: Path, dataset: Path, tmp_path: Path) -> None:
     """`docduet sft train` by the recipe tiny-cpu, `sft export --serve`, and vLLM's CPU build answers."""
-    from serving import vllm
     from serving.config import EngineConfig
-    from serving.supervisor import free_port
+    from serving.engines import vllm
+    from serving.engines.supervisor import free_port
 
     vllm.installed()
     what = ("--recipe", "tiny-cpu", "--dataset", str(dataset), "--model", str(model), "--python", str(PYTHON))

@@ -14,7 +14,7 @@ from data.citations import strip_markers
 from data.errors import EngineError
 from data.prompts import Message, rewrite_messages
 from rag.lexical import tokenize
-from serving.engine import Engine
+from serving.engines.engine import Engine
 
 REWRITE_TOKENS = 96
 REWRITE_TIMEOUT_S = 10.0

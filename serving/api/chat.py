@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from data.lang import detect_lang
 from data.prompts import Message
-from serving.arms import Arm, Turn
+from serving.api.schemas import ChatRequest
+from serving.api.wire import DONE, CompletionWriter, sse
+from serving.arms.events import Event
+from serving.arms.turn import Turn
 from serving.errors import ApiError, as_api_error, error_body
-from serving.events import Event, Finished
+from serving.exchange import Choices, Exchange
 from serving.gateway import Gateway, gateway_of
-from serving.schemas import ChatRequest
-from serving.wire import DONE, ChoiceWriter, collect, sse
+from serving.principal import principal_of
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1", tags=["chat"])
@@ -28,20 +29,19 @@ router = APIRouter(prefix="/v1", tags=["chat"])
 async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last user message. Streams server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
-    arm = gateway.arm(body.model)
-    turn = turn_of(body, gateway)
+    gateway.arm(body.model)
+    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request))
     usage = bool(body.stream_options and body.stream_options.include_usage)
-    writer = ChoiceWriter(body.model, gateway.public_url(request), include_usage=usage)
+    writer = CompletionWriter(exchange, gateway.public_url(request), include_usage=usage)
+    choices = gateway.answer(exchange)
     if not body.stream:
-        return JSONResponse(await _whole(gateway, arm, turn, writer))
+        async with aclosing(choices):
+            async for _ in choices:
+                pass
+        return JSONResponse(writer.completion())
     # The first event is awaited here, so that "no index" or "no engine" is still an HTTP error.
-    events = counted(gateway, arm.answer(turn))
-    try:
-        first = await anext(events)
-    except Exception as error:
-        gateway.metrics.errors.labels(as_api_error(error).code).inc()
-        raise
-    return StreamingResponse(_sse(gateway, first, events, writer), media_type="text/event-stream", headers=_NO_BUFFER)
+    first = await anext(choices)
+    return StreamingResponse(_sse(first, choices, writer), media_type="text/event-stream", headers=_NO_BUFFER)
 
 
 _NO_BUFFER = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the stream back otherwise
@@ -70,41 +70,21 @@ def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
     )
 
 
-async def _whole(gateway: Gateway, arm: Arm, turn: Turn, writer: ChoiceWriter) -> dict[str, Any]:
-    try:
-        async with aclosing(counted(gateway, arm.answer(turn))) as events:
-            return await collect(events, writer)
-    except Exception as error:
-        gateway.metrics.errors.labels(as_api_error(error).code).inc()
-        raise
-
-
-async def counted(gateway: Gateway, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    """Pass an arm's events through and record the answer in the metrics."""
-    with gateway.metrics.streams.track_inprogress():
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Finished):
-                    gateway.metrics.finished(event)
-                yield event
-
-
-async def _sse(
-    gateway: Gateway, first: Event, events: AsyncGenerator[Event], writer: ChoiceWriter
-) -> AsyncIterator[bytes]:
+async def _sse(first: tuple[int, Event], choices: Choices, writer: CompletionWriter) -> AsyncIterator[bytes]:
     """The stream's bytes. A failure on the way leaves as an error object; the stream always ends with [DONE]."""
     try:
-        for chunk in writer.chunks(first):
+        for chunk in writer.chunks(*first):
             yield sse(chunk)
-        async with aclosing(events):
-            async for event in events:
-                for chunk in writer.chunks(event):
+        async with aclosing(choices):
+            async for index, event in choices:
+                for chunk in writer.chunks(index, event):
                     yield sse(chunk)
+        for chunk in writer.usage_chunk():
+            yield sse(chunk)
     except asyncio.CancelledError:
         raise
     except Exception as error:
         known = as_api_error(error)
-        log.warning("answer %s broke off: %s", writer.answer_id, error, exc_info=known.status == 500)
-        gateway.metrics.errors.labels(known.code).inc()
+        log.warning("answer %s broke off: %s", writer.exchange.id, error, exc_info=known.status == 500)
         yield sse(error_body(str(known), known.status, known.code, known.param))
     yield DONE

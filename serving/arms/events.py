@@ -1,13 +1,13 @@
 """What an arm says, in order: Started, then Reasoning/Text/Cited, then one Finished.
 
-Arms yield these; serving/wire.py turns them into OpenAI's shapes. Frozen, no I/O.
+Arms yield these; serving/api/wire.py turns them into OpenAI's shapes. Frozen, no I/O.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from serving.sources import Source
+from serving.arms.sources import Source
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,6 @@ class Started:
 
     query: str
     rewritten: bool
-    reason: str
     translated: bool = False
 
 

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Literal
 
 from data.errors import ConfigError, EngineStartError
-from serving import vllm
 from serving.config import EngineConfig
-from serving.engine import Engine
+from serving.engines import vllm
+from serving.engines.engine import Engine
 
 log = logging.getLogger(__name__)
 
 State = Literal["external", "unreachable", "starting", "ready", "restarting", "failed"]
 Launcher = Callable[[EngineConfig, int], vllm.Launch]
-REAPER = Path(__file__).with_name("reaper.py")
+REAPER = Path(__file__).parents[1] / "reaper.py"
 
 
 @dataclass(frozen=True)

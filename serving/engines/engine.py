@@ -1,6 +1,6 @@
 """An engine: any OpenAI-compatible LLM server, asked over HTTP (aiohttp: streams cost a third of httpx's time).
 
-Starting and watching vLLM belongs to serving/supervisor.py; what to ask belongs to data/prompts.py.
+Starting and watching vLLM belongs to serving/engines/supervisor.py; what to ask belongs to data/prompts.py.
 """
 
 from __future__ import annotations

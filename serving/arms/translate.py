@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from data.lang import detect_lang
 from data.prompts import translate_messages
 from rag.lexical import terms
-from serving.engine import Engine
-from serving.rewrite import MAX_CHARS, one_line
+from serving.arms.rewrite import MAX_CHARS, one_line
+from serving.engines.engine import Engine
 
 LANGS = ("en", "zh")
 HARDLY_ANY = 0.05

@@ -16,8 +16,8 @@ from data.checkpoints import Manifest, current, read_manifest
 from data.errors import CheckpointError
 from data.home import Home
 from serving.config import EngineConfig, ServingConfig
-from serving.engine import Engine
-from serving.supervisor import Supervisor
+from serving.engines.engine import Engine
+from serving.engines.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from data.errors import DocDuetError
 from rag import labels
+from serving.api.pageview import POLICY, page_html
+from serving.api.schemas import SearchRequest
 from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
-from serving.pageview import POLICY, page_html
-from serving.schemas import SearchRequest
 
 api = APIRouter(prefix="/v1")
 pages = APIRouter()

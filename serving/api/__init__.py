@@ -1,0 +1,1 @@
+"""HTTP: the routes, what clients may send, and the shapes that answers leave in."""

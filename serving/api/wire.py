@@ -1,0 +1,148 @@
+"""An exchange in OpenAI's shapes: chat completion chunks (SSE) and whole chat completions.
+
+Citations leave as ``url_citation`` annotations (offsets of the marker in the whole content, characters, end exclusive),
+streamed in ``delta.annotations``, and once per source as the ``event: source`` chunk that Open WebUI shows as a chip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from serving.arms.events import Cited, Event, Finished, Reasoning, Started, Text
+from serving.arms.sources import Source
+from serving.exchange import Answer, Citation, Exchange
+
+DONE = b"data: [DONE]\n\n"
+
+
+def sse(body: dict[str, Any]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + orjson.dumps(body) + b"\n\n"
+
+
+def source_body(source: Source, public_url: str) -> dict[str, Any]:
+    """A source as it stands in ``choices[i].docduet.sources``."""
+    return {
+        "n": source.n,
+        "page_id": source.page_id,
+        "url": source.url,
+        "href": source.href(public_url),
+        "title": source.title,
+        "heading_path": list(source.heading_path),
+        "quote": source.quote,
+        "marks": [list(mark) for mark in source.marks],
+        "product": source.product,
+        "version": source.version,
+        "lang": source.lang,
+        "score": source.score,
+    }
+
+
+def annotation(citation: Citation, public_url: str) -> dict[str, Any]:
+    """A citation as OpenAI's chat completions show it."""
+    cited = {
+        "start_index": citation.start,
+        "end_index": citation.end,
+        "title": citation.source.name,
+        "url": citation.source.href(public_url),
+    }
+    return {"type": "url_citation", "url_citation": cited}
+
+
+@dataclass
+class CompletionWriter:
+    """Writes an exchange that is under way. ``public_url``: the gateway's address as the client sees it."""
+
+    exchange: Exchange
+    public_url: str
+    include_usage: bool = False
+    _begun: bool = False
+
+    def chunks(self, index: int, event: Event) -> list[dict[str, Any]]:
+        """The chunks that ``event`` of choice ``index`` becomes; the exchange knows it already."""
+        answer = self.exchange.answers[index]
+        match event:
+            case Started():
+                first = self._chunk(index, {"role": "assistant", "content": ""})
+                if self._begun:
+                    return [first]
+                self._begun = True
+                return [first | {"docduet": self.top()}]
+            case Text(text):
+                return [self._chunk(index, {"content": text})]
+            case Reasoning(text):
+                return [self._chunk(index, {"reasoning": text})]
+            case Cited():
+                chip = [self._chunk(index, {}) | {"event": self._open_webui(event.source)}] if event.first else []
+                cited = annotation(answer.citations[-1], self.public_url)
+                return [*chip, self._chunk(index, {"content": event.marker, "annotations": [cited]})]
+            case Finished():
+                last = self._chunk(index, {}, event.finish_reason)
+                last["choices"][0]["docduet"] = self._choice_body(event)
+                return [last]
+
+    def usage_chunk(self) -> list[dict[str, Any]]:
+        """What ends a stream whose client asked for the usage."""
+        if not self.include_usage:
+            return []
+        return [self._head("chat.completion.chunk") | {"choices": [], "usage": self.exchange.usage}]
+
+    def completion(self) -> dict[str, Any]:
+        """The whole answer, once every event has come."""
+        choices = [self._choice(index, answer) for index, answer in sorted(self.exchange.answers.items())]
+        body = self._head("chat.completion") | {"choices": choices, "docduet": self.top()}
+        return body | {"usage": self.exchange.usage}
+
+    def top(self) -> dict[str, Any]:
+        """The object at the top of a response, or of a stream's first chunk."""
+        exchange = self.exchange
+        started = exchange.answers[min(exchange.answers)].started
+        assert started is not None
+        route = {
+            "reason": exchange.route.reason,
+            "query": started.query,
+            "rewritten": started.rewritten,
+            "translated": started.translated,
+        }
+        return {"answer_id": exchange.id, "route": route}
+
+    def _choice(self, index: int, answer: Answer) -> dict[str, Any]:
+        assert answer.finished is not None
+        cited = [annotation(citation, self.public_url) for citation in answer.citations]
+        message = {"role": "assistant", "content": answer.text, "annotations": cited}
+        if answer.reasoning:
+            message["reasoning"] = answer.reasoning
+        body = self._choice_body(answer.finished)
+        return {"index": index, "message": message, "finish_reason": answer.finished.finish_reason, "docduet": body}
+
+    def _open_webui(self, source: Source) -> dict[str, Any]:
+        """Open WebUI numbers distinct names in order of arrival, so the name carries our number."""
+        name = f"[{source.n}] {source.name}"
+        href = source.href(self.public_url)
+        data = {
+            "source": {"name": name, "url": href},
+            "document": [source.quote],
+            "metadata": [{"source": href, "name": name}],
+            "distances": [source.score],
+        }
+        return {"type": "source", "data": data}
+
+    def _choice_body(self, event: Finished) -> dict[str, Any]:
+        return {
+            "arm": event.arm,
+            "sources": [source_body(source, self.public_url) for source in event.sources],
+            "refused": event.refused,
+            "degraded": event.degraded,
+            "timings_ms": event.timings_ms,
+        }
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        exchange = self.exchange
+        return {"id": exchange.id, "object": kind, "created": exchange.created, "model": exchange.model}
+
+    def _chunk(self, index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "finish_reason": finish_reason}
+        return self._head("chat.completion.chunk") | {"choices": [choice]}

@@ -1,0 +1,1 @@
+"""Arms turn a conversation into a stream of answer events. They know nothing of HTTP."""

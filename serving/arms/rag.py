@@ -1,0 +1,127 @@
+"""Arms that read the docs: ``rag``, and ``sft-rag`` over the fine-tuned model.
+
+Search, answer from the passages, cite; refuse what the docs do not hold; quote when no engine answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from data.citations import strip_markers
+from data.errors import EngineError
+from data.prompts import Message, rag_messages, refusal_text
+from rag.expand import Section
+from rag.live import LiveIndex
+from serving.arms.events import Event, Finished, Reasoning, Started, Text
+from serving.arms.generation import Generation
+from serving.arms.quoting import as_markdown, marker_lead, quotes
+from serving.arms.reply import RefusalGate, Reply
+from serving.arms.retrieval import Found, find
+from serving.arms.turn import Clock, EngineOf, Turn
+from serving.config import ServingConfig
+from serving.engines.engine import Engine
+
+BROKE_OFF = {
+    "en": "*The model broke off here. The best passages:*",
+    "zh": "*模型在此中断。最相关的段落：*",
+}
+
+
+class RagArm:
+    """Reads the docs: search, answer from the passages, cite; refuse or quote where that is the honest thing.
+
+    ``sft-rag`` is the same over the fine-tuned model.
+    """
+
+    def __init__(self, live: LiveIndex, engine_of: EngineOf, config: ServingConfig, name: str = "rag") -> None:
+        self.name = name
+        self._live = live
+        self._engine_of = engine_of
+        self._config = config
+
+    async def answer(self, turn: Turn, found: Found | None = None) -> AsyncGenerator[Event]:
+        engine = self._engine_of()
+        found = found or await find(self._live, turn, engine)
+        clock = Clock(found.timings_ms)
+        yield Started(query=found.query, rewritten=found.rewritten, translated=found.translated)
+        reply = Reply(found.passages, found.query)
+        if not found.verdict.answerable:
+            async for event in _refusal(self.name, turn.lang, clock):
+                yield event
+            return
+        if engine is None:
+            async for event in self._quoted(reply, "no engine", clock):
+                yield event
+            return
+        sections = await asyncio.to_thread(found.retriever.sections, found.passages)
+        async for event in self._generated(engine, turn, reply, sections, clock):
+            yield event
+
+    async def _generated(
+        self, engine: Engine, turn: Turn, reply: Reply, sections: Sequence[Section], clock: Clock
+    ) -> AsyncGenerator[Event]:
+        """The engine's answer; when it breaks off, what was said stays and the best quotes follow."""
+        history = [Message(role=m["role"], content=strip_markers(m["content"])) for m in turn.history]
+        messages = rag_messages(turn.question, sections, history, turn.lang, turn.instructions)
+        stream = Generation(engine, messages, turn.sampling, self._config.answer_timeout_s, clock)
+        gate = RefusalGate(refusal_text(turn.lang))
+        said = False
+        try:
+            async with aclosing(stream.events()) as events:
+                async for event in events:
+                    if isinstance(event, Reasoning):
+                        yield event
+                        continue
+                    for part in reply.feed(gate.feed(event.text)):
+                        said = True
+                        yield part
+                    if gate.refused:
+                        break
+        except EngineError as error:
+            for part in reply.close():
+                yield part
+            if said:
+                yield Text(f"\n\n{BROKE_OFF['zh' if turn.lang == 'zh' else 'en']}\n\n")
+            async for quoted in self._quoted(reply, f"engine failed: {error}", clock):
+                yield quoted
+            return
+        for part in reply.feed(gate.close()):
+            yield part
+        if not gate.passed:
+            ending = (
+                _refusal(self.name, turn.lang, clock)
+                if gate.refused
+                else self._quoted(reply, "engine said nothing", clock)
+            )
+            async for last in ending:
+                yield last
+            return
+        for part in reply.close():
+            yield part
+        clock.once("total")
+        yield Finished(
+            arm=self.name,
+            sources=reply.sources,
+            finish_reason=stream.finish_reason,
+            usage=stream.usage,
+            timings_ms=clock.timings,
+        )
+
+    async def _quoted(self, reply: Reply, degraded: str, clock: Clock) -> AsyncGenerator[Event]:
+        """Quoting mode. Text already said by an engine stays; numbering goes on where it stopped."""
+        found = await asyncio.to_thread(quotes, reply.query, reply.passages)
+        for number, quote in enumerate(found):
+            clock.once("first_token")
+            yield Text(("\n\n" if number else "") + as_markdown(quote.text) + marker_lead(quote.text))
+            yield reply.cite(quote.index)
+        clock.once("total")
+        yield Finished(arm=self.name, sources=reply.sources, degraded=degraded, timings_ms=clock.timings)
+
+
+async def _refusal(arm: str, lang: str, clock: Clock) -> AsyncGenerator[Event]:
+    clock.once("first_token")
+    yield Text(refusal_text(lang))
+    clock.once("total")
+    yield Finished(arm=arm, refused=True, timings_ms=clock.timings)

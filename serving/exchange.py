@@ -1,0 +1,109 @@
+"""One request and what comes of it: who asked what, and each choice's answer as far as it has come.
+
+Everything that leaves the gateway or is kept of an answer is made from an Exchange: chat completions and responses
+(serving/api), metrics, logs and what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from serving.arms.events import Cited, Event, Finished, Reasoning, Started, Text
+from serving.arms.sources import Source
+from serving.arms.turn import Turn
+from serving.principal import LOCAL, Principal
+
+Choices = AsyncGenerator[tuple[int, Event]]
+"""The events of all choices as they come, each with the index of its choice."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """Which arms answer, and why. ``scores``: what spoke for each arm, where something was weighed."""
+
+    arms: tuple[str, ...]
+    reason: str = "asked for by name"
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A marker in an answer's text: offsets in characters, end exclusive."""
+
+    start: int
+    end: int
+    source: Source
+
+
+@dataclass
+class Answer:
+    """One choice. ``text`` holds the markers; ``finished`` is None until the last event."""
+
+    text: str = ""
+    reasoning: str = ""
+    citations: list[Citation] = field(default_factory=list)
+    started: Started | None = None
+    finished: Finished | None = None
+
+    def add(self, event: Event) -> None:
+        """Take in the next event."""
+        match event:
+            case Started():
+                self.started = event
+            case Text(text):
+                self.text += text
+            case Reasoning(text):
+                self.reasoning += text
+            case Cited(source):
+                start = len(self.text)
+                self.text += event.marker
+                self.citations.append(Citation(start, len(self.text), source))
+            case Finished():
+                self.finished = event
+
+
+@dataclass
+class Exchange:
+    """``model``: the name that was asked for. ``conversation``: its id, "" outside any. ``created``: Unix seconds.
+
+    ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
+    """
+
+    model: str
+    turn: Turn
+    principal: Principal = LOCAL
+    conversation: str = ""
+    route: Route = Route(())
+    id: str = field(default_factory=lambda: f"ans_{secrets.token_hex(12)}")
+    created: int = field(default_factory=lambda: int(time.time()))
+    answers: dict[int, Answer] = field(default_factory=dict)
+    error: Exception | None = None
+    cancelled: bool = False
+
+    async def follow(self, choices: Choices) -> Choices:
+        """Pass the events on and remember what they say."""
+        try:
+            async with aclosing(choices):
+                async for index, event in choices:
+                    self.answers.setdefault(index, Answer()).add(event)
+                    yield index, event
+        except (GeneratorExit, asyncio.CancelledError):
+            self.cancelled = True
+            raise
+        except Exception as error:
+            self.error = error
+            raise
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Tokens as the engines count them, all choices together; zeros where no engine was asked."""
+        total = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        for answer in self.answers.values():
+            for key, count in ((answer.finished and answer.finished.usage) or {}).items():
+                total[key] = total.get(key, 0) + count
+        return total
