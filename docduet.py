@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from data.settings import Settings
     from rag.live import LiveIndex
     from serving.config import ServingConfig
+    from serving.gateway import Gateway
+    from serving.ops.reload import Reloader
     from serving.refresh import Refresher
 
 app = typer.Typer(
@@ -135,6 +137,7 @@ def serve(
     live = LiveIndex(settings.home, settings.table(RagConfig))
     refresher = _refresher(settings, live, demo)
     gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True)
+    gateway.state.gateway.reloader = _reloader(settings, gateway.state.gateway, host, port, engine)
     run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui, refresher))
 
 
@@ -235,15 +238,24 @@ def _serving_config(settings: Settings, host: str | None, port: int | None, engi
     return config.model_copy(update=changes)
 
 
-def _refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher | None:
-    """What [data] refresh asks for: this very configuration's `docduet sync`, on a schedule."""
+def _reloader(settings: Settings, gateway: Gateway, host: str | None, port: int | None, engine: str | None) -> Reloader:
+    """Reads the same files again, with what the command line says on top."""
+    from serving.ops.reload import Reloader
+
+    def read() -> dict[str, BaseModel]:
+        again = settings.again()
+        return again.tables() | {"serving": _serving_config(again, host, port, engine)}
+
+    return Reloader(gateway, settings.tables() | {"serving": gateway.config}, read)
+
+
+def _refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher:
+    """This very configuration's `docduet sync`: as often as [data] refresh says, and when an administrator asks."""
     from data.config import DataConfig
     from data.handbook import FOLDER
     from serving.refresh import Plan, Refresher
 
     every_s = settings.table(DataConfig).refresh_s
-    if not every_s:
-        return None
     own = [part for path in settings.files()[1:] for part in ("--config", str(path))]
     sources = [str(FOLDER)] if demo else []
     argv = (sys.executable, "-m", "docduet", "--profile", settings.profile, *own, "sync", "--json", *sources)
@@ -295,7 +307,7 @@ def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refre
         say(f"  index     {info.pages} pages, {info.chunks} chunks ({info.embedder})")
     except DocDuetError as error:
         say(f"  index     {error}", fg="yellow")
-    if refresher:
+    if refresher and refresher.plan.every_s:
         said = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(refresher.due_at(), time.time())))
         say(f"  refresh   next at {said}; the last result stands at {url}/readyz")
     if serving.engines:

@@ -92,7 +92,14 @@ class ClusterError(DocDuetError, ConnectionError):
 
 
 class EngineError(DocDuetError, ConnectionError):
-    """An engine cannot be reached, answered with an error, or broke off mid-answer."""
+    """An engine cannot be reached, answered with an error, or broke off mid-answer.
+
+    ``plain``: the message without what the engine said, which can quote the prompt: what may be logged.
+    """
+
+    def __init__(self, message: str, plain: str = "") -> None:
+        super().__init__(message)
+        self.plain = plain or message
 
 
 class EngineStartError(EngineError):

@@ -63,6 +63,14 @@ class Settings:
         table: M = getattr(self._loaded, name)
         return table
 
+    def tables(self) -> dict[str, BaseModel]:
+        """All tables, by name."""
+        return {name: self.table(model) for name, model in self._models.items()}
+
+    def again(self) -> Settings:
+        """The same files, to be read anew."""
+        return Settings(self._models, self._path, self.profile)
+
     def files(self) -> list[Path]:
         """The TOML files that are read, in order; later ones win."""
         if self.profile not in PROFILE_NAMES:

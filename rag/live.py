@@ -30,6 +30,7 @@ class LiveIndex:
     """`retriever()` is cheap: one stat, unless there is something new."""
 
     def __init__(self, home: Home, config: RagConfig, embedder: Embedder | None = None) -> None:
+        self.home = home
         self._generations = Generations(home.index)
         self._config = config
         self._embedder = embedder
@@ -49,6 +50,21 @@ class LiveIndex:
             return self._reload()
         finally:
             self._loading.release()
+
+    @property
+    def config(self) -> RagConfig:
+        return self._config
+
+    def reconfigure(self, config: RagConfig) -> None:
+        """Search with other options from now on; raises what a reload raises, and then the old ones stay."""
+        with self._loading:
+            old, self._config = self._config, config
+            try:
+                if self._retriever:
+                    self._retriever = self._load()
+            except DocDuetError:
+                self._config = old
+                raise
 
     def _reload(self) -> HybridRetriever:
         """Called with the lock held; another thread may have done the work meanwhile."""

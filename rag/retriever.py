@@ -27,6 +27,7 @@ from rag.labels import LabelCount
 from rag.lexical import latin, terms, tokenize
 from rag.pagescore import WEIGHT, page_scores
 from rag.rerank import load_reranker
+from rag.stages import stage
 from rag.types import Passage, Why
 from rag.vector_store import StoredVectors
 
@@ -166,7 +167,8 @@ class HybridRetriever:
         rows = self._generation.rows([chunk_id for chunk_id, _ in ranked])
         scores = [score for _, score in ranked]
         if self._reranker and rows:
-            scores = self._reranker.scores(query, [f"{row.context}\n{row.text}" for row in rows])
+            with stage("rerank"):
+                scores = self._reranker.scores(query, [f"{row.context}\n{row.text}" for row in rows])
         order = sorted(range(len(rows)), key=lambda i: -scores[i])  # stable: equals stay in the order of the search
         pages, texts = [rows[i].page_id for i in order], [rows[i].text for i in order]
         kept = diversify(pages, texts, wanted, self._config.per_page)

@@ -16,6 +16,9 @@ from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
 from serving.gateway import build_gateway
+from serving.ops import tracing
+from serving.ops.drain import DrainGate
+from serving.ops.requests import Requests
 from serving.refresh import Refresher
 
 
@@ -31,6 +34,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as parts:
+            parts.enter_context(tracing.exporting(config.otel))
             await parts.enter_async_context(supervisor)
             for watcher in (refresher, checkpoint):
                 if watcher:
@@ -48,6 +52,8 @@ def create_app(
     )
     app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
+    app.add_middleware(DrainGate, drain=app.state.gateway.drain)
+    app.add_middleware(Requests, gateway=app.state.gateway)
     errors.install(app)
     for router in (chat.router, routes.api, routes.pages, routes.operations):
         app.include_router(router)

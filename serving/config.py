@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -50,4 +50,22 @@ class ServingConfig(Table):
     )
     max_body_mb: float = Field(4.0, gt=0, description="Larger request bodies are refused (MB).")
     answer_timeout_s: float = Field(120.0, gt=0, description="An answer takes at most this long (seconds).")
+    log: Literal["text", "json"] = Field("text", description="Logs as lines of text, or one JSON object a line.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that DocDuet's own logs tell."
+    )
+    log_texts: bool = Field(False, description="Log questions and answers too: for a test, not for people's work.")
+    otel: str = Field(
+        "", description="OTLP collector for traces, such as http://127.0.0.1:4318; empty: as the environment says."
+    )
+    shutdown_timeout_s: float = Field(
+        30.0, ge=0, description="Answers under way may take so long to end when the gateway stops (seconds)."
+    )
     max_tokens: int = Field(1024, gt=0, description="Longest answer when the request names none (tokens).")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> ServingConfig:
+        names = [engine.name for engine in self.engines]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two engines have the same name: {', '.join(names)}")
+        return self

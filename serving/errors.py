@@ -70,7 +70,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        log.error("%s failed", request.method, exc_info=error)
         return _response(as_api_error(error))
 
 

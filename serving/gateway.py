@@ -19,9 +19,12 @@ from serving.arms.turn import Arm, EngineOf, Turn
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
-from serving.errors import ApiError, as_api_error
+from serving.errors import ApiError
 from serving.exchange import Choices, Exchange, Route
-from serving.metrics import Metrics
+from serving.ops import current
+from serving.ops.drain import Drain
+from serving.ops.metrics import Metrics
+from serving.ops.reload import Reloader
 from serving.pairing import COMPARE, USUAL, check_pairing, pair
 from serving.refresh import Refresher
 
@@ -40,6 +43,8 @@ class Gateway:
     checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    drain: Drain = field(default_factory=Drain)
+    reloader: Reloader | None = None
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -68,18 +73,20 @@ class Gateway:
         check_pairing(model, asked, blind)
         return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
+    def engines_changed(self) -> None:
+        """`base` is there as long as an engine is configured."""
+        self.fixed = {name: arm for name, arm in self.fixed.items() if name != "base"}
+        if self.config.engines:
+            self.fixed["base"] = BaseArm(lambda: self.supervisor.engine("base"), self.config)
+
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, and the metrics, remember what was said."""
-        try:
-            async with aclosing(exchange.follow(self._choices(exchange))) as choices:
-                with self.metrics.streams.track_inprogress():
-                    async for choice in choices:
-                        yield choice
-        except Exception as error:
-            self.metrics.errors.labels(as_api_error(error).code).inc()
-            raise
-        finally:
-            self.metrics.answered(exchange)
+        current.remember(exchange)
+        with self.metrics.following(exchange):
+            guarded = self.drain.guard(exchange, self._choices(exchange))
+            async with aclosing(exchange.follow(guarded)) as choices:
+                async for choice in choices:
+                    yield choice
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""

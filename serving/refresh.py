@@ -1,4 +1,4 @@
-"""Scheduled refresh: every so often a child process syncs the sources and builds the index anew.
+"""Refresh, on schedule or when asked: a child process syncs the sources and builds the index anew.
 
 The child is `docduet sync --json`, so its memory and its work stay out of the gateway; it runs under reaper.py and ends
 with the gateway, however that ends. A refresh that fails leaves the index that serves as it is, and is tried again at
@@ -11,18 +11,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data.errors import DocDuetError
+from data.errors import BusyError, DocDuetError
 from rag.live import LiveIndex
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ COUNTS = ("added", "changed", "removed", "unchanged")
 
 @dataclass(frozen=True)
 class Plan:
-    """``argv``: the command that syncs and prints JSON; ``env``: what is added to the gateway's own environment."""
+    """``every_s``: 0 for only when asked. ``argv``: the command that syncs and prints JSON; ``env``: what is added to
+    the gateway's own environment."""
 
     every_s: float
     argv: tuple[str, ...]
@@ -87,6 +90,7 @@ class Refresher:
         self._live = live
         self._last = Result.load(plan.state)
         self._task: asyncio.Task[None] | None = None
+        self._asked = asyncio.Event()
 
     async def __aenter__(self) -> Refresher:
         self._task = asyncio.create_task(self._run())
@@ -107,6 +111,8 @@ class Refresher:
 
     def due_at(self) -> float:
         """When the next refresh starts. Without an earlier one, the age of the index counts; without that, now."""
+        if not self.plan.every_s:
+            return math.inf
         last = self.last
         if last:
             return last.ended_at + self.plan.every_s
@@ -118,27 +124,49 @@ class Refresher:
     def status(self) -> dict[str, Any]:
         """For /readyz."""
         last = self.last
-        state = "running" if self.running else "waiting"
-        body = {"state": state, "every_s": self.plan.every_s, "next_at": max(self.due_at(), time.time())}
+        state = "running" if self.running else "waiting" if self.plan.every_s else "off"
+        next_at = max(self.due_at(), time.time()) if self.plan.every_s else None
+        body = {"state": state, "every_s": self.plan.every_s, "next_at": next_at}
         return body | {"last": asdict(last) if last else None}
+
+    def start(self) -> None:
+        """Refresh now. Raises BusyError while a refresh runs, of this gateway or of another one of this home."""
+        if self.running or self._asked.is_set() or not self._free():
+            raise BusyError("a refresh is running already: wait for it to end")
+        self._asked.set()
+
+    def _free(self) -> bool:
+        self.plan.state.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._lock_file, timeout=0):
+                return True
+        except Timeout:
+            return False
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.plan.state.with_suffix(".lock")
 
     async def _run(self) -> None:
         while True:
             wait = LOOK_S
             try:
                 wait = await asyncio.to_thread(self.due_at) - time.time()
-                if wait <= 0 and await self._in_turn():
+                if (wait <= 0 or self._asked.is_set()) and await self._in_turn():
                     continue
             except Exception:  # a home that cannot be written, for one: what is mended later is noticed later
                 log.exception("the refresh cannot be looked after")
-            await asyncio.sleep(min(max(wait, 1.0), LOOK_S))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), min(max(wait, 1.0), LOOK_S))
 
     async def _in_turn(self) -> bool:
         """Refresh, unless another gateway of this home does; whether that was done."""
         self.plan.state.parent.mkdir(parents=True, exist_ok=True)
+        asked = self._asked.is_set()
+        self._asked.clear()
         try:
-            with FileLock(self.plan.state.with_suffix(".lock"), timeout=0):
-                if self.due_at() > time.time():
+            with FileLock(self._lock_file, timeout=0):
+                if not asked and self.due_at() > time.time():
                     return True  # another gateway has just done it
                 await self._refresh()
                 return True

@@ -13,6 +13,9 @@ from data.errors import DocDuetError, PortInUseError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from uvicorn import Config
+
+    from serving.gateway import Gateway
 
 START_TIMEOUT_S = 60.0
 
@@ -53,16 +56,25 @@ def answers(url: str) -> bool:
 
 
 def run(app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; open streams get a few seconds to end. ``started`` is called once it answers."""
-    server = _server(app, started)
-    server.run(sockets=[sock])
+    """Serve until Ctrl-C or SIGTERM; answers under way may end (serving/ops/drain.py). A second signal ends at once.
+
+    ``started`` is called once it answers. Logs go to standard error from here on.
+    """
+    from serving.ops.logs import configure
+    from serving.ops.signals import serving_until_told
+
+    gateway: Gateway = app.state.gateway
+    configure(gateway.config)
+    serving_until_told(_config(app), gateway, started).run(sockets=[sock])
 
 
 @contextlib.contextmanager
 def in_background(app: FastAPI) -> Iterator[str]:
     """Serve on a free loopback port from a thread; gives the URL."""
     sock = listen("127.0.0.1", 0)
-    server = _server(app, lambda: None)
+    import uvicorn
+
+    server = uvicorn.Server(_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -77,18 +89,8 @@ def in_background(app: FastAPI) -> Iterator[str]:
         thread.join(timeout=10)
 
 
-def _server(app: FastAPI, started: Callable[[], None]) -> _Server:
+def _config(app: FastAPI) -> Config:
+    """uvicorn leaves logging to us, in serving/ops: lines of requests, and one format for all."""
     import uvicorn
 
-    class Announcing(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                started()
-
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
-    return Announcing(config)
-
-
-if TYPE_CHECKING:
-    from uvicorn import Server as _Server
+    return uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5, access_log=False)

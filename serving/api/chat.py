@@ -20,6 +20,7 @@ from serving.blind import shown
 from serving.errors import ApiError, as_api_error, error_body
 from serving.exchange import Choices, Exchange
 from serving.gateway import Gateway, gateway_of
+from serving.ops.logs import plainly
 from serving.principal import principal_of
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,6 @@ async def _sse(first: tuple[int, Event], choices: Choices, writer: CompletionWri
         raise
     except Exception as error:
         known = as_api_error(error)
-        log.warning("answer %s broke off: %s", writer.exchange.id, error, exc_info=known.status == 500)
+        log.warning("answer %s broke off: %s", writer.exchange.id, plainly(error), exc_info=known.status == 500)
         yield sse(error_body(str(known), known.status, known.code, known.param))
     yield DONE

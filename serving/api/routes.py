@@ -9,12 +9,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from data.errors import DocDuetError
 from rag import labels
 from serving.api.pageview import POLICY, page_html
 from serving.api.schemas import SearchRequest
 from serving.errors import ApiError
-from serving.gateway import Gateway, gateway_of
+from serving.gateway import gateway_of
+from serving.ops.readiness import readiness
 
 api = APIRouter(prefix="/v1")
 pages = APIRouter()
@@ -87,41 +87,19 @@ async def healthz() -> dict[str, str]:
 
 @operations.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    """Which part is up: 200 when questions can be answered, 503 with the reason when not."""
-    gateway = gateway_of(request)
-    index, ready = await asyncio.to_thread(_index_state, gateway)
-    engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
-    refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
-    checkpoint = gateway.checkpoint.status() if gateway.checkpoint else {"state": "off"}
-    parts = {"index": index, "engines": engines, "refresh": refresh, "checkpoint": checkpoint}
-    body = {"ready": ready, "mode": gateway.mode, "parts": parts}
-    return JSONResponse(body, 200 if ready else 503)
+    """Which part is up: 200 when questions can be answered, 503 when not; ``down`` names what is not up, and why."""
+    body = await readiness(gateway_of(request))
+    return JSONResponse(body, 200 if body["ready"] else 503)
 
 
 @operations.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Prometheus text format."""
-    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+    from prometheus_client import CONTENT_TYPE_LATEST
 
     gateway = gateway_of(request)
-    for state in gateway.supervisor.states():
-        gateway.metrics.engines.labels(state.name).set(gateway.supervisor.engine(state.name) is not None)
+    supervisor = gateway.supervisor
+    ready = {state.name: supervisor.engine(state.name) is not None for state in supervisor.states()}
     if gateway.refresher and (last := gateway.refresher.last):
         gateway.metrics.refreshed(last)
-    return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-def _index_state(gateway: Gateway) -> tuple[dict[str, Any], bool]:
-    try:
-        retriever = gateway.live.retriever()
-    except DocDuetError as error:
-        return {"error": str(error)}, False
-    info = retriever.info
-    return {
-        "generation": info.id,
-        "pages": info.pages,
-        "chunks": info.chunks,
-        "vectors": "unreachable" if retriever.by_words_alone else "ready",
-        "embedder": info.embedder,
-        "created_at": info.created_at,
-    }, True
+    return Response(gateway.metrics.scraped(ready), media_type=CONTENT_TYPE_LATEST)

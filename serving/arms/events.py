@@ -50,8 +50,8 @@ class Cited:
 
 @dataclass(frozen=True)
 class Finished:
-    """Last event. ``timings_ms``: rewrite, retrieve, translate, first_token, total (milliseconds spent, or since the
-    request).
+    """Last event. ``timings_ms``: rewrite, retrieve, rerank, translate, first_token, total (milliseconds spent, or
+    since the request).
     """
 
     arm: str

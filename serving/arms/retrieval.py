@@ -11,11 +11,13 @@ from rag.answerable import Answerability
 from rag.labels import check
 from rag.live import LiveIndex
 from rag.retriever import HybridRetriever
+from rag.stages import watched
 from rag.types import Passage
 from serving.arms.rewrite import standalone
 from serving.arms.translate import language_to_search, translation
 from serving.arms.turn import Clock, Turn
 from serving.engines.engine import Engine
+from serving.ops import tracing
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Found:
     """What a search for ``query`` gave, best passage first, and whether that answers it.
 
     ``rewritten``: the query is not the user's own words; ``translated``: it is in another language than the question.
-    ``timings_ms``: rewrite, retrieve, translate (milliseconds spent).
+    ``timings_ms``: rewrite, retrieve, rerank, translate (milliseconds spent).
     """
 
     retriever: HybridRetriever
@@ -48,14 +50,20 @@ async def find(live: LiveIndex, turn: Turn, engine: Engine | None) -> Found:
         clock.lap("rewrite")
     found = await asyncio.to_thread(_search, retriever, ask.query, turn.filters)
     clock.lap("retrieve")
+    clock.split("retrieve", found.timings_ms)
     other = await _in_other_language(found, turn, engine, clock)
     best, translated = other or found, other is not None
     return replace(best, rewritten=ask.rewritten or translated, translated=translated, timings_ms=clock.timings)
 
 
 def _search(retriever: HybridRetriever, query: str, filters: Filters) -> Found:
-    passages = retriever.search(query, None, filters)
-    return Found(retriever, query, passages, retriever.answerability(query, passages))
+    """Its ``timings_ms`` hold what a part of the search of its own took, which is reranking."""
+    with tracing.span("retrieve"), watched() as spent:
+        passages = retriever.search(query, None, filters)
+        for name, seconds in spent.items():
+            tracing.stage(name, seconds)
+    parts = {name: seconds * 1000 for name, seconds in spent.items()}
+    return Found(retriever, query, passages, retriever.answerability(query, passages), timings_ms=parts)
 
 
 async def _in_other_language(found: Found, turn: Turn, engine: Engine | None, clock: Clock) -> Found | None:
@@ -63,10 +71,12 @@ async def _in_other_language(found: Found, turn: Turn, engine: Engine | None, cl
     lang = language_to_search(turn.lang, turn.filters.lang, found.retriever.langs, found.verdict.answerable)
     if engine is None or not lang:
         return None
-    query = await translation(found.query, engine, lang)
+    with tracing.span("translate"):
+        query = await translation(found.query, engine, lang)
     clock.lap("translate")
     if not query:
         return None
     other = await asyncio.to_thread(_search, found.retriever, query, turn.filters)
     clock.lap("retrieve")
+    clock.split("retrieve", other.timings_ms)
     return other if other.verdict.score > found.verdict.score else None

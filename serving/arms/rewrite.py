@@ -15,6 +15,7 @@ from data.errors import EngineError
 from data.prompts import Message, rewrite_messages
 from rag.lexical import tokenize
 from serving.engines.engine import Engine
+from serving.ops import tracing
 
 REWRITE_TOKENS = 96
 REWRITE_TIMEOUT_S = 10.0
@@ -57,7 +58,8 @@ async def standalone(question: str, history: Sequence[Message], engine: Engine |
     if not is_follow_up(question, history):
         return Standalone(question, False)
     if engine is not None:
-        written = await _ask(engine, question, history, lang)
+        with tracing.span("rewrite"):
+            written = await _ask(engine, question, history, lang)
         if written:
             return Standalone(written, written != question)
     return Standalone(join(question, history), True)

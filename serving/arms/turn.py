@@ -55,6 +55,12 @@ class Clock:
         self.timings[name] = round(self.timings.get(name, 0.0) + (now - self._lap) * 1000, 2)
         self._lap = now
 
+    def split(self, name: str, parts: Mapping[str, float]) -> None:
+        """Count ``parts`` (milliseconds) of what was spent on ``name`` as stages of their own."""
+        for part, spent in parts.items():
+            self.timings[part] = round(self.timings.get(part, 0.0) + spent, 2)
+            self.timings[name] = round(self.timings[name] - spent, 2)
+
     def once(self, name: str) -> None:
         """Record the time since the start as ``name``, the first time it is called."""
         self.timings.setdefault(name, round((time.perf_counter() - self._start) * 1000, 2))

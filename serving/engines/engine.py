@@ -16,6 +16,8 @@ from aiohttp.http_exceptions import LineTooLong
 
 from data.errors import EngineError
 from data.prompts import Message
+from serving.ops.current import request_header
+from serving.ops.tracing import model_call
 
 # What a client of the gateway may influence. Never chat_template*, vllm_xargs or priority.
 SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "presence_penalty", "frequency_penalty"})
@@ -79,11 +81,13 @@ class Engine:
                 **self._extra_body,
             }
             finished = False
-            async with self._post("/chat/completions", body) as response:
-                async for event in self._events(response):
-                    delta = _delta(event)
-                    finished = finished or delta.finish_reason is not None
-                    yield delta
+            with model_call(self.base_url, body) as call:
+                async with self._post("/chat/completions", body, {**request_header(), **call.headers}) as response:
+                    async for event in self._events(response):
+                        delta = _delta(event)
+                        finished = finished or delta.finish_reason is not None
+                        call.heard(delta.finish_reason, delta.usage)
+                        yield delta
         finally:
             self.active -= 1
         if not finished:
@@ -124,19 +128,22 @@ class Engine:
         try:
             async with self._client().get(self.base_url + path, timeout=timeout) as response:
                 if response.status != 200:
-                    raise EngineError(await self._complaint(response))
+                    raise await self._complaint(response)
                 body = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise EngineError(self._unreachable(error)) from None
         return body if isinstance(body, dict) else {}
 
     @asynccontextmanager
-    async def _post(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=self._first_timeout_s)
+        url = self.base_url + path
         try:
-            async with self._client().post(self.base_url + path, json=body, timeout=timeout) as response:
+            async with self._client().post(url, json=body, timeout=timeout, headers=headers) as response:
                 if response.status != 200:
-                    raise EngineError(await self._complaint(response))
+                    raise await self._complaint(response)
                 yield response
         except TimeoutError:
             raise EngineError(f"engine {self.name!r} said nothing for {self._first_timeout_s:g} s") from None
@@ -183,10 +190,10 @@ class Engine:
         if event.get("error"):
             error = event["error"]
             message = error.get("message") if isinstance(error, dict) else error
-            raise EngineError(f"engine {self.name!r}: {message}")
+            raise EngineError(f"engine {self.name!r}: {message}", plain=f"engine {self.name!r} sent an error")
         return event
 
-    async def _complaint(self, response: aiohttp.ClientResponse) -> str:
+    async def _complaint(self, response: aiohttp.ClientResponse) -> EngineError:
         """One line for an HTTP error: the server's own message where it has one."""
         text = (await response.content.read(2000)).decode(errors="replace")
         try:
@@ -194,7 +201,8 @@ class Engine:
             text = error["message"] if isinstance(error, dict) else str(error)
         except (ValueError, KeyError, TypeError):
             pass
-        return f"engine {self.name!r} answered {response.status}: {' '.join(text.split())[:300]}"
+        plain = f"engine {self.name!r} answered {response.status}"
+        return EngineError(f"{plain}: {' '.join(text.split())[:300]}", plain)
 
     def _unreachable(self, error: Exception) -> str:
         reason = str(error).replace(" ssl:default", "") or type(error).__name__

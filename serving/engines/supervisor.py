@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from data.errors import ConfigError, EngineStartError
+from data.errors import ConfigError, EngineError, EngineStartError
 from serving.config import EngineConfig
 from serving.engines import vllm
 from serving.engines.engine import Engine
@@ -31,11 +31,12 @@ REAPER = Path(__file__).parents[1] / "reaper.py"
 
 @dataclass(frozen=True)
 class EngineState:
-    """``detail`` says why, in words for a person."""
+    """``detail`` says why, in words for a person. ``restarts``: since the gateway started."""
 
     name: str
     state: State
     detail: str
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,25 +100,55 @@ class Supervisor:
 
     async def settled(self, name: str) -> EngineState:
         """The engine's state once it answers or has been given up."""
-        while True:
-            state = self.state(name)
-            if state.state not in ("starting", "restarting"):
-                return state
+        await self._settled(self._watched[name])
+        return self.state(name)
+
+    async def _settled(self, watched: _External | _Started) -> None:
+        while watched.state in ("starting", "restarting"):
             await asyncio.sleep(self._policy.poll_s)
+
+    async def replace(self, config: EngineConfig, patience_s: float) -> None:
+        """Change an engine: its successor starts beside it and takes over once it answers; the old one then ends as
+        `retire` says. Raises EngineError when the successor does not answer; one that is up then stays."""
+        old, watched = self._watched[config.name], self._watch(config)
+        if isinstance(watched, _External):
+            await watched.check()
+        task = asyncio.create_task(watched.run())
+        await self._settled(watched)
+        if not watched.up and old.up:
+            await _end(watched, task)
+            plain = f"the engine with the new configuration is {watched.state}"
+            raise EngineError(f"{plain}: {watched.detail}", plain)
+        before, self._tasks[config.name] = self._tasks[config.name], task
+        self._watched[config.name] = watched
+        await self._leave(old, before, patience_s)
+
+    async def restart(self, name: str) -> None:
+        """End an engine that we run and start it anew, also one that was given up. Answers under way break off.
+
+        Raises EngineError for an engine that somebody else runs."""
+        watched = self._watched[name]
+        if isinstance(watched, _External):
+            raise EngineError(f"engine {name!r} runs elsewhere ({watched.detail}): restart it there")
+        task = self._tasks.pop(name)
+        watched.restarting("by an administrator")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self._tasks[name] = asyncio.create_task(watched.run())
 
     async def retire(self, name: str, patience_s: float) -> None:
         """Take an engine away: nothing new is asked of it, and it ends when its last answer has, or after
         ``patience_s``. Whoever was given it just now has a moment to begin."""
-        watched, task = self._watched.pop(name), self._tasks.pop(name)
+        await self._leave(self._watched.pop(name), self._tasks.pop(name), patience_s)
+
+    async def _leave(self, watched: _External | _Started, task: asyncio.Task[None], patience_s: float) -> None:
         deadline = time.monotonic() + patience_s
         await asyncio.sleep(min(self._policy.linger_s, patience_s))
         while time.monotonic() < deadline:
             if watched.engine is None or not watched.engine.active:
                 break
             await asyncio.sleep(self._policy.poll_s)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await watched.aclose()
+        await _end(watched, task)
 
     @property
     def engines(self) -> dict[str, Engine]:
@@ -130,14 +161,22 @@ class Supervisor:
 
     def state(self, name: str) -> EngineState:
         watched = self._watched[name]
-        return EngineState(name, watched.state, watched.detail)
+        return EngineState(name, watched.state, watched.detail, watched.restarts)
 
     def states(self) -> list[EngineState]:
         return [self.state(name) for name in self._watched]
 
 
+async def _end(watched: _External | _Started, task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await watched.aclose()
+
+
 class _External:
     """An engine somebody else runs."""
+
+    restarts = 0
 
     def __init__(self, config: EngineConfig, policy: Policy) -> None:
         self._policy = policy
@@ -164,8 +203,8 @@ class _External:
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(self._policy.check_s)
             await self.check()
+            await asyncio.sleep(self._policy.check_s)
 
     async def aclose(self) -> None:
         await self.engine.aclose()
@@ -183,6 +222,7 @@ class _Started:
         self.engine: Engine | None = None
         self.state: State = "starting"
         self.detail = config.model
+        self.restarts = 0
 
     @property
     def up(self) -> bool:
@@ -204,7 +244,7 @@ class _Started:
             if deaths >= self._policy.quick_deaths:
                 self._set("failed", f"{reason}; gave up after {deaths} tries, see {self._log}\n{self._last_lines()}")
                 return
-            self._set("restarting", f"{reason}; see {self._log}")
+            self.restarting(f"{reason}; see {self._log}")
             await asyncio.sleep(min(self._policy.backoff_cap_s, self._policy.backoff_s * 2 ** (deaths - 1)))
 
     async def _live(self) -> str:
@@ -277,6 +317,11 @@ class _Started:
 
     async def aclose(self) -> None:
         await self._bury()
+
+    def restarting(self, why: str) -> None:
+        """It ends, and another life begins."""
+        self.restarts += 1
+        self._set("restarting", why)
 
     def _set(self, state: State, detail: str) -> None:
         self.state, self.detail = state, detail

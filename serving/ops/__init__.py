@@ -1,0 +1,1 @@
+"""What operators see and do: metrics, logs, traces, readiness, shutdown and reload."""

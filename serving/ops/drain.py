@@ -1,0 +1,110 @@
+"""How the gateway stops: nothing new is begun, answers under way may end, and those that do not are ended properly.
+
+On SIGTERM or Ctrl-C `begin` is called (serving/server.py). From then on new requests get 503 with Retry-After, and
+/readyz says why. After `[serving] shutdown_timeout_s` every answer still under way is cut: its stream gets a last chunk
+with a finish reason, an error object and [DONE], never a torn connection. Engines are stopped after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.arms.events import Finished
+from serving.errors import ApiError, error_body
+from serving.exchange import Choices, Exchange
+
+RETRY_AFTER_S = 10
+LAST_WORDS_S = 3.0
+"""What a cut answer has to reach its client."""
+STILL_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
+STOPPING = "the gateway is shutting down: try again in a moment"
+
+
+class Drain:
+    """One a gateway. ``begun``: it is stopping; ``open``: API requests under way."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self._begun_at: float | None = None
+        self._cut = False
+        self._waits: set[asyncio.Timeout] = set()
+
+    @property
+    def begun(self) -> bool:
+        return self._begun_at is not None
+
+    def begin(self) -> None:
+        """Stop. Safe in a signal handler."""
+        self._begun_at = time.monotonic()
+
+    def over(self, patience_s: float) -> bool:
+        """Whether the process may end; asked several times a second once it is stopping, and cuts when it is time."""
+        assert self._begun_at is not None
+        waited = time.monotonic() - self._begun_at
+        if waited >= patience_s and not self._cut:
+            self._cut = True
+            for wait in list(self._waits):
+                wait.reschedule(0.0)
+        return not self.open or waited >= patience_s + LAST_WORDS_S
+
+    async def guard(self, exchange: Exchange, choices: Choices) -> Choices:
+        """Pass the events on; when the gateway stops, end what has begun and raise ApiError (503)."""
+        async with aclosing(choices):
+            while not self._cut:
+                try:
+                    async with asyncio.timeout(None) as wait:
+                        self._waits.add(wait)
+                        try:
+                            event = await anext(choices)
+                        finally:
+                            self._waits.discard(wait)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    if not self._cut:
+                        raise
+                    break
+                yield event
+        for index, last in _last_events(exchange):
+            yield index, last
+        raise ApiError(STOPPING, 503, "shutting_down")
+
+
+def _last_events(exchange: Exchange) -> list[tuple[int, Finished]]:
+    """How each answer ends that has begun and not ended."""
+    arms, ends = exchange.route.arms, []
+    for index, answer in exchange.answers.items():
+        if answer.started and not (answer.finished or answer.failed):
+            sources = tuple(dict.fromkeys(citation.source for citation in answer.citations))
+            arm = arms[index] if index < len(arms) else arms[0]
+            ends.append((index, Finished(arm, sources, degraded="shutting down", finish_reason="length")))
+    return ends
+
+
+class DrainGate:
+    """ASGI middleware: counts the API's requests, and turns new ones away while the gateway stops."""
+
+    def __init__(self, app: ASGIApp, drain: Drain) -> None:
+        self.app = app
+        self.drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in STILL_ANSWERED:
+            await self.app(scope, receive, send)
+        elif self.drain.begun:
+            headers = {"Retry-After": str(RETRY_AFTER_S), "Connection": "close"}
+            refusal = JSONResponse(error_body(STOPPING, 503, "shutting_down"), 503, headers)
+            await refusal(scope, receive, send)
+        elif scope["path"].startswith("/v1/"):
+            self.drain.open += 1
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self.drain.open -= 1
+        else:
+            await self.app(scope, receive, send)
