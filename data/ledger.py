@@ -143,6 +143,7 @@ class Ledger:
         self._label_anew()
         gone = self.missing()
         self.store.remove(self.source, gone)
+        self.store.synced(self.source)
         self.report.removed.extend(gone)
         for entries in (self.report.added, self.report.changed, self.report.unchanged, self.report.kept):
             entries.sort()

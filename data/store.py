@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.errors import SourceError
@@ -28,6 +28,8 @@ CREATE TABLE files (
     raw_hash TEXT NOT NULL, recipe TEXT NOT NULL, seen_at_ns INTEGER NOT NULL, PRIMARY KEY (source, path)
 ) WITHOUT ROWID;
 """
+_SYNCS = "CREATE TABLE IF NOT EXISTS syncs (source TEXT PRIMARY KEY, ended_at REAL NOT NULL) WITHOUT ROWID"
+"""Made when it is needed: stores that were written before it was there go on as they are."""
 _PAGE_COLUMNS = "url, title, body, lang, product, version, fetched_at, source"
 
 
@@ -46,11 +48,12 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """One source in the store."""
+    """One source in the store. ``synced_at``: when its last sync ended (seconds since the epoch; 0.0: not known)."""
 
     source: str
     pages: int
     fetched_at: float
+    synced_at: float = 0.0
 
 
 class PageStore:
@@ -91,7 +94,15 @@ class PageStore:
         """The sources that own pages, by name."""
         with self._reading() as db:
             rows = db.execute("SELECT source, count(*), max(fetched_at) FROM pages GROUP BY source ORDER BY source")
-            return [SourceSummary(*row) for row in rows]
+            found = [SourceSummary(*row) for row in rows]
+            ended = dict(db.execute("SELECT * FROM syncs")) if _has_syncs(db) else {}
+        return [replace(summary, synced_at=ended.get(summary.source, 0.0)) for summary in found]
+
+    def synced(self, source: str) -> None:
+        """Note that a sync of ``source`` has ended just now."""
+        with self._writing() as db:
+            db.execute(_SYNCS)
+            db.execute("INSERT OR REPLACE INTO syncs VALUES (?, ?)", [source, time.time()])
 
     def owners(self) -> dict[str, str]:
         """Url -> source."""
@@ -135,6 +146,8 @@ class PageStore:
         """Delete a whole source; the number of pages deleted."""
         with self._writing() as db:
             db.execute("DELETE FROM files WHERE source = ?", [source])
+            if _has_syncs(db):
+                db.execute("DELETE FROM syncs WHERE source = ?", [source])
             return db.execute("DELETE FROM pages WHERE source = ?", [source]).rowcount
 
     def close(self) -> None:
@@ -195,6 +208,10 @@ class PageStore:
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")
+
+
+def _has_syncs(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'syncs'").fetchone())
 
 
 def _remember(db: sqlite3.Connection, source: str, records: Iterable[FileRecord]) -> None:

@@ -188,6 +188,11 @@ class IndexGeneration:
         url, title, body, lang, labels, fetched_at, source = found[0]
         return Page(url, title, body, lang, json.loads(labels), fetched_at, source)
 
+    def chunks(self, page_id: str) -> list[Row]:
+        """A page's chunks, in their order; none when there is no such page."""
+        found = self._query("SELECT first, chunks FROM pages WHERE id = ?", [page_id])
+        return self.rows(range(found[0][0], sum(found[0]))) if found else []
+
     @cached_property
     def labels(self) -> list[LabelCount]:
         """The combinations of labels that there are."""

@@ -77,6 +77,10 @@ class HybridRetriever:
         """A page as it was when this index was built."""
         return self._generation.page(page_id)
 
+    def chunks(self, page_id: str) -> list[Row]:
+        """A page's chunks, as they are searched."""
+        return self._generation.chunks(page_id)
+
     @property
     def langs(self) -> Mapping[str, int]:
         """Language -> how many pages of the docs are in it."""

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from rag.live import LiveIndex
 from serving import errors
-from serving.api import chat, routes
+from serving.api import admin, chat, routes
 from serving.api.bodylimit import BodyLimit
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
@@ -55,7 +55,7 @@ def create_app(
     app.add_middleware(DrainGate, drain=app.state.gateway.drain)
     app.add_middleware(Requests, gateway=app.state.gateway)
     errors.install(app)
-    for router in (chat.router, routes.api, routes.pages, routes.operations):
+    for router in (admin.router, chat.router, routes.api, routes.pages, routes.operations):
         app.include_router(router)
     return app
 

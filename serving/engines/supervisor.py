@@ -104,7 +104,9 @@ class Supervisor:
         return self.state(name)
 
     async def _settled(self, watched: _External | _Started) -> None:
-        while watched.state in ("starting", "restarting"):
+        while True:
+            if watched.state not in ("starting", "restarting"):
+                return
             await asyncio.sleep(self._policy.poll_s)
 
     async def replace(self, config: EngineConfig, patience_s: float) -> None:
