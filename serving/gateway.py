@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request
 
@@ -18,6 +19,8 @@ from serving.errors import ApiError, as_api_error
 from serving.exchange import Choices, Exchange, Route
 from serving.metrics import Metrics
 from serving.refresh import Refresher
+from serving.store.database import Store
+from serving.store.recorder import Recorder
 
 
 @dataclass
@@ -29,9 +32,15 @@ class Gateway:
     live: LiveIndex
     supervisor: Supervisor
     fixed: dict[str, Arm]
+    recorder: Recorder
     checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def store(self) -> Store:
+        """Conversations, answers, votes, feedback and keys."""
+        return self.recorder.store
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -50,7 +59,8 @@ class Gateway:
         return arms[model]
 
     async def answer(self, exchange: Exchange) -> Choices:
-        """Answer an exchange; it, and the metrics, remember what was said."""
+        """Answer an exchange; it, the metrics and the store remember what was said."""
+        await self.recorder.begin(exchange)
         try:
             async with aclosing(exchange.follow(self._choices(exchange))) as choices:
                 with self.metrics.streams.track_inprogress():
@@ -61,6 +71,7 @@ class Gateway:
             raise
         finally:
             self.metrics.answered(exchange)
+            await self.recorder.end(exchange)
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arm that was asked for answer as choice 0."""
@@ -84,6 +95,7 @@ def build_gateway(
     config: ServingConfig,
     live: LiveIndex,
     supervisor: Supervisor,
+    store: Store,
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
 ) -> Gateway:
@@ -95,7 +107,17 @@ def build_gateway(
     arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
     if config.engines:
         arms["base"] = BaseArm(engine_of("base"), config)
-    return Gateway(config, live, supervisor, arms, checkpoint, refresher)
+    metrics = Metrics()
+    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
+    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+
+
+def _page_hash(live: LiveIndex, page_id: str) -> str:
+    try:
+        page = live.retriever().page(page_id)
+    except Exception:  # whatever became of the index, the answer is kept
+        return ""
+    return page.content_hash if page else ""
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -30,7 +30,9 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     """Answer the last user message. Streams server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
     gateway.arm(body.model)
-    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request))
+    extra = body.docduet
+    turn, principal = turn_of(body, gateway), principal_of(request)
+    exchange = Exchange(body.model, turn, principal, conversation=extra.conversation, keep=extra.store)
     usage = bool(body.stream_options and body.stream_options.include_usage)
     writer = CompletionWriter(exchange, gateway.public_url(request), include_usage=usage)
     choices = gateway.answer(exchange)

@@ -107,7 +107,7 @@ class CompletionWriter:
             "rewritten": started.rewritten,
             "translated": started.translated,
         }
-        return {"answer_id": exchange.id, "route": route}
+        return {"answer_id": exchange.id, "conversation": exchange.conversation or None, "route": route}
 
     def _choice(self, index: int, answer: Answer) -> dict[str, Any]:
         assert answer.finished is not None
