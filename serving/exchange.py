@@ -72,7 +72,9 @@ class Answer:
 
 @dataclass
 class Exchange:
-    """``model``: the name that was asked for. ``conversation``: its id, "" outside any. ``created``: Unix seconds.
+    """``model``: the name that was asked for. ``asked_at``: Unix seconds. ``keep``: whether it is stored.
+
+    ``conversation``: its id, "" outside any, "new" until one is made. ``blind``: arms are not told before the vote.
 
     ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
     ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
@@ -83,10 +85,11 @@ class Exchange:
     principal: Principal = LOCAL
     conversation: str = ""
     asked: tuple[str, ...] = ()
+    keep: bool = True
     blind: bool = False
     route: Route = Route(())
     id: str = field(default_factory=lambda: f"ans_{secrets.token_hex(12)}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    asked_at: float = field(default_factory=time.time)
     answers: dict[int, Answer] = field(default_factory=dict)
     error: Exception | None = None
     cancelled: bool = False
@@ -109,6 +112,11 @@ class Exchange:
     def order(self) -> tuple[str, ...]:
         """The arm of each choice, choice 0 first."""
         return self.route.arms
+
+    @property
+    def created(self) -> int:
+        """``asked_at`` in whole seconds, as OpenAI's objects have it."""
+        return int(self.asked_at)
 
     @property
     def usage(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request
 
@@ -27,6 +28,8 @@ from serving.ops.metrics import Metrics
 from serving.ops.reload import Reloader
 from serving.pairing import COMPARE, USUAL, check_pairing, pair
 from serving.refresh import Refresher
+from serving.store.database import Store
+from serving.store.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +43,17 @@ class Gateway:
     live: LiveIndex
     supervisor: Supervisor
     fixed: dict[str, Arm]
+    recorder: Recorder
     checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
     drain: Drain = field(default_factory=Drain)
     reloader: Reloader | None = None
+
+    @property
+    def store(self) -> Store:
+        """Conversations, answers, votes, feedback and keys."""
+        return self.recorder.store
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -80,13 +89,17 @@ class Gateway:
             self.fixed["base"] = BaseArm(lambda: self.supervisor.engine("base"), self.config)
 
     async def answer(self, exchange: Exchange) -> Choices:
-        """Answer an exchange; it, and the metrics, remember what was said."""
+        """Answer an exchange; it, the metrics and the store remember what was said."""
         current.remember(exchange)
-        with self.metrics.following(exchange):
-            guarded = self.drain.guard(exchange, self._choices(exchange))
-            async with aclosing(exchange.follow(guarded)) as choices:
-                async for choice in choices:
-                    yield choice
+        await self.recorder.begin(exchange)
+        try:
+            with self.metrics.following(exchange):
+                guarded = self.drain.guard(exchange, self._choices(exchange))
+                async with aclosing(exchange.follow(guarded)) as choices:
+                    async for choice in choices:
+                        yield choice
+        finally:
+            await self.recorder.end(exchange)
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""
@@ -132,6 +145,7 @@ def build_gateway(
     config: ServingConfig,
     live: LiveIndex,
     supervisor: Supervisor,
+    store: Store,
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
 ) -> Gateway:
@@ -143,7 +157,17 @@ def build_gateway(
     arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
     if config.engines:
         arms["base"] = BaseArm(engine_of("base"), config)
-    return Gateway(config, live, supervisor, arms, checkpoint, refresher)
+    metrics = Metrics()
+    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
+    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+
+
+def _page_hash(live: LiveIndex, page_id: str) -> str:
+    try:
+        page = live.retriever().page(page_id)
+    except Exception:  # whatever became of the index, the answer is kept
+        return ""
+    return page.content_hash if page else ""
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -118,10 +118,8 @@ async def gaps(
     limit: Annotated[int, Query(ge=1, le=500, description="Groups, at most.")] = 50,
 ) -> dict[str, object]:
     """What the docs do not answer: questions that were refused or got a thumbs-down, alike ones together."""
-    store = getattr(gateway_of(request), "store", None)
-    if store is None:
-        raise ApiError("answers are not kept, so nothing is known of gaps: see [serving] database", 409, "not_kept")
-    return {"data": [asdict(gap) for gap in await find_gaps(store, days, limit)]}
+    found = await find_gaps(gateway_of(request).store, days, limit)
+    return {"data": [asdict(gap) for gap in found]}
 
 
 @router.get("/pages/{page_id}/chunks", response_model=out.ChunksOut)

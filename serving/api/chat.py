@@ -31,9 +31,13 @@ router = APIRouter(prefix="/v1", tags=["chat"])
 async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last user message. Streams server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
-    asked, blind = tuple(body.docduet.arms), body.docduet.blind
-    gateway.picked(body.model, asked, blind)
-    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
+    extra = body.docduet
+    asked = tuple(extra.arms)
+    gateway.picked(body.model, asked, extra.blind)
+    turn, principal = turn_of(body, gateway), principal_of(request)
+    exchange = Exchange(
+        body.model, turn, principal, conversation=extra.conversation, keep=extra.store, asked=asked, blind=extra.blind
+    )
     seen, choices = shown(exchange, gateway.answer(exchange))
     usage = bool(body.stream_options and body.stream_options.include_usage)
     writer = CompletionWriter(seen, gateway.public_url(request), include_usage=usage)

@@ -156,7 +156,7 @@ class CompletionWriter:
             "rewritten": started.rewritten,
             "translated": started.translated,
         }
-        return {"answer_id": exchange.id, "route": route}
+        return {"answer_id": exchange.id, "conversation": exchange.conversation or None, "route": route}
 
     def _last(self, index: int, finish_reason: str) -> dict[str, Any]:
         """The chunk that ends a choice."""

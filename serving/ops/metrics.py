@@ -35,7 +35,7 @@ class Metrics:
         self.streams = Gauge("docduet_streams", "Answers being written now", ["arm"], registry=to)
         self.waiting = Gauge("docduet_queue", "Requests that wait for their turn", registry=to)
         self.waited = Histogram("docduet_queue_seconds", "Time spent waiting", buckets=_SECONDS, registry=to)
-        self.store_failures = Counter("docduet_store_failures", "Writes that failed", ["operation"], registry=to)
+        self.store_failures = Counter("docduet_store_failures", "Answers that could not be kept", registry=to)
         self.engines = Gauge("docduet_engine_ready", "1 when the engine can be asked", ["engine"], registry=to)
         self.refresh_ok = Gauge("docduet_refresh_ok", "0 when the last refresh had an error", registry=to)
         self.refresh_seconds = Gauge("docduet_refresh_seconds", "Duration of the last refresh", registry=to)

@@ -9,6 +9,8 @@ from data.errors import DocDuetError
 from serving.ops.drain import STOPPING
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from serving.gateway import Gateway
 
 _DOWN = ("unreachable", "starting", "restarting", "failed")
@@ -63,16 +65,21 @@ def _engines(gateway: Gateway) -> dict[str, dict[str, str]]:
     return {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
 
 
-async def _store(gateway: Gateway) -> dict[str, str]:
-    """Answers come without it; what is said is then not kept."""
-    store = getattr(gateway, "store", None)
-    if store is None:
-        return {"state": "off"}
+async def _store(gateway: Gateway) -> dict[str, Any]:
+    """Answers come without it; what is said waits to be written, and is lost in the end."""
+    problem = gateway.recorder.problem
     try:
         async with asyncio.timeout(PING_S):
-            await store.ping()
+            await gateway.store.run(_ping, writes=False)
     except TimeoutError:
-        return {"state": "down", "error": f"the database does not answer within {PING_S:g} s"}
+        problem = f"the database does not answer within {PING_S:g} s"
     except DocDuetError as error:
-        return {"state": "down", "error": str(error)}
-    return {"state": "ready"}
+        problem = str(error)
+    found = {"state": "failing" if problem else "ready", "queued": gateway.recorder.queued}
+    return found | ({"error": problem} if problem else {})
+
+
+def _ping(db: Session) -> None:
+    from sqlalchemy import text
+
+    db.execute(text("SELECT 1"))
