@@ -60,8 +60,9 @@ class LiveIndex:
         with self._loading:
             old, self._config = self._config, config
             try:
-                if self._retriever:
-                    self._retriever = self._load()
+                self._retriever = self._load()
+            except NoIndexError:
+                return  # nothing indexed yet
             except DocDuetError:
                 self._config = old
                 raise

@@ -83,10 +83,10 @@ class SlowReranker:
 
 async def test_the_spans_of_a_request(home: Home, spans: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rag.retriever.load_reranker", lambda _: SlowReranker())
-    async with FakeEngineServer(script=REWRITTEN) as engine:
-        async with in_thread(gateway(home, engine, RagConfig(reranker="slow"))) as client:
-            answer = await ask(client, temperature=0.5, max_tokens=77)
-            metrics = (await client.get("/metrics")).text
+    reranking = RagConfig(reranker="slow")
+    async with FakeEngineServer(script=REWRITTEN) as engine, in_thread(gateway(home, engine, reranking)) as client:
+        answer = await ask(client, temperature=0.5, max_tokens=77)
+        metrics = (await client.get("/metrics")).text
     found = by_name(spans)
     server, retrieve, rerank, rewrite = (
         found[name] for name in ("POST /v1/chat/completions", "retrieve", "rerank", "rewrite")
@@ -149,9 +149,11 @@ async def test_otlp_over_http(home: Home) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     collector = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with FakeEngineServer(script=REWRITTEN) as engine:
-            async with in_thread(gateway(home, engine, otel=collector)) as client:
-                await ask(client)
+        async with (
+            FakeEngineServer(script=REWRITTEN) as engine,
+            in_thread(gateway(home, engine, otel=collector)) as client,
+        ):
+            await ask(client)
     finally:
         await runner.cleanup()
     batches = [batch for message in received for batch in message.resource_spans]

@@ -88,9 +88,14 @@ class Reloader:
         self.problems: dict[str, str] = {}
         """Engine -> why its last change was not made."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether no engine is being changed."""
+        return self._changing is None or self._changing.done()
+
     async def reload(self) -> Reloaded:
         """Raises ConfigError (nothing has changed), or BusyError while engines of the last reload are changed."""
-        if self._lock.locked() or (self._changing and not self._changing.done()):
+        if self._lock.locked() or not self.settled:
             raise BusyError("the last reload is still changing engines: wait for it to end, and try again")
         async with self._lock:
             fresh = await asyncio.to_thread(self._read)
