@@ -38,6 +38,11 @@ class Home:
         return self.root / "refresh.json"
 
     @property
+    def database(self) -> Path:
+        """Conversations, votes and keys, where no other database is named."""
+        return self.root / "docduet.sqlite"
+
+    @property
     def runs(self) -> Path:
         """Training runs and exported checkpoints."""
         return self.root / "runs"

@@ -10,6 +10,11 @@ from fastapi import FastAPI
 
 from rag.live import LiveIndex
 from serving import errors
+from serving.access import signin
+from serving.access.keyring import Keyring
+from serving.access.leaving import CancelWhenGone
+from serving.access.middleware import Access
+from serving.access.shared import limiter_of
 from serving.api import chat, routes
 from serving.api.bodylimit import BodyLimit
 from serving.config import ServingConfig
@@ -17,6 +22,7 @@ from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
 from serving.gateway import build_gateway
 from serving.refresh import Refresher
+from serving.store.database import Store
 
 
 def create_app(
@@ -25,6 +31,7 @@ def create_app(
     live: LiveIndex,
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
+    store: Store | None = None,
 ) -> FastAPI:
     """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them."""
 
@@ -46,9 +53,14 @@ def create_app(
         openapi_url="/v1/openapi.json",
         redoc_url=None,
     )
-    app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
-    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
+    gateway = app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
+    keyring = Keyring(store)
+    gateway.admission.limiter = limiter_of(store, config)
+    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6), timeout_s=config.body_timeout_s)
+    app.add_middleware(Access, config=config, keyring=keyring, admission=gateway.admission)
+    app.add_middleware(CancelWhenGone)
     errors.install(app)
+    app.include_router(signin.router(keyring))
     for router in (chat.router, routes.api, routes.pages, routes.operations):
         app.include_router(router)
     return app

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from rag.live import LiveIndex
+from serving.access.admission import Admission
 from serving.arms.plain import BaseArm, SftArm
 from serving.arms.rag import RagArm
 from serving.arms.turn import Arm, EngineOf
@@ -32,6 +33,10 @@ class Gateway:
     checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    admission: Admission = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admission = Admission.of(self.config)
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -52,7 +57,8 @@ class Gateway:
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, and the metrics, remember what was said."""
         try:
-            async with aclosing(exchange.follow(self._choices(exchange))) as choices:
+            answering = exchange.follow(self._choices(exchange))
+            async with self.admission.admit(exchange), aclosing(answering) as choices:
                 with self.metrics.streams.track_inprogress():
                     async for choice in choices:
                         yield choice
