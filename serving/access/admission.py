@@ -74,7 +74,8 @@ class Admission:
             finally:
                 self.slots.release(time.monotonic() - started)
         finally:
-            await self._to_its_end(self._settle(exchange, limits, name))
+            settling = self._settle(exchange, limits, name)
+            await (self._to_its_end(settling) if self.limiter.waits else settling)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
         """``work`` goes on where the task is being cancelled: what was used is charged, what was begun is ended."""

@@ -24,7 +24,9 @@ class Level:
 
 
 class Limiter(Protocol):
-    """Buckets and running answers by name."""
+    """Buckets and running answers by name. ``waits``: whether it has to ask somebody."""
+
+    waits: bool
 
     async def take(self, name: str, per_minute: int, cost: float = 1.0, need: float = 1.0) -> Level:
         """Take ``cost`` out of a bucket that holds at least ``need``; otherwise nothing is taken."""
@@ -47,6 +49,7 @@ def level_of(held: float, per_minute: int, cost: float, need: float) -> Level:
 class MemoryLimiter:
     """For one gateway. ``clock``: seconds, monotonic."""
 
+    waits = False
     _SWEEP_AT = 10_000
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

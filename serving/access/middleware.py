@@ -22,6 +22,10 @@ from serving.config import ServingConfig
 from serving.errors import ApiError, error_response
 from serving.principal import ANONYMOUS, LOCAL, Limits, Principal
 
+NO_KEY = (
+    "this gateway needs a key, sent as `Authorization: Bearer KEY` (`docduet ask --key KEY`); whoever runs it makes one "
+    "with `docduet keys create NAME`"
+)
 _OPEN_ELSEWHERE = replace(LOCAL, role="staff")
 """Whoever reaches a gateway that others can reach too and that was told to ask for no keys: nobody's administrator."""
 
@@ -81,12 +85,7 @@ class Access:
             return ANONYMOUS
         if given:
             raise ApiError("this key is unknown or revoked", 401, "invalid_key")
-        raise ApiError(
-            "this gateway needs a key, sent as `Authorization: Bearer KEY`; whoever runs it makes one with "
-            "`docduet keys create`",
-            401,
-            "missing_key",
-        )
+        raise ApiError(NO_KEY, 401, "missing_key")
 
     def _metrics_are_open(self, scope: Scope) -> bool:
         setting = self._config.metrics_without_key

@@ -7,6 +7,7 @@ gateway counts by itself.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections import defaultdict
@@ -53,11 +54,14 @@ _LEAVE = text("DELETE FROM running_answers WHERE id = :id")
 class SharedLimiter:
     """``lease_s``: an answer that has not ended after this does not count any more (seconds)."""
 
+    waits = True
+
     def __init__(self, store: Store, lease_s: float) -> None:
         self._store = store
         self._lease_s = lease_s
         self._alone = MemoryLimiter()
         self._own: defaultdict[str, list[str]] = defaultdict(list)
+        self._forgetting: set[asyncio.Future[Any]] = set()
 
     @classmethod
     def open(cls, store: Store, lease_s: float) -> SharedLimiter:
@@ -77,7 +81,12 @@ class SharedLimiter:
 
     async def enter(self, name: str, most: int) -> bool:
         id = secrets.token_hex(8)
-        entered = await self._ask(lambda db: self._enter(db, {"id": id, "name": name, "most": most}))
+        asking = asyncio.ensure_future(self._ask(lambda db: self._enter(db, {"id": id, "name": name, "most": most})))
+        try:
+            entered = await asyncio.shield(asking)
+        except asyncio.CancelledError:  # whoever asked has left, but the database may have let them in
+            asking.add_done_callback(lambda _: self._forget(id))
+            raise
         if entered is None:
             return await self._alone.enter(name, most)
         if entered:
@@ -91,6 +100,11 @@ class SharedLimiter:
             return
         id = self._own[name].pop()  # of one key's answers, whichever: they are alike
         await self._ask(lambda db: db.execute(_LEAVE, {"id": id}))
+
+    def _forget(self, id: str) -> None:
+        task = asyncio.ensure_future(self._ask(lambda db: db.execute(_LEAVE, {"id": id})))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
 
     def _enter(self, db: Session, values: dict[str, Any]) -> bool:
         db.execute(_LOCK, values)

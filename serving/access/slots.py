@@ -37,9 +37,8 @@ class Slots:
             return
         own = len(self._waiting.get(key, ()))
         if self.waiting >= self._places or own >= max(1, self._places // 2):
-            raise ApiError(
-                "too many questions are waiting: try again soon", 503, "overloaded", retry_after_s=self._soon()
-            )
+            message = "too many questions are waiting: try again soon"
+            raise ApiError(message, 503, "overloaded", retry_after_s=self._soon())
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(turn)
         try:
