@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rag.live import LiveIndex
     from serving.config import ServingConfig
     from serving.refresh import Refresher
-    from serving.store.database import Store
 
 app = typer.Typer(
     name="docduet",
@@ -136,14 +135,13 @@ def serve(
     from serving.server import listen, run, url_of
 
     settings: Settings = ctx.obj
-    serving = _serving_config(settings, host, port, engine, insecure_open)
+    serving = _guarded(settings, _serving_config(settings, host, port, engine, insecure_open))
     sock = listen(serving.host, serving.port)  # before any slow work, so that "port in use" is said at once
-    store = _open_store(settings, serving)
     if demo:
         _prepare_demo(settings)
     live = LiveIndex(settings.home, settings.table(RagConfig))
     refresher = _refresher(settings, live, demo)
-    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True, store=store)
+    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True)
     run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui, refresher))
 
 
@@ -250,14 +248,20 @@ def _serving_config(
     return config.model_copy(update=changes)
 
 
-def _open_store(settings: Settings, serving: ServingConfig) -> Store:
-    """The database of conversations, votes and keys; ConfigError when others could reach us and nobody has a key."""
-    from serving.access.bind import check_reach
-    from serving.store.database import Store
+def _guarded(settings: Settings, serving: ServingConfig) -> ServingConfig:
+    """``serving`` where it may start: ConfigError when others could reach it and nobody has a key.
 
-    store = Store.open(serving.database or f"sqlite:///{settings.home.database}")
-    check_reach(serving, store)
-    return store
+    Where others reach it, the keys are those that `docduet keys` makes, also for --demo with its home of its own.
+    """
+    from serving.access.bind import check_reach
+    from serving.access.doors import is_loopback
+    from serving.store.database import database_url
+
+    if is_loopback(serving.host):
+        return serving
+    url = database_url(serving.database, settings.home)
+    check_reach(serving, url)
+    return serving.model_copy(update={"database": url})
 
 
 def _refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher | None:
@@ -284,7 +288,6 @@ def _gateway(
     ui_url: str,
     refresher: Refresher | None = None,
     learned: bool = False,
-    store: Store | None = None,
 ) -> FastAPI:
     """The gateway, with the chat app on it when ``ui_url`` says where it reaches the gateway. ``learned``: with an
     engine for the published checkpoint, too slow to start for a single question."""
@@ -295,7 +298,7 @@ def _gateway(
 
     supervisor = Supervisor(serving.engines, settings.home.logs)
     checkpoint = CheckpointEngine(settings.home, supervisor, serving) if learned else None
-    gateway = create_app(serving, supervisor, live, refresher, checkpoint, store)
+    gateway = create_app(serving, supervisor, live, refresher, checkpoint)
     if ui_url:
         from ui.app import mount
 

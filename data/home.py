@@ -38,11 +38,6 @@ class Home:
         return self.root / "refresh.json"
 
     @property
-    def database(self) -> Path:
-        """Conversations, votes and keys, where no other database is named."""
-        return self.root / "docduet.sqlite"
-
-    @property
     def runs(self) -> Path:
         """Training runs and exported checkpoints."""
         return self.root / "runs"
@@ -51,6 +46,11 @@ class Home:
     def current_sft(self) -> Path:
         """Names the checkpoint folder that the `sft` voice answers with."""
         return self.runs / "current-sft"
+
+    @property
+    def database(self) -> Path:
+        """Conversations, votes and keys (serving/store), where no other database is configured."""
+        return self.root / "docduet.sqlite"
 
     @property
     def feedback(self) -> Path:

@@ -15,14 +15,14 @@ from serving.access.keyring import Keyring
 from serving.access.leaving import CancelWhenGone
 from serving.access.middleware import Access
 from serving.access.shared import limiter_of
-from serving.api import chat, routes
+from serving.api import chat, conversations, judgements, routes
 from serving.api.bodylimit import BodyLimit
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
 from serving.gateway import build_gateway
 from serving.refresh import Refresher
-from serving.store.database import Store
+from serving.store.database import Store, database_url
 
 
 def create_app(
@@ -31,13 +31,18 @@ def create_app(
     live: LiveIndex,
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
-    store: Store | None = None,
 ) -> FastAPI:
-    """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them."""
+    """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them.
+
+    Raises ConfigError or StoreError when the database for conversations, votes and keys cannot be used.
+    """
+    store = Store.open(database_url(config.database, live.home))
+    gateway = build_gateway(config, live, supervisor, store, refresher, checkpoint)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as parts:
+            await parts.enter_async_context(gateway.recorder)
             await parts.enter_async_context(supervisor)
             for watcher in (refresher, checkpoint):
                 if watcher:
@@ -53,7 +58,7 @@ def create_app(
         openapi_url="/v1/openapi.json",
         redoc_url=None,
     )
-    gateway = app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
+    app.state.gateway = gateway
     keyring = Keyring(store)
     gateway.admission.limiter = limiter_of(store, config)
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6), timeout_s=config.body_timeout_s)
@@ -61,7 +66,7 @@ def create_app(
     app.add_middleware(CancelWhenGone)
     errors.install(app)
     app.include_router(signin.router(keyring))
-    for router in (chat.router, routes.api, routes.pages, routes.operations):
+    for router in (chat.router, conversations.router, judgements.router, routes.api, routes.pages, routes.operations):
         app.include_router(router)
     return app
 

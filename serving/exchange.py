@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from serving.arms.events import Cited, Event, Finished, Reasoning, Started, Text
+from serving.arms.events import Cited, Event, Failed, Finished, Reasoning, Started, Text
 from serving.arms.sources import Source
 from serving.arms.turn import Turn
 from serving.engines.spent import Spent, with_tally
@@ -25,7 +25,7 @@ Choices = AsyncGenerator[tuple[int, Event]]
 
 @dataclass(frozen=True)
 class Route:
-    """Which arms answer, and why. ``scores``: what spoke for each arm, where something was weighed."""
+    """Which arms answer, choice by choice, and why. ``scores``: what spoke for each, where something was weighed."""
 
     arms: tuple[str, ...]
     reason: str = "asked for by name"
@@ -43,13 +43,14 @@ class Citation:
 
 @dataclass
 class Answer:
-    """One choice. ``text`` holds the markers; ``finished`` is None until the last event."""
+    """One choice. ``text`` holds the markers; ``finished`` and ``failed`` are None until the last event."""
 
     text: str = ""
     reasoning: str = ""
     citations: list[Citation] = field(default_factory=list)
     started: Started | None = None
     finished: Finished | None = None
+    failed: Failed | None = None
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
@@ -66,23 +67,30 @@ class Answer:
                 self.citations.append(Citation(start, len(self.text), source))
             case Finished():
                 self.finished = event
+            case Failed():
+                self.failed = event
 
 
 @dataclass
 class Exchange:
-    """``model``: the name that was asked for. ``conversation``: its id, "" outside any. ``created``: Unix seconds.
+    """``model``: the name that was asked for. ``asked_at``: Unix seconds. ``keep``: whether it is stored.
 
-    ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away. ``spent``: what
-    the engines were asked and said.
+    ``conversation``: its id, "" outside any, "new" until one is made.
+    ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
+    ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
+    ``spent``: what the engines were asked and said.
     """
 
     model: str
     turn: Turn
     principal: Principal = LOCAL
     conversation: str = ""
+    keep: bool = True
+    asked: tuple[str, ...] = ()
+    blind: bool = False
     route: Route = Route(())
     id: str = field(default_factory=lambda: f"ans_{secrets.token_hex(12)}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    asked_at: float = field(default_factory=time.time)
     answers: dict[int, Answer] = field(default_factory=dict)
     error: Exception | None = None
     cancelled: bool = False
@@ -102,6 +110,16 @@ class Exchange:
         except Exception as error:
             self.error = error
             raise
+
+    @property
+    def created(self) -> int:
+        """``asked_at`` in whole seconds, as OpenAI's objects have it."""
+        return int(self.asked_at)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The arm of each choice, choice 0 first."""
+        return self.route.arms
 
     @property
     def usage(self) -> dict[str, int]:

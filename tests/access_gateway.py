@@ -53,12 +53,14 @@ def starting(home: Home) -> Iterator[Start]:
     """Starts gateways; gives their URLs. ``engine``: an Engine, or the URL of one."""
     with ExitStack() as stack:
 
-        def start(store: Store | None = None, engine: Any = None, mount: Any = None, **config: Any) -> str:
+        def start(store: Store | None = None, engine: Any = None, **config: Any) -> str:
             engine = engine or ScriptedEngine("It is port 7860 [1].")
             engine = Engine("base", engine, idle_timeout_s=20) if isinstance(engine, str) else engine
+            if store:
+                config["database"] = store.engine.url.render_as_string(hide_password=False)
             serving = ServingConfig(engines=(EngineConfig(name="base", base_url="http://scripted"),), **config)
             supervisor: Any = ScriptedSupervisor(engine)
-            app = create_app(serving, supervisor, LiveIndex(home, RagConfig(), HashedWords()), store=store)
+            app = create_app(serving, supervisor, LiveIndex(home, RagConfig(), HashedWords()))
             return stack.enter_context(in_background(app))
 
         yield start

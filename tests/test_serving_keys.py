@@ -12,6 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from data.errors import ConfigError
 from data.home import Home
 from docduet import app
 from serving.access import doors, keyring, keys
@@ -200,14 +201,19 @@ def test_an_address_that_others_reach_asks_for_keys_unless_told_not_to(start: St
 
 
 def test_a_gateway_that_others_reach_does_not_start_without_a_key(base: Store) -> None:
+    url = str(base.engine.url)
     for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
-        check_reach(ServingConfig(host=host), base)
+        check_reach(ServingConfig(host=host), url)
     for host in ("0.0.0.0", "::", "192.168.1.7", "example.org"):
-        with pytest.raises(Exception, match=r"docduet keys create NAME.*--insecure-open"):
-            check_reach(ServingConfig(host=host), base)
-        check_reach(ServingConfig(host=host, require_keys="never"), base)
+        with pytest.raises(ConfigError, match=r"docduet keys create NAME.*--insecure-open"):
+            check_reach(ServingConfig(host=host), url)
+        check_reach(ServingConfig(host=host, require_keys="never"), url)
     new_key(base)
-    check_reach(ServingConfig(host="0.0.0.0"), base)
+    check_reach(ServingConfig(host="0.0.0.0"), url)
+    with base.writing() as db:
+        keys.revoke(db, "anna")
+    with pytest.raises(ConfigError):
+        check_reach(ServingConfig(host="0.0.0.0"), url)
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

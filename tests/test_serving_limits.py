@@ -190,7 +190,7 @@ def slow() -> Iterator[Any]:
 
 async def until(happened: Any) -> None:
     """Wait for what another thread does; the test's own timeout is the end of patience."""
-    while not happened():
+    while not happened():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 

@@ -124,10 +124,10 @@ def revoke(
 @contextmanager
 def _store(ctx: typer.Context) -> Iterator[Store]:
     from serving.config import ServingConfig
-    from serving.store.database import Store
+    from serving.store.database import Store, database_url
 
     settings: Settings = ctx.obj
-    store = Store.open(settings.table(ServingConfig).database or f"sqlite:///{settings.home.database}")
+    store = Store.open(database_url(settings.table(ServingConfig).database, settings.home))
     try:
         yield store
     finally:

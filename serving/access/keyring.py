@@ -31,9 +31,9 @@ USED_S = 60.0  # how often it is written down which keys were used
 
 
 class Keyring:
-    """``store``: None where there is no database, and then no key. ``clock``: seconds, monotonic."""
+    """``clock``: seconds, monotonic."""
 
-    def __init__(self, store: Store | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
         self._known: dict[str, KeyRecord] = {}
@@ -62,18 +62,19 @@ class Keyring:
 
     async def _refresh(self, older_than_s: float) -> None:
         """Read the keys when they were read longer ago than this; one reads, the others wait for it."""
-        if self._store is None or self._clock() - self._tried_at < older_than_s:
-            return self._check()
-        async with self._reading:
-            if self._clock() - self._tried_at >= older_than_s:
-                await self._read(self._store)
-        self._check()
+        if self._clock() - self._tried_at >= older_than_s:
+            async with self._reading:
+                if self._clock() - self._tried_at >= older_than_s:
+                    await self._read()
+        if self._clock() - self._read_at > STALE_S:
+            message = "the database with the keys does not answer: try again soon"
+            raise ApiError(message, 503, "store_unavailable", retry_after_s=REFRESH_S)
 
-    async def _read(self, store: Store) -> None:
+    async def _read(self) -> None:
         now = self._clock()
         used = self._used if now - self._used_at >= USED_S else {}
         try:
-            found = await store.run(_read, dict(used), writes=bool(used))
+            found = await self._store.run(_read, dict(used), writes=bool(used))
         except StoreError as error:
             log.warning("the keys could not be read again: %s", error)
         else:
@@ -82,11 +83,6 @@ class Keyring:
             if used:
                 self._used, self._used_at = {}, now
         self._tried_at = now
-
-    def _check(self) -> None:
-        if self._store is not None and self._clock() - self._read_at > STALE_S:
-            message = "the database with the keys does not answer: try again soon"
-            raise ApiError(message, 503, "store_unavailable", retry_after_s=REFRESH_S)
 
 
 def _read(db: Session, used: Mapping[str, float]) -> list[KeyRecord]:

@@ -23,8 +23,8 @@ from serving.errors import ApiError, error_response
 from serving.principal import ANONYMOUS, LOCAL, Limits, Principal
 
 NO_KEY = (
-    "this gateway needs a key, sent as `Authorization: Bearer KEY` (`docduet ask --key KEY`); whoever runs it makes one "
-    "with `docduet keys create NAME`"
+    "this gateway needs a key, sent as `Authorization: Bearer KEY` (`docduet ask --key KEY`); whoever runs it makes "
+    "one with `docduet keys create NAME`"
 )
 _OPEN_ELSEWHERE = replace(LOCAL, role="staff")
 """Whoever reaches a gateway that others can reach too and that was told to ask for no keys: nobody's administrator."""

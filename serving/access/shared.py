@@ -120,8 +120,8 @@ class SharedLimiter:
             return None
 
 
-def limiter_of(store: Store | None, config: ServingConfig) -> Limiter:
+def limiter_of(store: Store, config: ServingConfig) -> Limiter:
     """In PostgreSQL where there is one: several gateways may share it. Else in memory."""
-    if store is None or store.engine.dialect.name != "postgresql":
+    if store.engine.dialect.name != "postgresql":
         return MemoryLimiter()
     return SharedLimiter.open(store, 2 * config.answer_timeout_s + config.queue_wait_s)

@@ -26,14 +26,16 @@ operations = APIRouter(tags=["operations"])
 async def models(request: Request) -> dict[str, Any]:
     """The voices that can be asked for, as OpenAI models."""
     gateway = gateway_of(request)
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "docduet"} for name in gateway.arms]
+    data = [{"id": name, "object": "model", "created": 0, "owned_by": "docduet"} for name in gateway.models]
     return {"object": "list", "data": data}
 
 
 @api.get("/models/{name}", tags=["chat"])
 async def model(name: str, request: Request) -> dict[str, Any]:
     """One voice."""
-    gateway_of(request).arm(name)
+    gateway = gateway_of(request)
+    if name not in gateway.models:
+        gateway.arm(name)
     return {"id": name, "object": "model", "created": 0, "owned_by": "docduet"}
 
 
@@ -95,7 +97,14 @@ async def readyz(request: Request) -> JSONResponse:
     engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
     refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
     checkpoint = gateway.checkpoint.status() if gateway.checkpoint else {"state": "off"}
-    parts = {"index": index, "engines": engines, "refresh": refresh, "checkpoint": checkpoint}
+    store = {"state": "failing" if gateway.recorder.problem else "ready", "detail": gateway.recorder.problem}
+    parts = {
+        "index": index,
+        "store": store | {"queued": gateway.recorder.queued},
+        "engines": engines,
+        "refresh": refresh,
+        "checkpoint": checkpoint,
+    }
     body = {"ready": ready, "mode": gateway.mode, "parts": parts}
     return JSONResponse(body, 200 if ready else 503)
 

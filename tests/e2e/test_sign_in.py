@@ -37,10 +37,11 @@ def base(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def url(base: Store, tmp_path: Path) -> Iterator[str]:
-    config = ServingConfig(require_keys="always", engines=(EngineConfig(name="base", base_url="http://scripted"),))
+    engines = (EngineConfig(name="base", base_url="http://scripted"),)
+    config = ServingConfig(require_keys="always", database=str(base.engine.url), engines=engines)
     supervisor: Any = ScriptedSupervisor(ScriptedEngine("It listens on port 7860 [1]."))
     live = LiveIndex(indexed(tmp_path / "home"), RagConfig(), HashedWords())
-    gateway = create_app(config, supervisor, live, store=base)
+    gateway = create_app(config, supervisor, live)
     with in_thread(lambda url: mount(gateway, url, UiConfig())) as url:
         yield url
 
