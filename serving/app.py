@@ -10,6 +10,11 @@ from fastapi import FastAPI
 
 from rag.live import LiveIndex
 from serving import errors
+from serving.access import signin
+from serving.access.keyring import Keyring
+from serving.access.leaving import CancelWhenGone
+from serving.access.middleware import Access
+from serving.access.shared import limiter_of
 from serving.api import admin, chat, conversations, judgements, routes
 from serving.api.bodylimit import BodyLimit
 from serving.config import ServingConfig
@@ -18,7 +23,7 @@ from serving.engines.supervisor import Supervisor
 from serving.gateway import build_gateway
 from serving.ops import tracing
 from serving.ops.drain import DrainGate
-from serving.ops.requests import Requests
+from serving.ops.requests import Innermost, Requests
 from serving.refresh import Refresher
 from serving.store.database import Store, database_url
 
@@ -58,10 +63,16 @@ def create_app(
         redoc_url=None,
     )
     app.state.gateway = gateway
-    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
-    app.add_middleware(DrainGate, drain=app.state.gateway.drain)
-    app.add_middleware(Requests, gateway=app.state.gateway)
+    keyring = Keyring(store)
+    gateway.admission.limiter = limiter_of(store, config)
+    app.add_middleware(Innermost)
+    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6), timeout_s=config.body_timeout_s)
+    app.add_middleware(Access, config=config, keyring=keyring, admission=gateway.admission)
+    app.add_middleware(CancelWhenGone)
+    app.add_middleware(DrainGate, drain=gateway.drain)
+    app.add_middleware(Requests, gateway=gateway)
     errors.install(app)
+    app.include_router(signin.router(keyring))
     api = (admin.router, chat.router, conversations.router, judgements.router, routes.api)
     for router in (*api, routes.pages, routes.operations):
         app.include_router(router)

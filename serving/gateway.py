@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +12,7 @@ from fastapi import Request
 
 from data.errors import IndexMismatchError, NoIndexError
 from rag.live import LiveIndex
+from serving.access.admission import Admission
 from serving.arms.compare import side_by_side
 from serving.arms.plain import BaseArm, SftArm
 from serving.arms.rag import RagArm
@@ -49,6 +50,10 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
     drain: Drain = field(default_factory=Drain)
     reloader: Reloader | None = None
+    admission: Admission = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admission = Admission.of(self.config)
 
     @property
     def store(self) -> Store:
@@ -82,8 +87,10 @@ class Gateway:
         check_pairing(model, asked, blind)
         return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
-    def engines_changed(self) -> None:
-        """`base` is there as long as an engine is configured."""
+    def reconfigured(self) -> None:
+        """Take over what was read from the configuration at the start: limits, and `base`, which is there as long as an
+        engine is configured."""
+        self.admission.reconfigure(self.config)
         self.fixed = {name: arm for name, arm in self.fixed.items() if name != "base"}
         if self.config.engines:
             self.fixed["base"] = BaseArm(lambda: self.supervisor.engine("base"), self.config)
@@ -91,13 +98,22 @@ class Gateway:
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, the metrics and the store remember what was said."""
         current.remember(exchange)
-        await self.recorder.begin(exchange)
-        try:
-            with self.metrics.following(exchange):
-                guarded = self.drain.guard(exchange, self._choices(exchange))
-                async with aclosing(exchange.follow(guarded)) as choices:
+        with self.metrics.following(exchange):
+            async with AsyncExitStack() as held:
+                with self.metrics.waited.time():
+                    async with self.drain.wait():
+                        await held.enter_async_context(self.admission.admit(exchange))
+                async with aclosing(self._recorded(exchange)) as choices:
                     async for choice in choices:
                         yield choice
+
+    async def _recorded(self, exchange: Exchange) -> Choices:
+        await self.recorder.begin(exchange)
+        try:
+            guarded = self.drain.guard(exchange, self._choices(exchange))
+            async with aclosing(exchange.follow(guarded)) as choices:
+                async for choice in choices:
+                    yield choice
         finally:
             await self.recorder.end(exchange)
 

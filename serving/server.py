@@ -93,4 +93,6 @@ def _config(app: FastAPI) -> Config:
     """uvicorn leaves logging to us, in serving/ops: lines of requests, and one format for all."""
     import uvicorn
 
-    return uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5, access_log=False)
+    from serving.access.heads import protocol
+
+    return uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5, access_log=False, http=protocol())

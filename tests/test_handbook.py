@@ -265,7 +265,7 @@ def test_the_refusal_is_quoted_word_for_word(lang: str) -> None:
 
 @each_language
 def test_the_metrics_are_the_gateways(lang: str) -> None:
-    from serving.metrics import Metrics
+    from serving.ops.metrics import Metrics
 
     metrics = vars(Metrics()).values()
     real = {

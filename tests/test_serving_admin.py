@@ -250,4 +250,4 @@ async def test_admins_only_and_described(client: httpx.AsyncClient, gate: Gate) 
         for method, path in ROUTES:
             refused = await client.request(method, path.replace("{name}", "own"))
             error = refused.json()["error"]
-            assert (refused.status_code, error["code"], error["type"]) == (403, "admin_only", "permission_error"), path
+            assert (refused.status_code, error["code"], error["type"]) == (403, "admins_only", "permission_error"), path

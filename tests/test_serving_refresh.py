@@ -20,7 +20,7 @@ import pytest
 from data.home import Home
 from rag.config import RagConfig
 from rag.live import LiveIndex
-from serving.metrics import Metrics
+from serving.ops.metrics import Metrics
 from serving.refresh import Plan, Refresher, Result, read_result
 from tests.fakes import HashedWords
 

@@ -26,7 +26,7 @@ def admin_only(request: Request) -> None:
     """ApiError 403 for everybody but administrators."""
     role = principal_of(request).role
     if role != "admin":
-        raise ApiError(f"this needs a key of the role admin; yours has the role {role}", 403, "admin_only")
+        raise ApiError(f"this needs a key of the role admin; yours has the role {role}", 403, "admins_only")
 
 
 _ERRORS: dict[int | str, dict[str, object]] = {code: {"model": out.ErrorOut} for code in (403, 404, 409)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from fastapi import APIRouter, Request
@@ -12,11 +12,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from data.lang import detect_lang
 from data.prompts import Message
-from serving.api.schemas import ChatRequest
+from serving.api.schemas import ChatRequest, MessageIn
 from serving.api.wire import DONE, CompletionWriter, sse
 from serving.arms.events import Event
 from serving.arms.turn import Turn
 from serving.blind import shown
+from serving.config import ServingConfig
 from serving.errors import ApiError, as_api_error, error_body
 from serving.exchange import Choices, Exchange
 from serving.gateway import Gateway, gateway_of
@@ -31,13 +32,10 @@ router = APIRouter(prefix="/v1", tags=["chat"])
 async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last user message. Streams server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
-    extra = body.docduet
-    asked = tuple(extra.arms)
-    gateway.picked(body.model, asked, extra.blind)
-    turn, principal = turn_of(body, gateway), principal_of(request)
-    exchange = Exchange(
-        body.model, turn, principal, conversation=extra.conversation, keep=extra.store, asked=asked, blind=extra.blind
-    )
+    asked, blind = tuple(body.docduet.arms), body.docduet.blind
+    gateway.picked(body.model, asked, blind)
+    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
+    exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
     seen, choices = shown(exchange, gateway.answer(exchange))
     usage = bool(body.stream_options and body.stream_options.include_usage)
     writer = CompletionWriter(seen, gateway.public_url(request), include_usage=usage)
@@ -62,6 +60,7 @@ def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
         raise ApiError(
             "the last message must be a question from the user, not empty", 400, "empty_question", "messages"
         )
+    check_size(body.messages, gateway.config)
     question = last.text.strip()
     limit = gateway.config.max_question_chars
     if len(question) > limit:
@@ -75,6 +74,17 @@ def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
         lang=detect_lang(question),
         sampling=body.sampling(gateway.config.max_tokens),
     )
+
+
+def check_size(messages: Sequence[MessageIn], config: ServingConfig) -> None:
+    """ApiError when there are too many messages, or too much in them."""
+    if len(messages) > config.max_messages:
+        message = f"the conversation has {len(messages):,} messages; at most {config.max_messages:,} are allowed"
+        raise ApiError(f"{message}: leave out the oldest", 400, "too_many_messages", "messages")
+    chars = sum(len(message.text) for message in messages)
+    if chars > config.max_prompt_chars:
+        message = f"the messages have {chars:,} characters; at most {config.max_prompt_chars:,} are allowed"
+        raise ApiError(f"{message}: leave out the oldest", 400, "prompt_too_long", "messages")
 
 
 async def _sse(first: tuple[int, Event], choices: Choices, writer: CompletionWriter) -> AsyncIterator[bytes]:

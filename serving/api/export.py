@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from serving.api.stored import without_markers
+from serving.api.stored import text_alone
 from serving.arms.sources import Source
 from serving.exchange import Answer
 from serving.store.conversations import Turn
@@ -41,9 +41,10 @@ def _turn(number: int, turn: Turn, public_url: str) -> list[str]:
 
 
 def _choice(label: str, choice: Choice, hidden: bool, public_url: str) -> list[str]:
-    answer, sources = answer_of(choice)
+    answer = answer_of(choice)
     if hidden:
-        return [without_markers(answer)]
+        return [text_alone(answer)]
+    sources = answer.finished.sources if answer.finished else tuple(dict.fromkeys(c.source for c in answer.citations))
     notes = "\n".join(_footnote(f"{label}-{source.n}", source, public_url) for source in sources)
     return [_with_footnotes(answer, label), *([notes] if notes else [])]
 

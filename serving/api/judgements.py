@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from data.feedback import Feedback, append_feedback
 from data.feedback import Turn as Message
-from serving.api.stored import choice_body, vote_body
+from serving.api.stored import choice_as_answered, vote_body
 from serving.errors import ApiError
 from serving.gateway import gateway_of
 from serving.principal import principal_of
@@ -51,7 +51,7 @@ async def vote(body: VoteIn, request: Request) -> dict[str, Any]:
     turn = await gateway.store.run(stored.vote, user, body.answer_id, body.winner, body.comment)
     assert isinstance(turn.vote, Vote)
     public_url = gateway.public_url(request)
-    choices = [choice_body(choice, public_url) for choice in turn.choices]
+    choices = [choice_as_answered(choice, public_url) for choice in turn.choices]
     return {"object": "vote", "answer_id": body.answer_id} | vote_body(turn.vote) | {"choices": choices}
 
 

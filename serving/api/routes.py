@@ -15,6 +15,7 @@ from serving.api.schemas import SearchRequest
 from serving.errors import ApiError
 from serving.gateway import gateway_of
 from serving.ops.readiness import readiness
+from serving.principal import ANONYMOUS, principal_of
 
 api = APIRouter(prefix="/v1")
 pages = APIRouter()
@@ -89,7 +90,8 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> JSONResponse:
     """Which part is up: 200 when questions can be answered, 503 when not; ``down`` names what is not up, and why."""
     body = await readiness(gateway_of(request))
-    return JSONResponse(body, 200 if body["ready"] else 503)
+    status = 200 if body["ready"] else 503
+    return JSONResponse({"ready": body["ready"]} if principal_of(request) is ANONYMOUS else body, status)
 
 
 @operations.get("/metrics")
@@ -102,4 +104,4 @@ async def metrics(request: Request) -> Response:
     ready = {state.name: supervisor.engine(state.name) is not None for state in supervisor.states()}
     if gateway.refresher and (last := gateway.refresher.last):
         gateway.metrics.refreshed(last)
-    return Response(gateway.metrics.scraped(ready), media_type=CONTENT_TYPE_LATEST)
+    return Response(gateway.metrics.scraped(ready, gateway.admission.slots.waiting), media_type=CONTENT_TYPE_LATEST)

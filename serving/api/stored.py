@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.api.wire import annotation, source_body
+from serving.api.wire import blind_body, choice_body, message
+from serving.arms.events import Cited, Event, Finished, Text
+from serving.blind import Mask
 from serving.exchange import Answer
 from serving.store.conversations import Turn
 from serving.store.snapshot import answer_of
@@ -39,7 +41,7 @@ def turn_body(turn: Turn, public_url: str) -> dict[str, Any]:
         "state": state(turn),
         "error": answer.error or None,
         "route": {} if turn.hidden else answer.route,
-        "choices": [choice_body(choice, public_url, turn.hidden) for choice in turn.choices],
+        "choices": [choice_as_answered(choice, public_url, turn.hidden) for choice in turn.choices],
         "vote": vote_body(turn.vote) if turn.vote else None,
         "feedback": [rating_body(rating) for rating in turn.ratings],
     }
@@ -53,35 +55,24 @@ def state(turn: Turn) -> str:
     return "cancelled" if answer.cancelled else "failed" if answer.error else "finished"
 
 
-def choice_body(choice: Choice, public_url: str, hidden: bool = False) -> dict[str, Any]:
+def choice_as_answered(choice: Choice, public_url: str, hidden: bool = False) -> dict[str, Any]:
     """A choice as a chat completion has it; ``hidden``: without whatever tells which arm it is."""
-    answer, sources = answer_of(choice)
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "annotations": []}
-    shown: dict[str, Any] = {"arm": None, "sources": []}
-    if hidden:
-        message["content"] = without_markers(answer)
-    else:
-        message["annotations"] = [annotation(citation, public_url) for citation in answer.citations]
-        if answer.reasoning:
-            message["reasoning"] = answer.reasoning
-        shown = choice.checks | {
-            "arm": choice.arm,
-            "sources": [source_body(source, public_url) for source in sources],
-            "refused": choice.refused,
-            "degraded": choice.degraded or None,
-            "timings_ms": choice.timings_ms,
-        }
+    answer = answer_of(choice)
+    shown = Answer(text_alone(answer)) if hidden else answer
+    extra = blind_body(shown) if hidden else choice_body(answer, public_url)
     reason = choice.finish_reason or None
-    return {"index": choice.index, "message": message, "finish_reason": reason, "docduet": shown}
+    return {"index": choice.index, "message": message(shown, public_url), "finish_reason": reason, "docduet": extra}
 
 
-def without_markers(answer: Answer) -> str:
-    """The text without its citation markers, and without the space before each."""
-    text, at = "", 0
+def text_alone(answer: Answer) -> str:
+    """What a blind comparison showed of an answer: its text without markers."""
+    mask, at = Mask(), 0
+    events: list[Event] = []
     for citation in answer.citations:
-        text += answer.text[at : citation.start].removesuffix(" ")
+        events += mask.of(Text(answer.text[at : citation.start])) + mask.of(Cited(citation.source, first=False))
         at = citation.end
-    return text + answer.text[at:]
+    events += mask.of(Text(answer.text[at:])) + mask.of(Finished(""))
+    return "".join(event.text for event in events if isinstance(event, Text))
 
 
 def vote_body(vote: Vote) -> dict[str, Any]:

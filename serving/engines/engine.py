@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from data.errors import EngineError
 from data.prompts import Message
+from serving.engines import spent
 from serving.ops.current import request_header
 from serving.ops.tracing import model_call
 
@@ -81,12 +82,16 @@ class Engine:
                 **self._extra_body,
             }
             finished = False
-            with model_call(self.base_url, body) as call:
-                async with self._post("/chat/completions", body, {**request_header(), **call.headers}) as response:
+            call = spent.begin(messages)
+            with model_call(self.base_url, body) as trace:
+                async with self._post("/chat/completions", body, {**request_header(), **trace.headers}) as response:
                     async for event in self._events(response):
                         delta = _delta(event)
+                        call.said(delta.text + delta.reasoning)
+                        if delta.usage:
+                            call.told(delta.usage)
                         finished = finished or delta.finish_reason is not None
-                        call.heard(delta.finish_reason, delta.usage)
+                        trace.heard(delta.finish_reason, delta.usage)
                         yield delta
         finally:
             self.active -= 1

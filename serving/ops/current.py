@@ -18,10 +18,12 @@ _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 @dataclass
 class CurrentRequest:
-    """``id``: what the client sent as X-Request-ID, or one of ours. ``exchanges``: what it made the gateway answer."""
+    """``id``: what the client sent as X-Request-ID, or one of ours. ``exchanges``: what it made the gateway answer.
+    ``scope``: the ASGI scope that its route worked on; empty where it reached none."""
 
     id: str
     exchanges: list[Any] = field(default_factory=list)
+    scope: Any = field(default_factory=dict)
 
 
 _current: ContextVar[CurrentRequest | None] = ContextVar("docduet_request", default=None)
@@ -44,6 +46,13 @@ def request_header() -> dict[str, str]:
     """What tells an engine which request it works for."""
     found = request_id()
     return {HEADER: found} if found else {}
+
+
+def see(scope: Any) -> None:
+    """The current request has reached the routes, with this scope."""
+    request = _current.get()
+    if request:
+        request.scope = scope
 
 
 def remember(exchange: Any) -> None:

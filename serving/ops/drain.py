@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +24,11 @@ LAST_WORDS_S = 3.0
 """What a cut answer has to reach its client."""
 STILL_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
 STOPPING = "the gateway is shutting down: try again in a moment"
+
+
+class _Cut(ApiError):
+    def __init__(self) -> None:
+        super().__init__(STOPPING, 503, "shutting_down", retry_after_s=RETRY_AFTER_S)
 
 
 class Drain:
@@ -57,22 +63,31 @@ class Drain:
         async with aclosing(choices):
             while not self._cut:
                 try:
-                    async with asyncio.timeout(None) as wait:
-                        self._waits.add(wait)
-                        try:
-                            event = await anext(choices)
-                        finally:
-                            self._waits.discard(wait)
+                    async with self.wait():
+                        event = await anext(choices)
                 except StopAsyncIteration:
                     return
-                except TimeoutError:
-                    if not self._cut:
-                        raise
+                except _Cut:
                     break
                 yield event
         for index, last in _last_events(exchange):
             yield index, last
-        raise ApiError(STOPPING, 503, "shutting_down")
+        raise _Cut()
+
+    @asynccontextmanager
+    async def wait(self) -> AsyncIterator[None]:
+        """Around whatever may take long: ApiError (503) when the gateway stops meanwhile."""
+        if self._cut:
+            raise _Cut()
+        try:
+            async with asyncio.timeout(None) as wait:
+                self._waits.add(wait)
+                try:
+                    yield
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            raise (_Cut() if self._cut else TimeoutError()) from None
 
 
 def _last_events(exchange: Exchange) -> list[tuple[int, Finished]]:

@@ -79,14 +79,16 @@ class Metrics:
         self.refresh_seconds.set(last.seconds)
         self.refreshed_at.set(last.succeeded_at)
 
-    def scraped(self, ready: Mapping[str, bool]) -> bytes:
-        """Prometheus' text format. ``ready``: engine -> whether it can be asked; those gone are not shown."""
+    def scraped(self, ready: Mapping[str, bool], waiting: int) -> bytes:
+        """Prometheus' text format. ``ready``: engine -> whether it can be asked; those gone are not shown.
+        ``waiting``: requests in the queue."""
+        self.waiting.set(waiting)
         self.engines.clear()
         for engine, up in ready.items():
             self.engines.labels(engine).set(up)
         self.streams.clear()
         for exchange in list(self._open.values()):
-            for arm in exchange.route.arms or (NOBODY,):
+            for arm in exchange.route.arms:
                 self.streams.labels(arm).inc()
         return generate_latest(self.registry)
 

@@ -28,15 +28,26 @@ RELOADABLE: Mapping[str, frozenset[str]] = {
     "serving": frozenset(
         {
             "answer_timeout_s",
+            "concurrent_answers",
             "engines",
+            "local_requests_per_minute",
             "log",
             "log_level",
             "log_texts",
+            "max_answers",
+            "max_messages",
+            "max_prompt_chars",
             "max_question_chars",
+            "max_queue",
             "max_tokens",
+            "metrics_without_key",
             "public_url",
+            "queue_wait_s",
+            "requests_per_minute",
+            "require_keys",
             "sft_args",
             "shutdown_timeout_s",
+            "tokens_per_minute",
         }
     ),
     "rag": frozenset(
@@ -105,6 +116,7 @@ class Reloader:
             await self._read_differently(fresh["rag"], taken["rag"])
             _take(self._serving, fresh["serving"], taken["serving"])
             logs.configure(self._serving)
+            self._gateway.reconfigured()
             self._change_engines(engines)
             how = {change.name: change.how for change in engines}
             done = Reloaded(_names(taken), _names(_rest(differ, taken)), how)
@@ -133,7 +145,6 @@ class Reloader:
     def _change_engines(self, changes: Sequence[_Change]) -> None:
         self.problems = {}
         if changes:
-            self._gateway.engines_changed()
             self._changing = asyncio.create_task(self._each_engine(changes))
 
     async def _each_engine(self, changes: Sequence[_Change]) -> None:

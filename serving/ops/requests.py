@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.exchange import Exchange
 from serving.ops import current, tracing
-from serving.principal import LOCAL, Principal
+from serving.principal import Principal
 
 if TYPE_CHECKING:
     from serving.gateway import Gateway
@@ -25,6 +25,17 @@ log = logging.getLogger(__name__)
 UI = "ui"
 QUIET = frozenset({"/healthz", "/readyz", "/metrics", UI})
 """Routes that are asked all the time: their lines are of level DEBUG."""
+
+
+class Innermost:
+    """Closest to the routes: notes the scope that they work on, which middleware between may have copied."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        current.see(scope)
+        await self.app(scope, receive, send)
 
 
 class Requests:
@@ -45,9 +56,9 @@ class Requests:
             try:
                 await self.app(scope, watched.receive, watched.send)
             finally:
-                route = route_of(scope)
+                route = route_of(request.scope)
                 span.ended(scope["method"], route, watched.status)
-                self._note(scope, route, watched, request.exchanges)
+                self._note({**scope, **request.scope}, route, watched, request.exchanges)
 
     def _note(self, scope: Scope, route: str, watched: _Watched, exchanges: list[Exchange]) -> None:
         self.gateway.metrics.requests.labels(route, str(watched.status)).inc()
@@ -92,7 +103,10 @@ class _Watched:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that answered, such as `/v1/models/{name}`; `ui` for the chat app."""
+    """The template of the route that answered, such as `/v1/models/{name}`; `ui` for the chat app, `refused` where
+    none was reached."""
+    if not scope:
+        return "refused"
     if "app_root_path" in scope:  # set where a mounted app was entered
         return UI
     return str(getattr(scope.get("route"), "path", "unmatched"))
@@ -121,5 +135,5 @@ def said(exchanges: Iterable[Exchange], texts: bool) -> dict[str, Any]:
 
 
 def _asker(scope: Scope) -> dict[str, str]:
-    principal: Principal = scope.get("state", {}).get("principal", LOCAL)
-    return {"user": principal.user, "key": principal.key_id}
+    principal: Principal | None = scope.get("state", {}).get("principal")
+    return {"user": principal.user, "key": principal.key_id} if principal else {}

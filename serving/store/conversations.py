@@ -30,8 +30,14 @@ class Turn:
 
     @property
     def hidden(self) -> bool:
-        """Whether which arm said what is not told yet."""
-        return self.answer.blind and self.vote is None
+        """Whether which arm said what is not told yet: until a blind vote, where there is something to vote on."""
+        return self.answer.blind and self.vote is None and self.votable
+
+    @property
+    def votable(self) -> bool:
+        """Whether two whole answers stand side by side; before the end, it counts as if they would."""
+        whole = all(choice.finish_reason not in ("", "error") for choice in self.choices)
+        return self.answer.finished_at is None or (len(self.choices) == 2 and whole)
 
 
 def new(id: str, owner: str, title: str, created_at: float | None = None) -> Conversation:

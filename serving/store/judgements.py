@@ -43,7 +43,7 @@ def vote(db: Session, owner: str, answer_id: str, winner: Winner, comment: str) 
     whole answers) or 409 (a blind vote has been cast).
     """
     turn = conversations.turn(db, owner, answer_id, lock=True)
-    if len(turn.choices) != 2 or any(choice.finish_reason in ("", "error") for choice in turn.choices):
+    if len(turn.choices) != 2 or not turn.votable:
         message = "only two whole answers side by side can be voted on: ask with the model 'compare'"
         raise ApiError(message, 400, "not_a_comparison", "answer_id")
     if turn.vote and turn.vote.blind:

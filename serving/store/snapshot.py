@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from serving.arms.events import Failed, Finished
 from serving.arms.sources import Source
 from serving.errors import as_api_error
 from serving.exchange import Answer, Citation, Exchange
@@ -21,6 +24,7 @@ MAX_HISTORY_CHARS = 20_000
 PageHash = Callable[[str], str]
 """Page id -> hash of the page's content in the live index, "" where it has none."""
 
+_FINISHED, _SOURCE = TypeAdapter(Finished), TypeAdapter(Source)
 _OWN = {"arm", "sources", "refused", "degraded", "finish_reason", "usage", "timings_ms"}
 """Fields of Finished that have a column of their own; the others are kept as ``checks``."""
 
@@ -62,39 +66,44 @@ def answer_row(exchange: Exchange) -> dict[str, Any]:
 
 def choice_rows(exchange: Exchange, page_hash: PageHash) -> list[dict[str, Any]]:
     """Rows of ``choices``: what each arm said, as far as it came."""
-    arms = exchange.route.arms
-    named = {index: arms[index] if index < len(arms) else "" for index in exchange.answers}
-    return [
-        clean(_choice_row(exchange.id, index, answer, named[index], page_hash))
-        for index, answer in sorted(exchange.answers.items())
-    ]
+    arms = dict(enumerate(exchange.order))
+    said = sorted(exchange.answers.items())
+    return [clean(_choice_row(exchange.id, index, answer, arms.get(index, ""), page_hash)) for index, answer in said]
 
 
 def _choice_row(answer_id: str, index: int, answer: Answer, arm: str, page_hash: PageHash) -> dict[str, Any]:
-    done = answer.finished
+    done, failed = answer.finished, answer.failed
     sources = done.sources if done else _cited(answer)
+    error = {"error": {"message": failed.message, "code": failed.code}} if failed else {}
+    said = _FINISHED.dump_python(done, mode="json") if done else {}
     return {
         "answer_id": answer_id,
         "index": index,
-        "arm": getattr(done, "arm", arm),
+        "arm": (failed and failed.arm) or (done and done.arm) or arm,
         "text": answer.text,
         "reasoning": answer.reasoning,
         "refused": bool(done and done.refused),
         "degraded": (done and done.degraded) or "",
-        "finish_reason": done.finish_reason if done else "",
+        "finish_reason": done.finish_reason if done else "error" if failed else "",
         "citations": [{"start": c.start, "end": c.end, "n": c.source.n} for c in answer.citations],
         "sources": [asdict(source) | {"page_hash": page_hash(source.page_id)} for source in sources],
         "timings_ms": dict(done.timings_ms) if done else {},
         "usage": dict((done and done.usage) or {}),
-        "checks": {name: value for name, value in asdict(done).items() if name not in _OWN} if done else {},
+        "checks": {name: value for name, value in said.items() if name not in _OWN} | error,
     }
 
 
-def answer_of(row: Choice) -> tuple[Answer, tuple[Source, ...]]:
-    """What was said, with its citations, and the sources under it as they stood then."""
-    sources = {source.n: source for source in map(_source, row.sources)}
+def answer_of(row: Choice) -> Answer:
+    """What was said, with citations, sources and checks as they stood then."""
+    sources = {snapshot["n"]: _SOURCE.validate_python(snapshot) for snapshot in row.sources}
     citations = [Citation(at["start"], at["end"], sources[at["n"]]) for at in row.citations if at["n"] in sources]
-    return Answer(row.text, row.reasoning, citations), tuple(sources.values())
+    answer = Answer(row.text, row.reasoning, citations)
+    if error := row.checks.get("error"):
+        answer.failed = Failed(row.arm, error["message"], error["code"])
+    else:
+        own = {name: getattr(row, name) for name in _OWN} | {"degraded": row.degraded or None}
+        answer.finished = _FINISHED.validate_python(row.checks | own)
+    return answer
 
 
 def clean(value: Any) -> Any:
@@ -107,13 +116,6 @@ def clean(value: Any) -> Any:
         case list() | tuple():
             return [clean(inner) for inner in value]
     return value
-
-
-def _source(snapshot: Mapping[str, Any]) -> Source:
-    known = {field.name: snapshot[field.name] for field in fields(Source) if field.name in snapshot}
-    known["heading_path"] = tuple(known["heading_path"])
-    known["marks"] = tuple((start, end) for start, end in known["marks"])
-    return Source(**known)
 
 
 def _cited(answer: Answer) -> list[Source]:
