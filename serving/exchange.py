@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from serving.arms.events import Cited, Event, Finished, Reasoning, Started, Text
+from serving.arms.events import Cited, Event, Failed, Finished, Reasoning, Started, Text
 from serving.arms.sources import Source
 from serving.arms.turn import Turn
 from serving.principal import LOCAL, Principal
@@ -24,7 +24,7 @@ Choices = AsyncGenerator[tuple[int, Event]]
 
 @dataclass(frozen=True)
 class Route:
-    """Which arms answer, and why. ``scores``: what spoke for each arm, where something was weighed."""
+    """Which arms answer, choice by choice, and why. ``scores``: what spoke for each, where something was weighed."""
 
     arms: tuple[str, ...]
     reason: str = "asked for by name"
@@ -42,13 +42,14 @@ class Citation:
 
 @dataclass
 class Answer:
-    """One choice. ``text`` holds the markers; ``finished`` is None until the last event."""
+    """One choice. ``text`` holds the markers; ``finished`` and ``failed`` are None until the last event."""
 
     text: str = ""
     reasoning: str = ""
     citations: list[Citation] = field(default_factory=list)
     started: Started | None = None
     finished: Finished | None = None
+    failed: Failed | None = None
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
@@ -65,12 +66,15 @@ class Answer:
                 self.citations.append(Citation(start, len(self.text), source))
             case Finished():
                 self.finished = event
+            case Failed():
+                self.failed = event
 
 
 @dataclass
 class Exchange:
     """``model``: the name that was asked for. ``conversation``: its id, "" outside any. ``created``: Unix seconds.
 
+    ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
     ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
     """
 
@@ -78,6 +82,8 @@ class Exchange:
     turn: Turn
     principal: Principal = LOCAL
     conversation: str = ""
+    asked: tuple[str, ...] = ()
+    blind: bool = False
     route: Route = Route(())
     id: str = field(default_factory=lambda: f"ans_{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
@@ -98,6 +104,11 @@ class Exchange:
         except Exception as error:
             self.error = error
             raise
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The arm of each choice, choice 0 first."""
+        return self.route.arms
 
     @property
     def usage(self) -> dict[str, int]:

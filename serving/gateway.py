@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from data.errors import IndexMismatchError, NoIndexError
 from rag.live import LiveIndex
+from serving.arms.compare import side_by_side
 from serving.arms.plain import BaseArm, SftArm
 from serving.arms.rag import RagArm
-from serving.arms.turn import Arm, EngineOf
+from serving.arms.retrieval import Found, find
+from serving.arms.turn import Arm, EngineOf, Turn
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
 from serving.errors import ApiError, as_api_error
 from serving.exchange import Choices, Exchange, Route
 from serving.metrics import Metrics
+from serving.pairing import COMPARE, USUAL, check_pairing, pair
 from serving.refresh import Refresher
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -35,19 +43,30 @@ class Gateway:
 
     @property
     def arms(self) -> dict[str, Arm]:
-        """The model names that clients may ask for."""
+        """The voices that answer by themselves."""
         if self.checkpoint is None or not self.checkpoint.published:
             return self.fixed
         read = RagArm(self.live, self.checkpoint.engine, self.config, "sft-rag")
         return {**self.fixed, "sft": SftArm(self.checkpoint, self.config), "sft-rag": read}
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model names that clients may ask for: compare is there once both its usual voices are."""
+        arms = self.arms
+        return (*arms, *((COMPARE,) if all(name in arms for name in USUAL) else ()))
+
     def arm(self, model: str) -> Arm:
-        """The arm called ``model``; ApiError 404 that lists the others."""
+        """The arm called ``model``; ApiError 404 that lists what can be asked for."""
         arms = self.arms
         if model not in arms:
-            known = ", ".join(arms)
+            known = ", ".join(self.models)
             raise ApiError(f"unknown model {model!r}; this gateway serves: {known}", 404, "model_not_found", "model")
         return arms[model]
+
+    def picked(self, model: str, asked: Sequence[str] = (), blind: bool = False) -> tuple[Arm, ...]:
+        """The arms that answer for ``model``, in the order of their choices; ApiError where there are none such."""
+        check_pairing(model, asked, blind)
+        return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, and the metrics, remember what was said."""
@@ -63,12 +82,28 @@ class Gateway:
             self.metrics.answered(exchange)
 
     async def _choices(self, exchange: Exchange) -> Choices:
-        """Let the arm that was asked for answer as choice 0."""
-        arm = self.arm(exchange.model)
-        exchange.route = Route((arm.name,))
-        async with aclosing(arm.answer(exchange.turn)) as events:
-            async for event in events:
-                yield 0, event
+        """Let the arms that were asked for answer, each as its choice."""
+        arms = self.picked(exchange.model, exchange.asked, exchange.blind)
+        exchange.route = Route(tuple(arm.name for arm in arms))
+        if exchange.blind:
+            log.info("answer %s: blind, the sides are %s", exchange.id, ", ".join(exchange.order))
+        answers = self.together(arms, exchange.turn) if len(arms) > 1 else _alone(arms[0], exchange.turn)
+        async with aclosing(answers) as choices:
+            async for choice in choices:
+                yield choice
+
+    async def together(self, arms: Sequence[Arm], turn: Turn) -> Choices:
+        """Let arms answer side by side, over one search."""
+        async with aclosing(side_by_side(arms, turn, await self._found(turn))) as choices:
+            async for choice in choices:
+                yield choice
+
+    async def _found(self, turn: Turn) -> Found | None:
+        """What the docs hold for a turn; None without an index, which an arm that reads reports by itself."""
+        try:
+            return await find(self.live, turn, self.supervisor.engine("base"))
+        except (NoIndexError, IndexMismatchError):
+            return None
 
     def public_url(self, request: Request) -> str:
         """How the client reaches us, without a trailing slash."""
@@ -78,6 +113,12 @@ class Gateway:
     def mode(self) -> str:
         """ "engine" when answers are written by a model, "quoting" when no engine is ready."""
         return "engine" if self.supervisor.engine("base") else "quoting"
+
+
+async def _alone(arm: Arm, turn: Turn) -> Choices:
+    async with aclosing(arm.answer(turn)) as events:
+        async for event in events:
+            yield 0, event
 
 
 def build_gateway(

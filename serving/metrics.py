@@ -38,6 +38,8 @@ class Metrics:
         for answer in exchange.answers.values():
             if answer.finished:
                 self._finished(answer.finished)
+            elif answer.failed:
+                self.answers.labels(answer.failed.arm, "failed").inc()
 
     def _finished(self, event: Finished) -> None:
         outcome = "refused" if event.refused else "degraded" if event.degraded else "answered"

@@ -16,6 +16,7 @@ from serving.api.schemas import ChatRequest
 from serving.api.wire import DONE, CompletionWriter, sse
 from serving.arms.events import Event
 from serving.arms.turn import Turn
+from serving.blind import shown
 from serving.errors import ApiError, as_api_error, error_body
 from serving.exchange import Choices, Exchange
 from serving.gateway import Gateway, gateway_of
@@ -29,11 +30,12 @@ router = APIRouter(prefix="/v1", tags=["chat"])
 async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last user message. Streams server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
-    gateway.arm(body.model)
-    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request))
+    asked, blind = tuple(body.docduet.arms), body.docduet.blind
+    gateway.picked(body.model, asked, blind)
+    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
+    seen, choices = shown(exchange, gateway.answer(exchange))
     usage = bool(body.stream_options and body.stream_options.include_usage)
-    writer = CompletionWriter(exchange, gateway.public_url(request), include_usage=usage)
-    choices = gateway.answer(exchange)
+    writer = CompletionWriter(seen, gateway.public_url(request), include_usage=usage)
     if not body.stream:
         async with aclosing(choices):
             async for _ in choices:

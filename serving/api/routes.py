@@ -25,14 +25,16 @@ operations = APIRouter(tags=["operations"])
 async def models(request: Request) -> dict[str, Any]:
     """The voices that can be asked for, as OpenAI models."""
     gateway = gateway_of(request)
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "docduet"} for name in gateway.arms]
+    data = [{"id": name, "object": "model", "created": 0, "owned_by": "docduet"} for name in gateway.models]
     return {"object": "list", "data": data}
 
 
 @api.get("/models/{name}", tags=["chat"])
 async def model(name: str, request: Request) -> dict[str, Any]:
     """One voice."""
-    gateway_of(request).arm(name)
+    gateway = gateway_of(request)
+    if name not in gateway.models:
+        gateway.arm(name)
     return {"id": name, "object": "model", "created": 0, "owned_by": "docduet"}
 
 

@@ -56,6 +56,8 @@ class DocDuetIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     filters: FiltersIn = FiltersIn()
+    arms: list[str] = Field([], max_length=8)
+    blind: bool = False
 
 
 class StreamOptions(BaseModel):

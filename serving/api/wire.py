@@ -6,12 +6,13 @@ streamed in ``delta.annotations``, and once per source as the ``event: source`` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from serving.arms.events import Cited, Event, Finished, Reasoning, Started, Text
+from serving.arms.events import Cited, Event, Failed, Finished, Reasoning, Started, Text
 from serving.arms.sources import Source
 from serving.exchange import Answer, Citation, Exchange
 
@@ -52,6 +53,52 @@ def annotation(citation: Citation, public_url: str) -> dict[str, Any]:
     return {"type": "url_citation", "url_citation": cited}
 
 
+def message(answer: Answer, public_url: str) -> dict[str, Any]:
+    """An answer as an OpenAI message."""
+    cited = [annotation(citation, public_url) for citation in answer.citations]
+    said = {"role": "assistant", "content": answer.text, "annotations": cited}
+    return said | ({"reasoning": answer.reasoning} if answer.reasoning else {})
+
+
+def choice_body(answer: Answer, public_url: str) -> dict[str, Any]:
+    """What stands in ``choices[i].docduet`` of an answer that has ended."""
+    if answer.failed:
+        failed = answer.failed
+        cited = dict.fromkeys(citation.source for citation in answer.citations)
+        return {
+            "arm": failed.arm,
+            "sources": [source_body(source, public_url) for source in cited],
+            "refused": False,
+            "degraded": None,
+            "timings_ms": {},
+            "error": {"message": failed.message, "code": failed.code},
+        }
+    event = answer.finished
+    assert event is not None
+    return {
+        "arm": event.arm,
+        "sources": [source_body(source, public_url) for source in event.sources],
+        "refused": event.refused,
+        "degraded": event.degraded,
+        "timings_ms": event.timings_ms,
+    }
+
+
+def blind_body(answer: Answer) -> dict[str, Any]:
+    """What is told of an answer before the vote: at most that it failed."""
+    failed = answer.failed
+    return {"blind": True} | ({"error": {"message": failed.message, "code": failed.code}} if failed else {})
+
+
+def reveal(order: Sequence[str], answers: Mapping[int, Answer], public_url: str) -> dict[str, Any]:
+    """What a blind vote hid: each side's arm, its text with markers, and its sources."""
+    choices = [
+        {"index": index, "message": message(answer, public_url), "docduet": choice_body(answer, public_url)}
+        for index, answer in sorted(answers.items())
+    ]
+    return {"order": list(order), "choices": choices}
+
+
 @dataclass
 class CompletionWriter:
     """Writes an exchange that is under way. ``public_url``: the gateway's address as the client sees it."""
@@ -80,9 +127,9 @@ class CompletionWriter:
                 cited = annotation(answer.citations[-1], self.public_url)
                 return [*chip, self._chunk(index, {"content": event.marker, "annotations": [cited]})]
             case Finished():
-                last = self._chunk(index, {}, event.finish_reason)
-                last["choices"][0]["docduet"] = self._choice_body(event)
-                return [last]
+                return [self._last(index, event.finish_reason)]
+            case Failed():
+                return [self._last(index, "error")]
 
     def usage_chunk(self) -> list[dict[str, Any]]:
         """What ends a stream whose client asked for the usage."""
@@ -99,6 +146,8 @@ class CompletionWriter:
     def top(self) -> dict[str, Any]:
         """The object at the top of a response, or of a stream's first chunk."""
         exchange = self.exchange
+        if exchange.blind:
+            return {"answer_id": exchange.id, "blind": True}
         started = exchange.answers[min(exchange.answers)].started
         assert started is not None
         route = {
@@ -109,14 +158,21 @@ class CompletionWriter:
         }
         return {"answer_id": exchange.id, "route": route}
 
+    def _last(self, index: int, finish_reason: str) -> dict[str, Any]:
+        """The chunk that ends a choice."""
+        last = self._chunk(index, {}, finish_reason)
+        last["choices"][0]["docduet"] = self._choice_body(self.exchange.answers[index])
+        return last
+
     def _choice(self, index: int, answer: Answer) -> dict[str, Any]:
-        assert answer.finished is not None
-        cited = [annotation(citation, self.public_url) for citation in answer.citations]
-        message = {"role": "assistant", "content": answer.text, "annotations": cited}
-        if answer.reasoning:
-            message["reasoning"] = answer.reasoning
-        body = self._choice_body(answer.finished)
-        return {"index": index, "message": message, "finish_reason": answer.finished.finish_reason, "docduet": body}
+        body = self._choice_body(answer)
+        return {"index": index, "message": message(answer, self.public_url)} | {
+            "finish_reason": answer.finished.finish_reason if answer.finished else "error",
+            "docduet": body,
+        }
+
+    def _choice_body(self, answer: Answer) -> dict[str, Any]:
+        return blind_body(answer) if self.exchange.blind else choice_body(answer, self.public_url)
 
     def _open_webui(self, source: Source) -> dict[str, Any]:
         """Open WebUI numbers distinct names in order of arrival, so the name carries our number."""
@@ -129,15 +185,6 @@ class CompletionWriter:
             "distances": [source.score],
         }
         return {"type": "source", "data": data}
-
-    def _choice_body(self, event: Finished) -> dict[str, Any]:
-        return {
-            "arm": event.arm,
-            "sources": [source_body(source, self.public_url) for source in event.sources],
-            "refused": event.refused,
-            "degraded": event.degraded,
-            "timings_ms": event.timings_ms,
-        }
 
     def _head(self, kind: str) -> dict[str, Any]:
         exchange = self.exchange

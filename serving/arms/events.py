@@ -1,4 +1,4 @@
-"""What an arm says, in order: Started, then Reasoning/Text/Cited, then one Finished.
+"""What an arm says, in order: Started, then Reasoning/Text/Cited, then one Finished, or Failed in its place.
 
 Arms yield these; serving/api/wire.py turns them into OpenAI's shapes. Frozen, no I/O.
 """
@@ -63,4 +63,13 @@ class Finished:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
-Event = Started | Text | Reasoning | Cited | Finished
+@dataclass(frozen=True)
+class Failed:
+    """Last event of a choice that broke off while the other goes on. ``code``: the word that an error response has."""
+
+    arm: str
+    message: str
+    code: str = "engine_unavailable"
+
+
+Event = Started | Text | Reasoning | Cited | Finished | Failed
