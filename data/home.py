@@ -48,6 +48,11 @@ class Home:
         return self.runs / "current-sft"
 
     @property
+    def router(self) -> Path:
+        """What `docduet route fit` learned about which voice answers what."""
+        return self.root / "router.json"
+
+    @property
     def feedback(self) -> Path:
         """Answers that people corrected (data/feedback.py)."""
         return self.root / "feedback.jsonl"

@@ -119,7 +119,7 @@ def answerable_messages(
 ) -> list[Message]:
     """Ask the engine whether the passages answer: begins as ``rag_messages`` does, so that the prefix is read once."""
     asked = ANSWERABLE[prompt_lang(lang)].format(question=question)
-    return rag_messages(question, passages, history, lang, instructions)[:-1] + [Message(role="user", content=asked)]
+    return [*rag_messages(question, passages, history, lang, instructions)[:-1], Message(role="user", content=asked)]
 
 
 def base_messages(

@@ -1,12 +1,12 @@
 """The decision, pure: what was measured of a question and which voices are there -> a Route with its reason.
 
-Rules come first (an exact name is looked up), then scores, from the fitted model or the untrained default. The best voice
-answers; two whose scores are close both do; where none is good enough, the question is refused.
+Rules come first (an exact name is looked up), then scores, from the fitted model or the untrained default. The best
+voice answers; two whose scores are close both do; where none is good enough, the question is refused.
 
 The untrained default: `rag` scores what the search believes of its passages. `sft` counts only where a checkpoint
-answers, and scores PRIOR by kind of question, less for pages that it never learned or that changed since, and for words
-that stand nowhere in the docs. So `rag` answers what the docs plainly hold, `sft` a broad question over fresh pages that
-the search finds badly, and both answer in between. Voices that nobody measured are not chosen.
+answers, and scores PRIOR by kind of question, less for pages that it never learned or that changed since, and for
+words that stand nowhere in the docs. So `rag` answers what the docs plainly hold, `sft` a broad question over fresh
+pages that the search finds badly, and both answer in between. Voices that nobody measured are not chosen.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ def untrained(features: Features) -> dict[str, float]:
 def decide(policy: Policy, names: Sequence[str], lang: str) -> Route:
     """``names``: what the question names exactly; ``lang``: of the question, and so of the reason."""
     ranked = sorted(policy.scores, key=lambda arm: -policy.scores[arm])
-    reading = [arm for arm in ranked if arm in READS]
-    if names and reading:
-        return _route(reading[:1], "names", lang, policy, names=", ".join(names[:SHOWN]))
-    good = [arm for arm in ranked if policy.scores[arm] >= policy.refuse_below]
+    asked = [arm for arm in ranked if arm in READS] if names else ranked
+    good = [arm for arm in asked if policy.scores[arm] >= policy.refuse_below]
     if not good:
         return _route([], "none", lang, policy)
     best = good[0]
+    if names:
+        return _route([best], "names", lang, policy, names=", ".join(names[:SHOWN]))
     if len(good) > 1 and policy.scores[best] - policy.scores[good[1]] < policy.margin:
         return _route(good[:2], "close", lang, policy, one=best, other=good[1])
     why = "only" if len(ranked) == 1 else "docs" if best in READS else "learned"
@@ -80,14 +80,17 @@ REASONS = {
         "zh": "问题提到 {names}：确切的名称要查文档，不靠记忆",
     },
     "none": {
-        "en": "the docs do not seem to hold the answer, and no voice is likely to know it",
-        "zh": "文档中似乎没有答案，也没有哪个声部可能知道",
+        "en": "the docs do not seem to hold the answer, and no voice is trusted to know it",
+        "zh": "文档中似乎没有答案，也没有可以信任的声部知道",
     },
     "close": {
         "en": "{one} and {other} are about as likely to answer well, so both answer",
         "zh": "{one} 和 {other} 答好的可能性相近，因此两个都回答",
     },
-    "only": {"en": "{one} is the only voice to choose from, and likely to answer", "zh": "只有 {one} 可选，且很可能答得好"},
+    "only": {
+        "en": "{one} is the only voice to choose from, and likely to answer",
+        "zh": "只有 {one} 可选，且很可能答得好",
+    },
     "docs": {
         "en": "the passages found are likely to answer it, so {one}, which cites them",
         "zh": "找到的段落很可能有答案，因此由引用段落的 {one} 回答",

@@ -22,13 +22,15 @@ Features = Mapping[str, float]
 KINDS: Mapping[str, re.Pattern[str]] = {
     kind: re.compile(pattern, re.IGNORECASE)
     for kind, pattern in {
-        "compare": r"\b(?:difference|versus|vs|compared?|better|rather than|instead of)\b|区别|对比|比较|哪个好|不同|差别|还是",
-        "trouble": r"\b(?:errors?|fail(?:s|ed|ing|ure)?|crash\w*|broken|stuck|hangs?|not work\w*|(?:does|do|is|ca|wo)n['’]?t"
-        r"|cannot|exception|traceback|wrong)\b|报错|失败|崩溃|无法|不能|卡住|出错|异常|没反应|不起作用|不生效|怎么回事|怎么办",
+        "compare": r"\b(?:difference|versus|vs|compared?|better|rather than|instead of)\b"
+        r"|区别|对比|比较|哪个好|不同|差别|还是",
+        "trouble": r"\b(?:errors?|fail(?:s|ed|ing|ure)?|crash\w*|broken|stuck|hangs?|not work\w*"
+        r"|(?:does|do|is|ca|wo)n['’]?t|cannot|exception|traceback|wrong)\b|报错|失败|崩溃|无法|不能|卡住|出错|异常|没反应|不起作用|不生效|怎么回事|怎么办",
         "why": r"\b(?:why|reasons?|how come)\b|为什么|为何|为啥|原因",
-        "how": r"\b(?:how (?:do|can|to|should|would|does|did)|how|steps|set up|configure)\b(?! (?:many|much|long|often))"
-        r"|怎么|如何|怎样|步骤",
-        "yesno": r"^\W*(?:is|are|does|do|can|could|will|has|have|should|may|must)\b|吗|是否|能否|可否|能不能|是不是|有没有",
+        "how": r"\b(?:how (?:do|can|to|should|would|does|did)|how|steps|set up|configure)\b"
+        r"(?! (?:many|much|long|often))|怎么|如何|怎样|步骤",
+        "yesno": r"^\W*(?:is|are|does|do|can|could|will|has|have|should|may|must)\b"
+        r"|吗|是否|能否|可否|能不能|是不是|有没有",
         "what": r"\b(?:what|which|who|where|when|how (?:many|much|long|often)|list)\b|什么|哪|多少|几|多久|多大",
     }.items()
 }
@@ -55,8 +57,8 @@ NAMES = (
 """verdict: the search's own probability that the passages answer (rag/answerable.py has the evidence behind it);
 focus: share of the passages from the first one's page; named: options, codes, versions, one of several products;
 length: of the question, about 1 at 60 words; turns: earlier questions, 1 at 6; trained, stale: share of the passages'
-pages that the sft checkpoint learned, and that have changed since; probed, says_yes: whether the engine was asked if the
-passages answer, and the probability of its yes above one half."""
+pages that the sft checkpoint learned, and that have changed since; probed, says_yes: whether the engine was asked if
+the passages answer, and the probability of its yes above one half."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Learned:
     pages: Mapping[str, str]
 
 
-def measure(turn: Turn, found: Found, learned: Learned | None = None, says_yes: float | None = None) -> dict[str, float]:
+def measure(
+    turn: Turn, found: Found, learned: Learned | None = None, says_yes: float | None = None
+) -> dict[str, float]:
     """Every feature of NAMES. ``learned``: None where there is no sft voice; ``says_yes``: see probe.py."""
     evidence = found.retriever.evidence(found.query, found.passages)
     kind = kind_of(turn.question)

@@ -5,8 +5,8 @@ A label file is JSON lines, one question each:
     {"question": "How do I change the port?", "lang": "en", "arms": {"rag": 1, "sft": 0}}
 
 ``arms`` holds 1 (answered well) or 0 for each voice that was judged; a refusal of what the docs do not hold is a good
-answer. More keys: ``lang`` (else detected), ``history`` (earlier messages), ``features`` (as measured when the question was asked;
-else they are measured on today's index). Votes of people (``docduet.store``) come in the same shape.
+answer. More keys: ``lang`` (else detected), ``history`` (earlier messages), ``features`` (as measured when the question
+was asked; else they are measured on today's index). What people voted comes in the same shape (votes.py).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from data.errors import ConfigError
+from data.feedback import Turn as Earlier
 from data.lang import detect_lang
 from data.prompts import Message
 from serving.router.decide import ARMS
@@ -35,7 +36,7 @@ class Label(BaseModel):
     question: str = Field(min_length=1)
     arms: Mapping[str, bool] = Field(min_length=1)
     lang: str = ""
-    history: tuple[Message, ...] = ()
+    history: tuple[Earlier, ...] = ()
     features: Mapping[str, Finite] = Field(default_factory=dict)
 
     @field_validator("arms")
@@ -57,6 +58,11 @@ class Label(BaseModel):
     @property
     def language(self) -> str:
         return self.lang or detect_lang(self.question)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation before the question."""
+        return tuple(Message(role=turn.role, content=turn.content) for turn in self.history)
 
     @property
     def held_out(self) -> bool:
@@ -88,7 +94,7 @@ def once_each(labels: Iterable[Label]) -> list[Label]:
     """One label a question and conversation, the last that judged a voice counting."""
     found: dict[tuple[str, str], Label] = {}
     for label in labels:
-        key = (label.question.strip(), json.dumps(label.history))
+        key = (label.question.strip(), json.dumps(label.messages))
         before = found.get(key)
         found[key] = label.model_copy(update={"arms": {**before.arms, **label.arms}}) if before else label
     return list(found.values())

@@ -1,7 +1,7 @@
 """One token from the engine: can the question be answered from these passages, yes or no?
 
-The prompt begins as the answer's own does, passages first, so that an engine with a prefix cache reads them once. Bounded
-to BUDGET_S, and skipped for good with an engine that gives no logprobs: routing never waits for it or fails with it.
+The prompt begins as the answer's own does, passages first, so that an engine with a prefix cache reads them once.
+Bounded to BUDGET_S, and skipped for good with an engine that gives no logprobs: routing never fails with it.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ class Probe:
 
 def yes_share(first: Mapping[str, float]) -> float | None:
     """Probability of yes against no. ``first``: token -> logprob of the first token."""
-    mass = {word: sum(math.exp(min(0.0, logprob)) for token, logprob in first.items() if _word(token) in words)
-            for word, words in (("yes", YES), ("no", NO))}
+    mass = {
+        word: sum(math.exp(min(0.0, logprob)) for token, logprob in first.items() if _word(token) in words)
+        for word, words in (("yes", YES), ("no", NO))
+    }
     total = mass["yes"] + mass["no"]
     return mass["yes"] / total if total >= LEAST else None
 

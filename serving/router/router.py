@@ -8,6 +8,7 @@ untrained default, where there was none). What is decided and why is decide.py's
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -37,8 +38,8 @@ Search = Callable[[Turn], Awaitable[Found]]
 
 @dataclass(frozen=True)
 class Voices:
-    """What there is to choose from now. ``arms``: those that can answer; ``search``: the one that reads and routes share;
-    ``learned``: None without an sft voice; ``engine``: to ask whether the passages answer, None where nobody is asked."""
+    """What there is to choose from now. ``arms``: those that can answer; ``search``: the one that all of them share;
+    ``learned``: None without an sft voice; ``engine``: to ask whether the passages answer, None where none is asked."""
 
     arms: Mapping[str, Arm]
     search: Search
@@ -93,8 +94,7 @@ class Router:
     async def consider(self, turn: Turn, found: Found, voices: Voices) -> Considered:
         """The route for a turn that has been searched."""
         says_yes = await self._probe.says_yes(turn, found, voices.engine)
-        features = measure(turn, found, voices.learned, says_yes)
-        named = names(turn, found)
+        features, named = await asyncio.to_thread(_measured, turn, found, voices.learned, says_yes)
         policy = weigh(features, voices.arms.keys() & set(ARMS), self.model)
         return Considered(decide(policy, named, turn.lang), features, named, policy)
 
@@ -126,6 +126,12 @@ class Router:
         return considered.route, replace(found, timings_ms=clock.timings)
 
 
+def _measured(
+    turn: Turn, found: Found, learned: Learned | None, says_yes: float | None
+) -> tuple[dict[str, float], list[str]]:
+    return measure(turn, found, learned, says_yes), names(turn, found)
+
+
 async def _answers(route: Route, turn: Turn, found: Found | None, voices: Voices) -> Choices:
     arms = [voices.arms[name] for name in route.arms]
     if len(arms) > 1:
@@ -155,5 +161,7 @@ def _timed(event: Event, spent: Mapping[str, float]) -> Event:
     if not isinstance(event, Finished) or "route" in event.timings_ms or not spent:
         return event
     before = sum(spent.values())
-    since = {name: round(value + before, 2) for name, value in event.timings_ms.items() if name in ("first_token", "total")}
+    since = {
+        name: round(value + before, 2) for name, value in event.timings_ms.items() if name in ("first_token", "total")
+    }
     return replace(event, timings_ms={**spent, **event.timings_ms, **since})

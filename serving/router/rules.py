@@ -41,14 +41,13 @@ _ENGLISH: dict[Talk, str] = {
 }
 _SOFT = r"[呀啊哦呢吧啦了哈～~]*"
 _CHINESE: dict[Talk, str] = {
-    "greeting": rf"(?:你好|您好|大家好|嗨|哈喽|哈啰|早上好|上午好|中午好|下午好|晚上好|早安|在吗|在不在|有人吗){_SOFT}吗?",
+    "greeting": rf"(?:你好|您好|大家好|嗨|哈喽|哈啰|早上好|上午好|中午好|下午好|晚上好|早安|在吗|在不在|有人吗)"
+    rf"{_SOFT}吗?",
     "thanks": rf"(?:(?:好的?|明白|知道|太好|收到|解决|行|可以|嗯)[了啦]?[\s，,。.！!]*)*"
     rf"(?:非常感谢|十分感谢|太感谢|感谢|谢谢|多谢|谢了|辛苦了?|麻烦)(?:你们?|您们?|大家|了|各位)?(?:的(?:帮助|帮忙|解答|回答))?{_SOFT}",
     "farewell": rf"(?:好的?[\s，,]*)?(?:再见|拜拜|回头见|晚安|下次见|先这样){_SOFT}",
 }
-_TALK = {
-    kind: re.compile(rf"(?:{_ENGLISH[kind]}|{_CHINESE[kind]})", re.IGNORECASE) for kind in REPLIES
-}
+_TALK = {kind: re.compile(rf"(?:{_ENGLISH[kind]}|{_CHINESE[kind]})", re.IGNORECASE) for kind in REPLIES}
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 _NAME = re.compile(
