@@ -38,6 +38,11 @@ class Home:
         return self.root / "refresh.json"
 
     @property
+    def router(self) -> Path:
+        """What `docduet route fit` learned about which voice answers what."""
+        return self.root / "router.json"
+
+    @property
     def runs(self) -> Path:
         """Training runs and exported checkpoints."""
         return self.root / "runs"
@@ -48,9 +53,9 @@ class Home:
         return self.runs / "current-sft"
 
     @property
-    def router(self) -> Path:
-        """What `docduet route fit` learned about which voice answers what."""
-        return self.root / "router.json"
+    def database(self) -> Path:
+        """Conversations, votes and keys (serving/store), where no other database is configured."""
+        return self.root / "docduet.sqlite"
 
     @property
     def feedback(self) -> Path:

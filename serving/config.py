@@ -43,6 +43,11 @@ class ServingConfig(Table):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on.")
     public_url: str = Field("", description="How browsers reach the gateway; default: as the request came in.")
+    database: str = Field(
+        "",
+        description="URL of the database for conversations, votes and keys; default: SQLite in DOCDUET_HOME.",
+    )
+    keep_days: float = Field(0, ge=0, description="Older conversations are deleted; 0 keeps them (days).")
     engines: tuple[EngineConfig, ...] = Field((), description="Engines; none means quoting mode.")
     sft_args: tuple[str, ...] = Field((), description="More arguments for `vllm serve` on the published checkpoint.")
     max_question_chars: int = Field(

@@ -12,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from data.settings import Settings
+    from rag.live import LiveIndex
+    from serving.arms.turn import Turn
     from serving.router.features import Learned
     from serving.router.labels import Label
     from serving.router.router import Considered
@@ -75,12 +77,13 @@ def fit(
     if save_labels:
         write_labels(save_labels, found)
     target = out or settings.home.router
-    result = study(found, Router(target).model, target_risk, bool(simulate), seed)
-    written = result.better and (out is not None or not simulate)
+    result = study(found, Router(target).model, target_risk, seed)
+    written = result.better and (out is not None or not result.model.simulated)
     if written:
         write_model(target, result.model)
     if chart:
-        title = f"{'Simulated labels' if simulate else 'Labels'}: {result.model.labels} questions, cross-validated"
+        kind = "Simulated labels" if result.model.simulated else "Labels"
+        title = f"{kind}: {result.model.labels} questions, cross-validated"
         save_chart(result.fitted.expected, result.model.refuse_below, title, chart)
     if as_json:
         typer.echo(json.dumps(result.as_dict() | {"written": str(target) if written else None}, indent=2))
@@ -134,16 +137,19 @@ def _labels(settings: Settings, votes: bool | None, files: list[Path]) -> list[L
     found = [label for path in files for label in read_labels(path)]
     if votes or (votes is None and not files):
         found = [*_voted(settings), *found]
+    found = once_each(found)
+    if all(label.features for label in found):
+        return found
     with _progress("Measuring questions") as progress:
-        return measured(once_each(found), _live(settings), _learned(settings), progress)
+        return measured(found, _live(settings), _learned(settings), progress)
 
 
 def _voted(settings: Settings) -> list[Label]:
     from serving.config import ServingConfig
     from serving.router.votes import labels_of
-    from serving.store.database import Store
+    from serving.store.database import Store, database_url
 
-    store = Store.open(settings.table(ServingConfig).database or f"sqlite:///{settings.home.database}")
+    store = Store.open(database_url(settings.table(ServingConfig).database, settings.home))
     try:
         return labels_of(store)
     finally:
@@ -159,7 +165,7 @@ def _simulated(settings: Settings, count: int, seed: int) -> list[Label]:
         return simulated(pages, _live(settings), count, seed, progress)
 
 
-def _live(settings: Settings):  # type: ignore[no-untyped-def]
+def _live(settings: Settings) -> LiveIndex:
     from rag.config import RagConfig
     from rag.live import LiveIndex
 
@@ -177,20 +183,20 @@ def _learned(settings: Settings) -> Learned | None:
     return Learned(read_manifest(folder).pages) if folder else None
 
 
-def _consider(settings: Settings, turn, path: Path | None) -> Considered:  # type: ignore[no-untyped-def]
+def _consider(settings: Settings, turn: Turn, path: Path | None) -> Considered:
     """The decision, without any voice being asked."""
     import asyncio
 
-    from serving.arms.retrieval import Found, find
-    from serving.router.router import Router, Voices
+    from serving.arms.retrieval import find
+    from serving.router.decide import ARMS
+    from serving.router.router import Router
 
     live, learned = _live(settings), _learned(settings)
-    names = ("rag",) if learned is None else ("rag", "sft", "sft-rag")
+    router = Router(path or settings.home.router)
 
     async def run() -> Considered:
-        found: Found = await find(live, turn, None)
-        voices = Voices(dict.fromkeys(names), None, learned)  # type: ignore[arg-type]
-        return await Router(path or settings.home.router).consider(turn, found, voices)
+        found = await find(live, turn, None)
+        return await router.consider(turn, found, ARMS if learned else ("rag",), learned)
 
     return asyncio.run(run())
 

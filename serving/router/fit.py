@@ -28,7 +28,7 @@ MIN_EACH = 12
 """... on which each voice did well, and on which it did not."""
 
 FOLDS = 5
-STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.03, 0.1, 0.5)
 """Inverse of the regularisation that are tried, by log loss: a few hundred labels carry no more."""
 
 MAX_REGRET = 0.05
@@ -47,16 +47,18 @@ class Fitted:
     target_reached: bool
 
 
-def fit(labels: Sequence[Label], target_risk: float, simulated: bool = False, seed: int = 0) -> Fitted:
+def fit(labels: Sequence[Label], target_risk: float, seed: int = 0) -> Fitted:
     """Fit on ``labels``, all with features and none held out. Raises ConfigError when they are too few."""
     arms = voices_of(labels)
     together = [label for label in labels if all(arm in label.arms for arm in arms)]
-    scores = np.column_stack([_out_of_fold(labels, together, arm, seed) for arm in arms])
+    own = {arm: [label for label in labels if arm in label.arms] for arm in arms}
+    strengths = {arm: _strength(*_table(own[arm], arm), seed) for arm in arms}
+    scores = np.column_stack([_out_of_fold(own[arm], together, arm, strengths[arm], seed) for arm in arms])
     expected = outcomes(together, arms, scores)
     refuse_below, reached = _refuse_below(expected, target_risk)
     model = RouterModel(
-        simulated=simulated,
-        voices={arm: fit_voice(*_table([label for label in labels if arm in label.arms], arm), seed) for arm in arms},
+        simulated=any(label.simulated for label in labels),
+        voices={arm: fit_voice(*_table(own[arm], arm), strengths[arm], seed) for arm in arms},
         margin=_margin(expected),
         refuse_below=refuse_below,
         target_risk=target_risk,
@@ -97,13 +99,12 @@ def _lacking(arm: str, judged: Sequence[bool]) -> str:
     return ""
 
 
-def fit_voice(rows: Rows, good: Flags, seed: int) -> Voice:
+def fit_voice(rows: Rows, good: Flags, strength: float, seed: int) -> Voice:
     """One voice's calibrated coefficients, for features as they are. ``rows``: (questions, features)."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     parts = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    strength = _strength(rows, good, parts)
     pipe = _pipe(strength)
     logits = cross_val_predict(pipe, rows, good, cv=parts, method="decision_function")
     platt = LogisticRegression(C=1e4).fit(logits[:, None], good)
@@ -115,9 +116,10 @@ def fit_voice(rows: Rows, good: Flags, seed: int) -> Voice:
     return Voice(intercept=round(intercept, 5), weights=named)
 
 
-def _strength(rows: Rows, good: Flags, parts: Any) -> float:
-    from sklearn.model_selection import cross_val_score
+def _strength(rows: Rows, good: Flags, seed: int) -> float:
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
 
+    parts = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     losses = {c: cross_val_score(_pipe(c), rows, good, cv=parts, scoring="neg_log_loss").mean() for c in STRENGTHS}
     return max(losses, key=lambda c: losses[c])
 
@@ -127,18 +129,18 @@ def _pipe(strength: float) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, solver="newton-cholesky"))
 
 
-def _out_of_fold(labels: Sequence[Label], together: Sequence[Label], arm: str, seed: int) -> Rows:
+def _out_of_fold(labels: Sequence[Label], together: Sequence[Label], arm: str, strength: float, seed: int) -> Rows:
     """Scores for ``together`` (all of them judged for every voice), each by coefficients fitted without it."""
     from sklearn.model_selection import KFold
 
     scores = np.zeros(len(together))
     own = {id(label) for label in together}
-    others = [label for label in labels if arm in label.arms and id(label) not in own]
+    others = [label for label in labels if id(label) not in own]
     for train, test in KFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(together))):
-        voice = fit_voice(*_table([*(together[i] for i in train), *others], arm), seed)
+        voice = fit_voice(*_table([*(together[i] for i in train), *others], arm), strength, seed)
         scores[test] = [voice.score(together[i].features) for i in test]
     return scores
 

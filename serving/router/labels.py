@@ -30,7 +30,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Label(BaseModel):
-    """One question and how each voice did. ``features``: empty where they are still to be measured."""
+    """One question and how each voice did. ``features``: empty where they are still to be measured; ``simulated``: made
+    up, and so is every router that learned from it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     question: str = Field(min_length=1)
@@ -38,6 +39,7 @@ class Label(BaseModel):
     lang: str = ""
     history: tuple[Earlier, ...] = ()
     features: Mapping[str, Finite] = Field(default_factory=dict)
+    simulated: bool = False
 
     @field_validator("arms")
     @classmethod

@@ -21,6 +21,7 @@ Rows = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 BINS = 10
+_ARRAYS = ("good", "scores", "chosen", "named", "verdict")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ def of_router(labels: Sequence[Label], arms: tuple[str, ...], model: RouterModel
     return outcomes(labels, arms, scores)
 
 
+def joined(one: Outcomes, other: Outcomes) -> Outcomes:
+    """Both sets of questions, over the same arms."""
+    arrays = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in _ARRAYS}
+    return Outcomes(one.arms, **arrays)
+
+
 def _policy(arms: Sequence[str], row: Rows, margin: float = 0.0, refuse_below: float = 0.0) -> Policy:
     return Policy(dict(zip(arms, map(float, row), strict=True)), margin, refuse_below)
 
@@ -71,9 +78,14 @@ def confidence(found: Outcomes) -> Rows:
     return sure
 
 
+def _possible(found: Outcomes) -> Flags:
+    possible: Flags = np.any(found.good, axis=1)
+    return possible
+
+
 def regret(found: Outcomes, alone: Flags) -> float:
     """Of those that one arm answers: the share where it is wrong and another would have been right."""
-    missed = ~picked_right(found) & found.good.any(axis=1)
+    missed = ~picked_right(found) & _possible(found)
     return float(missed[alone].mean()) if alone.any() else 0.0
 
 
@@ -147,7 +159,7 @@ def curves(found: Outcomes) -> dict[str, Rows]:
     curves = {"router": risk_at_coverage(picked_right(found), confidence(found))}
     if "rag" in found.arms:
         curves["always rag"] = risk_at_coverage(found.good[:, found.arms.index("rag")], found.verdict)
-    possible = found.good.any(axis=1)
+    possible = _possible(found)
     return curves | {"oracle": risk_at_coverage(possible, possible.astype(float))}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from serving.arms.retrieval import Found
 from serving.arms.turn import Arm, Clock, Turn
 from serving.engines.engine import Engine
 from serving.exchange import Choices, Exchange, Route
-from serving.router.decide import ARMS, Policy, decide, reason, weigh
+from serving.router.decide import Policy, decide, reason, weigh
 from serving.router.features import Learned, measure, names
 from serving.router.model import RouterModel, read_model
 from serving.router.probe import Probe
@@ -91,11 +91,18 @@ class Router:
         if self._model and self._model.simulated:
             log.warning("%s was fitted on simulated labels: its choices say nothing about your voices", self._path)
 
-    async def consider(self, turn: Turn, found: Found, voices: Voices) -> Considered:
-        """The route for a turn that has been searched."""
-        says_yes = await self._probe.says_yes(turn, found, voices.engine)
-        features, named = await asyncio.to_thread(_measured, turn, found, voices.learned, says_yes)
-        policy = weigh(features, voices.arms.keys() & set(ARMS), self.model)
+    async def consider(
+        self,
+        turn: Turn,
+        found: Found,
+        arms: Collection[str],
+        learned: Learned | None = None,
+        engine: Engine | None = None,
+    ) -> Considered:
+        """The route for a turn that has been searched. ``arms``: the voices to choose from; the rest as in Voices."""
+        says_yes = await self._probe.says_yes(turn, found, engine)
+        features, named = await asyncio.to_thread(_measured, turn, found, learned, says_yes)
+        policy = weigh(features, arms, self.model)
         return Considered(decide(policy, named, turn.lang), features, named, policy)
 
     async def choices(self, exchange: Exchange, voices: Voices) -> Choices:
@@ -121,7 +128,7 @@ class Router:
                 raise
             return Route(("sft",), reason("no index", turn.lang, one="sft")), None
         clock = Clock(found.timings_ms)
-        considered = await self.consider(turn, found, voices)
+        considered = await self.consider(turn, found, voices.arms, voices.learned, voices.engine)
         clock.lap("route")
         return considered.route, replace(found, timings_ms=clock.timings)
 

@@ -77,7 +77,7 @@ def truth(features: Features) -> dict[str, float]:
 def label(question: str, lang: str, features: Features, chance: random.Random) -> Label:
     """What came of asking both voices once."""
     arms = {arm: chance.random() < likely for arm, likely in truth(features).items()}
-    return Label(question=question, lang=lang, arms=arms, features=features)
+    return Label(question=question, lang=lang, arms=arms, features=features, simulated=True)
 
 
 def best_possible(labels: Sequence[Label]) -> float:

@@ -62,14 +62,13 @@ class Study:
         return said if self.best_possible is None else said | {"best_possible": self.best_possible}
 
 
-def study(
-    labels: Sequence[Label], current: RouterModel | None, target_risk: float, simulated: bool = False, seed: int = 0
-) -> Study:
-    """Fit on four fifths of ``labels`` (all with features) and compare with ``current`` (None: the untrained default)
-    on the rest. Raises ConfigError when they are too few."""
-    fitted = fit([label for label in labels if not label.held_out], target_risk, simulated, seed)
+def study(labels: Sequence[Label], current: RouterModel | None, target_risk: float, seed: int = 0) -> Study:
+    """Fit on four fifths of ``labels`` (all with features) and compare with ``current`` (None: the untrained default).
+    Raises ConfigError when they are too few."""
+    fitted = fit([label for label in labels if not label.held_out], target_risk, seed)
     arms = fitted.expected.arms
-    held = [label for label in labels if label.held_out and all(arm in label.arms for arm in arms)]
+    judged = [label for label in labels if all(arm in label.arms for arm in arms)]
+    held = [label for label in judged if label.held_out]
     if len(held) < LEAST_HELD_OUT:
         raise ConfigError(
             f"only {len(held)} of the held-out questions were judged for all of {', '.join(arms)}; it takes "
@@ -78,8 +77,13 @@ def study(
     fresh, old = outcomes.of_router(held, arms, fitted.model), outcomes.of_router(held, arms, current)
     figures = outcomes.accuracies(fitted.expected)
     fitted = _with_metrics(fitted, figures | {"held out": outcomes.accuracies(fresh)["router"]})
-    better, verdict = _verdict(fitted.expected, fresh, old, current)
-    best = simulate.best_possible([label for label in labels if not label.held_out]) if simulated else None
+    new, was = (fresh, old) if current else _everywhere(judged, fitted.expected, fresh)
+    better, verdict = _verdict(fitted.expected, new, was, "the current router" if current else "the untrained default")
+    best = (
+        simulate.best_possible([label for label in labels if not label.held_out])
+        if all(label.simulated for label in labels)
+        else None
+    )
     return Study(fitted, fresh, old, verdict, better, best)
 
 
@@ -119,8 +123,17 @@ def _with_metrics(fitted: Fitted, figures: dict[str, float]) -> Fitted:
     return Fitted(fitted.model.model_copy(update={"metrics": kept}), fitted.expected, fitted.target_reached)
 
 
-def _verdict(expected: Outcomes, fresh: Outcomes, old: Outcomes, current: RouterModel | None) -> tuple[bool, str]:
-    """Whether the new router may take the old one's place, and why."""
+def _everywhere(judged: Sequence[Label], expected: Outcomes, fresh: Outcomes) -> tuple[Outcomes, Outcomes]:
+    """The new router and the untrained default on all labels: the default has seen none, the new one was judged out of
+    fold on those that it was fitted on."""
+    inside = [label for label in judged if not label.held_out]
+    outside = [label for label in judged if label.held_out]
+    return outcomes.joined(expected, fresh), outcomes.of_router([*inside, *outside], expected.arms, None)
+
+
+def _verdict(expected: Outcomes, fresh: Outcomes, old: Outcomes, name: str) -> tuple[bool, str]:
+    """Whether the new router may take the place of the one called ``name``, and why. ``fresh``, ``old``: both on the
+    same questions, which neither was fitted on."""
     accuracy = outcomes.accuracies(expected)
     single = max(expected.arms, key=lambda arm: accuracy[f"always {arm}"])
     if accuracy["router"] <= accuracy[f"always {single}"]:
@@ -129,10 +142,10 @@ def _verdict(expected: Outcomes, fresh: Outcomes, old: Outcomes, current: Router
             "these labels show no use in choosing; more of them may"
         )
     new, was = outcomes.accuracies(fresh)["router"], outcomes.accuracies(old)["router"]
-    name = "the current router" if current else "the untrained default"
+    questions = f"{len(fresh.good)} questions that neither was fitted on"
     if (new, -_loss(fresh)) < (was, -_loss(old)):
-        return False, f"{name} does better on the {len(fresh.good)} held-out questions ({was:.3f} against {new:.3f})"
-    return True, f"at least as good as {name} on the {len(fresh.good)} held-out questions ({new:.3f} against {was:.3f})"
+        return False, f"{name} does better on {questions} ({was:.3f} against {new:.3f})"
+    return True, f"at least as good as {name} on {questions} ({new:.3f} against {was:.3f})"
 
 
 def _loss(found: Outcomes) -> float:

@@ -6,7 +6,7 @@ judges its own voice. What outlived its question (the answer was deleted) says n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data.feedback import Turn as Earlier
@@ -37,7 +37,7 @@ def of_vote(arms: list[str], winner: str) -> dict[str, bool]:
     return {arm: winner == "tie" or winner == str(n) for n, arm in enumerate(arms)}
 
 
-def _labels(judged: list[tuple[float, Any, Mapping[str, bool]]]) -> Iterator[Label]:
+def _labels(judged: Sequence[tuple[float, Any, Mapping[str, bool]]]) -> Iterator[Label]:
     for _, answer, arms in judged:
         known = {arm: good for arm, good in arms.items() if arm in ARMS}
         if known:

@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from data.errors import ConfigError, StoreError
+from data.home import Home
 
 T = TypeVar("T")
 
@@ -70,13 +71,14 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that only reads."""
-        with Session(self.engine) as db:
+        with Session(self.engine, expire_on_commit=False) as db:
             yield db
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that writes; SQLite lets one writer in at a time. Committed at the end."""
-        with Session(self.engine.execution_options(**{_WRITES: True})) as db, db.begin():
+        engine = self.engine.execution_options(**{_WRITES: True})
+        with Session(engine, expire_on_commit=False) as db, db.begin():
             yield db
 
     async def run(self, function: Callable[..., T], *arguments: Any, writes: bool = True) -> T:
@@ -88,7 +90,7 @@ class Store:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             raise StoreError(f"the database cannot be used just now: {_reason(error)}") from error
 
     def _upgrade(self) -> None:
@@ -191,6 +193,11 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _reason(error: DBAPIError) -> str:
+def _reason(error: SQLAlchemyError) -> str:
     """One line, without statement and parameters."""
-    return " ".join(str(error.orig).split())[:300]
+    return " ".join(str(getattr(error, "orig", error)).split())[:300]
+
+
+def database_url(configured: str, home: Home) -> str:
+    """``[serving] database``, or a SQLite file in ``home``."""
+    return configured or f"sqlite:///{home.database}"
