@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.errors import VectorStoreError
 from data.lang import detect_lang
 from data.types import ANY, Filters, Page
-from rag.answerable import Answerability, Features, features, judge
+from rag.answerable import Answerability, judge
 from rag.chunk import estimate_tokens
 from rag.config import RagConfig
 from rag.diversify import diversify
@@ -57,6 +57,7 @@ class HybridRetriever:
         self._embedder = embedder
         self._config = config
         self._reranker = load_reranker(config.reranker) if config.reranker else None
+        self._hashes: dict[str, str] = {}
 
     @property
     def info(self) -> GenerationInfo:
@@ -75,6 +76,13 @@ class HybridRetriever:
     def page(self, page_id: str) -> Page | None:
         """A page as it was when this index was built."""
         return self._generation.page(page_id)
+
+    def page_hash(self, page_id: str) -> str:
+        """The page's content hash when this index was built, "" for a page that it does not hold; remembered."""
+        if page_id not in self._hashes:
+            page = self.page(page_id)
+            self._hashes[page_id] = page.content_hash if page else ""
+        return self._hashes[page_id]
 
     @property
     def langs(self) -> Mapping[str, int]:
@@ -110,23 +118,13 @@ class HybridRetriever:
 
     def answerability(self, query: str, passages: Sequence[Passage]) -> Answerability:
         """Whether ``passages`` (as `search` gave them for ``query``) hold an answer."""
-        query, knows = self._judged(query)
-        return judge(query, passages, self.term_weights(query), knows, self.info.chunks)
-
-    def evidence(self, query: str, passages: Sequence[Passage]) -> Features | None:
-        """What `answerability` is decided by; None where nothing was found."""
-        query, knows = self._judged(query)
-        return features(query, passages, self.term_weights(query), knows, self.info.chunks) if passages else None
-
-    def _judged(self, query: str) -> tuple[str, bool]:
-        """As much of the query as can stand in these docs, and whether the embedder knows its language."""
         query = query[:MAX_QUERY_CHARS]
         lang = detect_lang(query)
         knows = not self._embedder.langs or lang in self._embedder.langs
         knows = knows and not self.by_words_alone
         if lang not in self.langs:  # docs in other languages: only names and codes can stand there
             query = latin(query) or query
-        return query, knows
+        return judge(query, passages, self.term_weights(query), knows, self.info.chunks)
 
     def term_weights(self, query: str) -> dict[str, float]:
         """Query term -> how much it tells, 0 (in every chunk) to 1 (in none), whatever the corpus' size."""

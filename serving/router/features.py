@@ -72,12 +72,11 @@ def measure(
     turn: Turn, found: Found, learned: Learned | None = None, says_yes: float | None = None
 ) -> dict[str, float]:
     """Every feature of NAMES. ``learned``: None where there is no sft voice; ``says_yes``: see probe.py."""
-    evidence = found.retriever.evidence(found.query, found.passages)
     kind = kind_of(turn.question)
     trained, stale = freshness(found, learned)
     return {
         "verdict": found.verdict.score,
-        **_evidence(evidence),
+        **_evidence(found.verdict.evidence),
         "focus": _focus(found.passages),
         **{f"is_{name}": float(name == kind) for name in (*KINDS, "other")},
         "named": float(bool(names(turn, found))),
@@ -112,13 +111,8 @@ def freshness(found: Found, learned: Learned | None) -> tuple[float, float]:
         return 0.5, 0.0
     now = {passage.url: passage.page_id for passage in found.passages}
     known = [url for url in now if url in learned.pages]
-    stale = sum(_hash(found, now[url]) != learned.pages[url] for url in known)
+    stale = sum(found.retriever.page_hash(now[url]) != learned.pages[url] for url in known)
     return len(known) / len(now), stale / len(known) if known else 0.0
-
-
-def _hash(found: Found, page_id: str) -> str:
-    page = found.retriever.page(page_id)
-    return page.content_hash if page else ""
 
 
 def _evidence(evidence: Evidence | None) -> dict[str, float]:
