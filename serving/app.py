@@ -10,13 +10,14 @@ from fastapi import FastAPI
 
 from rag.live import LiveIndex
 from serving import errors
-from serving.api import chat, routes
+from serving.api import chat, conversations, judgements, routes
 from serving.api.bodylimit import BodyLimit
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
 from serving.gateway import build_gateway
 from serving.refresh import Refresher
+from serving.store.database import Store, database_url
 
 
 def create_app(
@@ -26,11 +27,17 @@ def create_app(
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
 ) -> FastAPI:
-    """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them."""
+    """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them.
+
+    Raises ConfigError or StoreError when the database for conversations, votes and keys cannot be used.
+    """
+    store = Store.open(database_url(config.database, live.home))
+    gateway = build_gateway(config, live, supervisor, store, refresher, checkpoint)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as parts:
+            await parts.enter_async_context(gateway.recorder)
             await parts.enter_async_context(supervisor)
             for watcher in (refresher, checkpoint):
                 if watcher:
@@ -46,10 +53,10 @@ def create_app(
         openapi_url="/v1/openapi.json",
         redoc_url=None,
     )
-    app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
+    app.state.gateway = gateway
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
     errors.install(app)
-    for router in (chat.router, routes.api, routes.pages, routes.operations):
+    for router in (chat.router, conversations.router, judgements.router, routes.api, routes.pages, routes.operations):
         app.include_router(router)
     return app
 

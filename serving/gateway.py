@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request
 
@@ -26,6 +27,8 @@ from serving.pairing import COMPARE, USUAL, check_pairing, pair
 from serving.refresh import Refresher
 from serving.router.features import Learned
 from serving.router.router import AUTO, Router, Voices
+from serving.store.database import Store
+from serving.store.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class Gateway:
     live: LiveIndex
     supervisor: Supervisor
     fixed: dict[str, Arm]
+    recorder: Recorder
     checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
@@ -46,6 +50,11 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.router = Router(self.live.home.router)
+
+    @property
+    def store(self) -> Store:
+        """Conversations, answers, votes, feedback and keys."""
+        return self.recorder.store
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -78,7 +87,8 @@ class Gateway:
         return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
     async def answer(self, exchange: Exchange) -> Choices:
-        """Answer an exchange; it, and the metrics, remember what was said."""
+        """Answer an exchange; it, the metrics and the store remember what was said."""
+        await self.recorder.begin(exchange)
         try:
             async with aclosing(exchange.follow(self._choices(exchange))) as choices:
                 with self.metrics.streams.track_inprogress():
@@ -89,6 +99,7 @@ class Gateway:
             raise
         finally:
             self.metrics.answered(exchange)
+            await self.recorder.end(exchange)
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""
@@ -151,6 +162,7 @@ def build_gateway(
     config: ServingConfig,
     live: LiveIndex,
     supervisor: Supervisor,
+    store: Store,
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
 ) -> Gateway:
@@ -162,7 +174,17 @@ def build_gateway(
     arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
     if config.engines:
         arms["base"] = BaseArm(engine_of("base"), config)
-    return Gateway(config, live, supervisor, arms, checkpoint, refresher)
+    metrics = Metrics()
+    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
+    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+
+
+def _page_hash(live: LiveIndex, page_id: str) -> str:
+    try:
+        page = live.retriever().page(page_id)
+    except Exception:  # whatever became of the index, the answer is kept
+        return ""
+    return page.content_hash if page else ""
 
 
 def gateway_of(request: Request) -> Gateway:

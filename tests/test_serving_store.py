@@ -11,12 +11,29 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from data.errors import ConfigError, StoreError
 from serving.store import database
 from serving.store.database import HEAD, Store
-from serving.store.tables import Base, Conversation
+from serving.store.tables import Answer, Base, Conversation
 from tests.postgres_server import SECRET
+
+ANSWER = {
+    "id": "ans_1",
+    "owner": "me",
+    "asked_at": 1.0,
+    "question": "",
+    "lang": "en",
+    "history": [],
+    "filters": {},
+    "model": "rag",
+    "route": {},
+    "blind": False,
+    "error": {},
+    "cancelled": False,
+    "finished_at": None,
+}
 
 
 def a_conversation(number: int) -> Conversation:
@@ -49,10 +66,8 @@ def test_what_was_written_is_there_after_opening_again(store_url: str) -> None:
 
 def test_a_failed_transaction_leaves_nothing(store_url: str) -> None:
     store = Store.open(store_url)
-    with pytest.raises(ZeroDivisionError), store.writing() as db:
-        db.add(a_conversation(1))
-        db.flush()
-        _ = 1 / 0
+    with pytest.raises(IntegrityError), store.writing() as db:
+        db.add_all([a_conversation(1), a_conversation(2), Answer(**ANSWER | {"conversation_id": "conv_3"})])
     with store.reading() as db:
         assert db.query(Conversation).count() == 0
     store.close()

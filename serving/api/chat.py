@@ -33,6 +33,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
     asked, blind = tuple(body.docduet.arms), body.docduet.blind
     gateway.picked(body.model, asked, blind)
     exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
+    exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
     seen, choices = shown(exchange, gateway.answer(exchange))
     usage = bool(body.stream_options and body.stream_options.include_usage)
     writer = CompletionWriter(seen, gateway.public_url(request), include_usage=usage)
