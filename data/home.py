@@ -38,6 +38,11 @@ class Home:
         return self.root / "refresh.json"
 
     @property
+    def router(self) -> Path:
+        """What `docduet route fit` learned about which voice answers what."""
+        return self.root / "router.json"
+
+    @property
     def runs(self) -> Path:
         """Training runs and exported checkpoints."""
         return self.root / "runs"

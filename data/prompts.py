@@ -59,6 +59,11 @@ REWRITE = {
     "zh": "请改写最后一个问题，使其脱离对话也能看懂。名称、选项和代码保持不变。只输出改写后的问题。",
 }
 
+ANSWERABLE = {
+    "en": "Do the passages hold the answer to this question? Say yes or no, nothing else.\n\n{question}",
+    "zh": "段落中有这个问题的答案吗？只回答“是”或“否”。\n\n{question}",
+}
+
 TRANSLATE = {
     "en": (
         "Translate the question into English. Keep names, options and codes as they are. "
@@ -103,6 +108,18 @@ def rag_messages(
         *history,
         Message(role="user", content=question),
     ]
+
+
+def answerable_messages(
+    question: str,
+    passages: Sequence[Excerpt],
+    history: Sequence[Message] = (),
+    lang: str = "en",
+    instructions: str = "",
+) -> list[Message]:
+    """Ask the engine whether the passages answer: begins as ``rag_messages`` does, so that the prefix is read once."""
+    asked = ANSWERABLE[prompt_lang(lang)].format(question=question)
+    return [*rag_messages(question, passages, history, lang, instructions)[:-1], Message(role="user", content=asked)]
 
 
 def base_messages(

@@ -29,11 +29,13 @@ _BM25_SCALE = 0.684
 
 @dataclass(frozen=True)
 class Answerability:
-    """``score``: probability that the passages answer the question, 0 to 1; ``reason``: one line for people."""
+    """``score``: probability that the passages answer the question, 0 to 1; ``reason``: one line for people;
+    ``evidence``: what it was decided by, None where nothing was found."""
 
     answerable: bool
     score: float
     reason: str
+    evidence: Features | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def judge(
     missing = _missing(query, passages, weights)
     covered = f"{round(100 * found.together)} % of the question's words are in the best passages"
     lacking = f"; not there: {', '.join(missing)}" if missing else ""
-    return Answerability(score >= THRESHOLD, score, covered + lacking)
+    return Answerability(score >= THRESHOLD, score, covered + lacking, found)
 
 
 def probability(found: Features, chunks: int) -> float:

@@ -58,6 +58,7 @@ class HybridRetriever:
         self._embedder = embedder
         self._config = config
         self._reranker = load_reranker(config.reranker) if config.reranker else None
+        self._hashes: dict[str, str] = {}
 
     @property
     def info(self) -> GenerationInfo:
@@ -80,6 +81,13 @@ class HybridRetriever:
     def chunks(self, page_id: str) -> list[Row]:
         """A page's chunks, as they are searched."""
         return self._generation.chunks(page_id)
+
+    def page_hash(self, page_id: str) -> str:
+        """The page's content hash when this index was built, "" for a page that it does not hold; remembered."""
+        if page_id not in self._hashes:
+            page = self.page(page_id)
+            self._hashes[page_id] = page.content_hash if page else ""
+        return self._hashes[page_id]
 
     @property
     def langs(self) -> Mapping[str, int]:

@@ -88,6 +88,9 @@ class ServingConfig(Table):
     shutdown_timeout_s: float = Field(
         30.0, ge=0, description="Answers under way may take so long to end when the gateway stops (seconds)."
     )
+    route_probe: bool = Field(
+        False, description="Let `auto` ask the engine whether the passages answer (one token, at most 0.5 s)."
+    )
     max_tokens: int = Field(1024, gt=0, description="Longest answer when the request names none (tokens).")
 
     @model_validator(mode="after")

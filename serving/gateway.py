@@ -29,6 +29,8 @@ from serving.ops.metrics import Metrics
 from serving.ops.reload import Reloader
 from serving.pairing import COMPARE, USUAL, check_pairing, pair
 from serving.refresh import Refresher
+from serving.router.features import Learned
+from serving.router.router import AUTO, Router, Voices
 from serving.store.database import Store
 from serving.store.recorder import Recorder
 
@@ -51,9 +53,11 @@ class Gateway:
     drain: Drain = field(default_factory=Drain)
     reloader: Reloader | None = None
     admission: Admission = field(init=False)
+    router: Router = field(init=False)
 
     def __post_init__(self) -> None:
         self.admission = Admission.of(self.config)
+        self.router = Router(self.live.home.router)
 
     @property
     def store(self) -> Store:
@@ -72,7 +76,7 @@ class Gateway:
     def models(self) -> tuple[str, ...]:
         """The model names that clients may ask for: compare is there once both its usual voices are."""
         arms = self.arms
-        return (*arms, *((COMPARE,) if all(name in arms for name in USUAL) else ()))
+        return (AUTO, *arms, *((COMPARE,) if all(name in arms for name in USUAL) else ()))
 
     def arm(self, model: str) -> Arm:
         """The arm called ``model``; ApiError 404 that lists what can be asked for."""
@@ -83,8 +87,11 @@ class Gateway:
         return arms[model]
 
     def picked(self, model: str, asked: Sequence[str] = (), blind: bool = False) -> tuple[Arm, ...]:
-        """The arms that answer for ``model``, in the order of their choices; ApiError where there are none such."""
+        """The arms that answer for ``model``, in the order of their choices (none yet for ``auto``: the question
+        decides); ApiError where there are none such."""
         check_pairing(model, asked, blind)
+        if model == AUTO:
+            return ()
         return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
     def reconfigured(self) -> None:
@@ -119,6 +126,11 @@ class Gateway:
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""
+        if exchange.model == AUTO:
+            async with aclosing(self.router.choices(exchange, self._voices())) as routed:
+                async for choice in routed:
+                    yield choice
+            return
         arms = self.picked(exchange.model, exchange.asked, exchange.blind)
         exchange.route = Route(tuple(arm.name for arm in arms))
         if exchange.blind:
@@ -133,6 +145,18 @@ class Gateway:
         async with aclosing(side_by_side(arms, turn, await self._found(turn))) as choices:
             async for choice in choices:
                 yield choice
+
+    def _voices(self) -> Voices:
+        """What the router can choose from now: the fine-tuned voices only while their engine answers."""
+        engine, manifest = self.supervisor.engine("base"), self.checkpoint.manifest if self.checkpoint else None
+        learned = self.checkpoint is not None and self.checkpoint.engine() is not None
+        arms = {name: arm for name, arm in self.arms.items() if learned or name in self.fixed}
+        return Voices(
+            arms=arms,
+            search=lambda turn: find(self.live, turn, engine),
+            learned=Learned(manifest.pages) if learned and manifest else None,
+            engine=engine if self.config.route_probe else None,
+        )
 
     async def _found(self, turn: Turn) -> Found | None:
         """What the docs hold for a turn; None without an index, which an arm that reads reports by itself."""

@@ -142,7 +142,7 @@ def names(url: str) -> list[str]:
 
 
 def test_without_a_checkpoint_there_is_no_such_voice(url: str) -> None:
-    assert names(url) == ["rag"]
+    assert names(url) == ["auto", "rag"]
     assert ask(url).status_code == 404
     assert state(url) == {"state": "none"}
 
@@ -153,7 +153,7 @@ def test_a_published_checkpoint_answers_with_the_prompt_it_was_trained_with(
     publish(home, checkpoint(tmp_path, "first", "the words of its training"))
     until(lambda: answer(url))
     assert answer(url).startswith("first: the words of its training")
-    assert names(url) == ["rag", "sft", "sft-rag", "compare"]
+    assert names(url) == ["auto", "rag", "sft", "sft-rag", "compare"]
     assert state(url) == {"state": "ready", "step": 3, "base_model": "base"}
 
 

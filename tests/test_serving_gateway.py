@@ -224,8 +224,8 @@ def test_base_answers_alone_and_needs_an_engine(serve: Serve) -> None:
     choice = ask(url, "Anything?", model="base")["choices"][0]
     assert choice["message"]["content"] == "From memory [1]."
     assert choice["docduet"]["sources"] == []
-    assert [m["id"] for m in httpx.get(f"{url}/v1/models").json()["data"]] == ["rag", "base"]
-    assert [m["id"] for m in httpx.get(f"{serve()}/v1/models").json()["data"]] == ["rag"]
+    assert [m["id"] for m in httpx.get(f"{url}/v1/models").json()["data"]] == ["auto", "rag", "base"]
+    assert [m["id"] for m in httpx.get(f"{serve()}/v1/models").json()["data"]] == ["auto", "rag"]
 
 
 def test_base_breaking_off_in_a_stream_ends_with_an_error_object(serve: Serve) -> None:

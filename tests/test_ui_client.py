@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -173,3 +174,23 @@ async def test_labels_and_the_refresh(fake: FakeGateway, gateway: Gateway) -> No
     fake.refresh = {"state": "waiting", "last": None}
     assert (await gateway.readiness_async()).refreshed_at == 0.0
     await gateway.aclose()
+
+
+def test_of_two_answers_the_first_is_read_alone() -> None:
+    """`auto` lets two voices answer where it cannot tell; the better one is choice 0. Their pieces come mixed."""
+    parser, events = AnswerParser(), []
+    chip = {"event": {"type": "source", "data": {"source": {"name": "[1] Ports"}}}}
+    for chunk in (
+        {"docduet": {"answer_id": "ans_1"}, "choices": [{"index": 1, "delta": {"role": "assistant"}}]},
+        {"choices": [{"index": 0, "delta": {"content": "First."}}]},
+        {"choices": [{"index": 1, "delta": {"content": "Second."}}]},
+        {"choices": [{"index": 1, "delta": {}}], **chip},
+        {"choices": [{"index": 1, "delta": {}, "finish_reason": "stop", "docduet": {"arm": "sft"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "docduet": {"arm": "rag"}}]},
+    ):
+        events += parser.feed(f"data: {json.dumps(chunk)}")
+    assert [event.text for event in events if isinstance(event, Text)] == ["First."]
+    assert not any(isinstance(event, SourceFound) for event in events)
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Done)
+    assert events[-1].arm == "rag"

@@ -135,11 +135,13 @@ class AnswerParser:
     def _events(self, chunk: dict[str, Any]) -> list[Event]:
         if error := chunk.get("error"):
             return [self._last(Failure(str(error.get("message", error)), str(error.get("code") or "")))]
+        choices = chunk.get("choices") or [{}]
+        start = [_started(chunk["docduet"])] if "docduet" in chunk else []
+        if choices[0].get("index"):  # the second of two answers: the first is the better one, and is shown alone
+            return start
         if chunk.get("event", {}).get("type") == "source":
             self._sources += 1
             return [SourceFound(_announced(self._sources, chunk["event"].get("data", {})))]
-        choices = chunk.get("choices") or [{}]
-        start = [_started(chunk["docduet"])] if "docduet" in chunk else []
         return [*start, *_delta(choices[0].get("delta") or {}), *self._done(choices[0])]
 
     def _done(self, choice: dict[str, Any]) -> list[Event]:

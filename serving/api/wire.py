@@ -152,6 +152,8 @@ class CompletionWriter:
         assert started is not None
         route = {
             "reason": exchange.route.reason,
+            "arms": list(exchange.route.arms),
+            "scores": dict(exchange.route.scores),
             "query": started.query,
             "rewritten": started.rewritten,
             "translated": started.translated,

@@ -98,6 +98,26 @@ class Engine:
         if not finished:
             raise EngineError(f"engine {self.name!r} broke off before the end of its answer")
 
+    async def first_token(self, messages: Sequence[Message], top: int = 10) -> dict[str, float]:
+        """The ``top`` likeliest first tokens of an answer -> logprob; {} where the server gives none.
+
+        Raises EngineError. How long it may take is the caller's to say.
+        """
+        body = {
+            "model": await self.model(),
+            "messages": list(messages),
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": True,
+            "top_logprobs": top,
+            **self._extra_body,
+        }
+        async with self._post("/chat/completions", body) as response:
+            try:
+                return _first_token(await response.json(content_type=None))
+            except ValueError:
+                return {}  # a stream, or whatever else is not the JSON that was asked for
+
     async def model(self) -> str:
         """The model name to ask for."""
         if not self._model:
@@ -212,6 +232,15 @@ class Engine:
     def _unreachable(self, error: Exception) -> str:
         reason = str(error).replace(" ssl:default", "") or type(error).__name__
         return f"engine {self.name!r} at {self.base_url} cannot be reached: {reason}; is it running?"
+
+
+def _first_token(body: Any) -> dict[str, float]:
+    """Token -> logprob of a completion's first token; {} where it is not as OpenAI describes it."""
+    try:
+        listed = body["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return {str(entry["token"]): float(entry["logprob"]) for entry in listed}
+    except (LookupError, TypeError, ValueError):
+        return {}
 
 
 def _delta(event: Mapping[str, Any]) -> EngineDelta:
