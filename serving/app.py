@@ -7,11 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from rag.live import LiveIndex
 from serving import errors
-from serving.api import chat, routes
+from serving.api import chat, fallback, responses, routes
 from serving.api.bodylimit import BodyLimit
+from serving.api.fallback import HeadAsGet
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
@@ -49,8 +51,14 @@ def create_app(
     app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
     errors.install(app)
-    for router in (chat.router, routes.api, routes.pages, routes.operations):
+    app.add_middleware(HeadAsGet)
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
+        )
+    for router in (chat.router, responses.router, routes.api, routes.pages, routes.operations):
         app.include_router(router)
+    app.include_router(fallback.router)  # after all others
     return app
 
 

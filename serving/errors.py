@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -66,7 +67,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}.get(error.status_code, "http_error")
-        return _response(ApiError(str(error.detail), error.status_code, code))
+        return _response(ApiError(str(error.detail), error.status_code, code), error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -74,11 +75,13 @@ def install(app: FastAPI) -> None:
         return _response(as_api_error(error))
 
 
-def _response(error: ApiError) -> JSONResponse:
-    return JSONResponse(error_body(str(error), error.status, error.code, error.param), error.status)
+def _response(error: ApiError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(error_body(str(error), error.status, error.code, error.param), error.status, headers)
 
 
 def _from_validation(first: Any) -> ApiError:
+    if first["type"] == "unsupported_parameter":
+        return ApiError(first["msg"], 400, "unsupported_parameter", first["ctx"]["param"])
     if first["type"] == "json_invalid":
         return ApiError(
             f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}", 400, "invalid_json"

@@ -15,6 +15,7 @@ from serving.arms.compare import side_by_side
 from serving.arms.plain import BaseArm, SftArm
 from serving.arms.rag import RagArm
 from serving.arms.retrieval import Found, find
+from serving.arms.stopping import stopped, stops_of
 from serving.arms.turn import Arm, EngineOf, Turn
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
@@ -71,7 +72,7 @@ class Gateway:
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, and the metrics, remember what was said."""
         try:
-            async with aclosing(exchange.follow(self._choices(exchange))) as choices:
+            async with aclosing(exchange.follow(self._until_stop(exchange))) as choices:
                 with self.metrics.streams.track_inprogress():
                     async for choice in choices:
                         yield choice
@@ -80,6 +81,9 @@ class Gateway:
             raise
         finally:
             self.metrics.answered(exchange)
+
+    def _until_stop(self, exchange: Exchange) -> Choices:
+        return stopped(self._choices(exchange), stops_of(exchange.turn.sampling))
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""
