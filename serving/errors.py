@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexEr
 
 log = logging.getLogger(__name__)
 
+_NO_FIELD = re.compile(r"(body|str|list\[.*\])$")  # what pydantic puts between the names of fields
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 
 
@@ -62,7 +64,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return _response(_from_validation(error.errors()[0]))
+        return _response(_from_validation(_telling(error.errors())))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
@@ -79,6 +81,12 @@ def _response(error: ApiError, headers: Mapping[str, str] | None = None) -> JSON
     return JSONResponse(error_body(str(error), error.status, error.code, error.param), error.status, headers)
 
 
+def _telling(errors: Sequence[Any]) -> Any:
+    """The error to show: the first, or the deepest in the same field, where a field may be of several types."""
+    field = errors[0]["loc"][:2]
+    return max((error for error in errors if error["loc"][:2] == field), key=lambda error: len(error["loc"]))
+
+
 def _from_validation(first: Any) -> ApiError:
     if first["type"] == "unsupported_parameter":
         return ApiError(first["msg"], 400, "unsupported_parameter", first["ctx"]["param"])
@@ -88,6 +96,6 @@ def _from_validation(first: Any) -> ApiError:
         )
     if first["loc"] == ("body",):
         return ApiError("the body must be a JSON object, sent with Content-Type: application/json", 400, "invalid_json")
-    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
+    param = ".".join(str(part) for part in first["loc"] if not _NO_FIELD.match(str(part))) or None
     message = first["msg"].removeprefix("Value error, ")
     return ApiError(f"{param}: {message}" if param else message, 400, "invalid_request", param)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from serving.config import EngineConfig, ServingConfig
 from serving.engines.supervisor import Supervisor
 from serving.server import in_background
 from tests.fake_engine import DONE, USAGE, FakeEngineServer, chunk
+from tests.fakes import ScriptedEngine, ScriptedSupervisor
 
 QUESTION = "Where are the logs of an engine?"
 ANSWER = "🙂 They are in the folder for logs [2]. One file for each engine [1, 9]."
@@ -72,6 +74,16 @@ def handbook_gateway(home: Home, engine: FakeEngineServer) -> Iterator[str]:
     """A running gateway over ``home`` whose ``base`` engine is ``engine``; gives its URL."""
     config = ServingConfig(engines=(EngineConfig(name="base", base_url=engine.url),))
     app = create_app(config, Supervisor(config.engines, home.logs), LiveIndex(home, RagConfig()))
+    with in_background(app) as url:
+        yield url
+
+
+@contextmanager
+def scripted_gateway(home: Home, *engines: ScriptedEngine, **config: Any) -> Iterator[str]:
+    """A running gateway over ``home`` with engines that say what a test tells them to; gives its URL."""
+    configs = tuple(EngineConfig(name=engine.name, base_url="http://scripted") for engine in engines)
+    supervisor: Any = ScriptedSupervisor(*engines)
+    app = create_app(ServingConfig(engines=configs, **config), supervisor, LiveIndex(home, RagConfig()))
     with in_background(app) as url:
         yield url
 

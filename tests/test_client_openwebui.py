@@ -114,7 +114,6 @@ def test_an_answer_with_its_sources(tmp_path: Path) -> None:
         page.screenshot(path=shots / "open-webui-source.png")
         assert "engine" in opened.inner_text().lower()
         links = [link.get_attribute("href") or "" for link in opened.get_by_role("link").all()]
-        print(opened.inner_text()[:600], links)
         assert any(link.startswith(f"{gateway}/pages/") for link in links)
         assert [request.get("tools") for request in engine.requests] == [None]
         browser.close()

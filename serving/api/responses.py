@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from serving.api.chat import NO_BUFFER, exchange_of, streamed
 from serving.api.parameters import RESPONSES_REFUSED, refuse, unsupported
@@ -21,6 +21,8 @@ from serving.gateway import gateway_of
 from serving.pairing import COMPARE
 
 router = APIRouter(prefix="/v1", tags=["chat"])
+_NAMES = {"response_format": "text.format", "messages": "input", "max_tokens": "max_output_tokens"}
+"""What chat completions call a field -> what it is called here."""
 
 
 class InputItem(BaseModel):
@@ -95,9 +97,8 @@ class ResponseRequest(BaseModel):
             return ChatRequest(
                 messages=self._messages(), max_tokens=self.max_output_tokens, response_format=format_, **sent
             )
-        except ValueError as error:
-            details: Any = getattr(error, "errors", list)()
-            raise _in_our_words(details[0]) from None
+        except ValidationError as error:
+            raise _in_our_words(error) from None
 
     def _messages(self) -> list[dict[str, Any]]:
         items = [InputItem(content=self.input)] if isinstance(self.input, str) else self.input
@@ -112,7 +113,11 @@ class ResponseRequest(BaseModel):
 async def responses(body: ResponseRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last message of ``input``. Streams typed server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
-    exchange = exchange_of(body.as_chat(), request)
+    try:
+        exchange = exchange_of(body.as_chat(), request)
+    except ApiError as error:
+        error.param = _NAMES.get(error.param or "", error.param)
+        raise
     writer = ResponseWriter(exchange, gateway.public_url(request), _echo(body))
     choices = gateway.answer(exchange)
     if not body.stream:
@@ -137,11 +142,11 @@ def _echo(body: ResponseRequest) -> dict[str, Any]:
     }
 
 
-def _in_our_words(first: Any) -> ApiError:
+def _in_our_words(error: ValidationError) -> ApiError:
     """What a chat request may not be, in the names of a response's fields."""
-    names = {"response_format": "text.format", "messages": "input", "max_tokens": "max_output_tokens"}
+    first = error.errors()[0]
     named = first.get("ctx", {}).get("param") or str((*first["loc"], "input")[0])
-    param = names.get(named, named)
+    param = _NAMES.get(named, named)
     message = first["msg"].replace("response_format", "text.format")
     code = "unsupported_parameter" if first["type"] == "unsupported_parameter" else "invalid_request"
     return ApiError(message, 400, code, param)
