@@ -194,14 +194,16 @@ class CompletionWriter:
         return blind_body(answer) if self.exchange.blind else choice_body(answer, self.public_url)
 
     def _open_webui(self, source: Source) -> dict[str, Any]:
-        """Open WebUI numbers distinct names in order of arrival, so the name carries our number."""
+        """Open WebUI numbers distinct names in order of arrival, so the name carries our number.
+
+        No ``distances``: they would be shown as percent of relevance, which the scores of a hybrid search are not.
+        """
         name = f"[{source.n}] {source.name}"
         href = source.href(self.public_url)
         data = {
             "source": {"name": name, "url": href},
             "document": [source.quote],
             "metadata": [{"source": href, "name": name}],
-            "distances": [source.score],
         }
         return {"type": "source", "data": data}
 
