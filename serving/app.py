@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from rag.live import LiveIndex
 from serving import errors
 from serving.api import chat, fallback, responses, routes
-from serving.api.bodylimit import BodyLimit
+from serving.api.bodylimit import BodyLimit, whole_characters
 from serving.api.fallback import HeadAsGet
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
@@ -47,6 +47,7 @@ def create_app(
         docs_url=None,  # its page loads scripts from elsewhere
         openapi_url="/v1/openapi.json",
         redoc_url=None,
+        dependencies=[Depends(whole_characters)],
     )
     app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
