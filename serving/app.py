@@ -14,6 +14,7 @@ from serving import errors
 from serving.api import chat, fallback, responses, routes
 from serving.api.bodylimit import BodyLimit, whole_characters
 from serving.api.fallback import HeadAsGet
+from serving.api.models import ERRORS
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
@@ -47,6 +48,7 @@ def create_app(
         docs_url=None,  # its page loads scripts from elsewhere
         openapi_url="/v1/openapi.json",
         redoc_url=None,
+        responses=ERRORS,
         dependencies=[Depends(whole_characters)],
     )
     app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from data.lang import detect_lang
 from data.prompts import Message
+from serving.api.models import ChatCompletion, answers
 from serving.api.schemas import ChatRequest
 from serving.api.wire import CompletionWriter
 from serving.arms.events import Event
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1", tags=["chat"])
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post("/chat/completions", response_model=None, responses=answers(ChatCompletion, stream=True))
 async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last user message. Streams server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)

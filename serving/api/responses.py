@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from serving.api.chat import NO_BUFFER, exchange_of, streamed
+from serving.api.models import ResponseOut, answers
 from serving.api.parameters import RESPONSES_REFUSED, refuse, unsupported
 from serving.api.responses_wire import ResponseWriter
 from serving.api.schemas import MAX_TOKENS, ChatRequest, ContentPart, DocDuetIn
@@ -109,7 +110,7 @@ class ResponseRequest(BaseModel):
         return told + said
 
 
-@router.post("/responses", response_model=None)
+@router.post("/responses", response_model=None, responses=answers(ResponseOut, stream=True))
 async def responses(body: ResponseRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last message of ``input``. Streams typed server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)

@@ -75,7 +75,7 @@ class RagArm:
                     if isinstance(event, Reasoning):
                         yield event
                         continue
-                    if gate.refused:
+                    if gate.refused and any(map(str.isalnum, event.text)):
                         break  # it goes on after a refusal; one that ends there tells its usage
                     for part in reply.feed(gate.feed(event.text)):
                         said = True
