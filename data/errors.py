@@ -13,6 +13,7 @@
     ├── IndexMismatchError     (ValueError)          the index does not fit the configuration
     ├── UnknownLabelError      (ValueError)          no page has the labels of a filter
     ├── VectorStoreError       (ConnectionError)     the vector database cannot be reached or answered with an error
+    ├── StoreError             (ConnectionError)     the database of conversations, votes and keys cannot be used
     ├── ClusterError           (ConnectionError)     the Ray cluster cannot be reached, or its job failed
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   └── EngineStartError                         ... or did not start
@@ -80,6 +81,10 @@ class UnknownLabelError(DocDuetError, ValueError):
 
 class VectorStoreError(DocDuetError, ConnectionError):
     """The vector database cannot be reached, or answered with an error; the message never holds its password."""
+
+
+class StoreError(DocDuetError, ConnectionError):
+    """The database of conversations, votes and keys cannot be reached, is locked or full, or is a newer version's."""
 
 
 class ClusterError(DocDuetError, ConnectionError):

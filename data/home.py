@@ -48,6 +48,11 @@ class Home:
         return self.runs / "current-sft"
 
     @property
+    def database(self) -> Path:
+        """Conversations, votes and keys (serving/store), where no other database is configured."""
+        return self.root / "docduet.sqlite"
+
+    @property
     def feedback(self) -> Path:
         """Answers that people corrected (data/feedback.py)."""
         return self.root / "feedback.jsonl"

@@ -30,6 +30,7 @@ class LiveIndex:
     """`retriever()` is cheap: one stat, unless there is something new."""
 
     def __init__(self, home: Home, config: RagConfig, embedder: Embedder | None = None) -> None:
+        self.home = home
         self._generations = Generations(home.index)
         self._config = config
         self._embedder = embedder

@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from rag.live import LiveIndex
 from serving import errors
-from serving.api import chat, fallback, responses, routes
+from serving.api import chat, conversations, fallback, judgements, responses, routes
 from serving.api.bodylimit import BodyLimit, whole_characters
 from serving.api.fallback import HeadAsGet
 from serving.api.models import ERRORS
@@ -20,6 +20,7 @@ from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
 from serving.gateway import build_gateway
 from serving.refresh import Refresher
+from serving.store.database import Store, database_url
 
 
 def create_app(
@@ -29,11 +30,17 @@ def create_app(
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
 ) -> FastAPI:
-    """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them."""
+    """The gateway. Its lifespan starts the engines (without waiting for them) and the refresh, and stops them.
+
+    Raises ConfigError or StoreError when the database for conversations, votes and keys cannot be used.
+    """
+    store = Store.open(database_url(config.database, live.home))
+    gateway = build_gateway(config, live, supervisor, store, refresher, checkpoint)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as parts:
+            await parts.enter_async_context(gateway.recorder)
             await parts.enter_async_context(supervisor)
             for watcher in (refresher, checkpoint):
                 if watcher:
@@ -51,7 +58,7 @@ def create_app(
         responses=ERRORS,
         dependencies=[Depends(whole_characters)],
     )
-    app.state.gateway = build_gateway(config, live, supervisor, refresher, checkpoint)
+    app.state.gateway = gateway
     app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
     errors.install(app)
     app.add_middleware(HeadAsGet)
@@ -59,7 +66,8 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
-    for router in (chat.router, responses.router, routes.api, routes.pages, routes.operations):
+    parts = (chat, responses, conversations, judgements)
+    for router in (*(part.router for part in parts), routes.api, routes.pages, routes.operations):
         app.include_router(router)
     app.include_router(fallback.router)  # after all others
     return app

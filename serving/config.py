@@ -46,6 +46,11 @@ class ServingConfig(Table):
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins whose web pages may call the API from a browser, such as https://help.example.com."
     )
+    database: str = Field(
+        "",
+        description="URL of the database for conversations, votes and keys; default: SQLite in DOCDUET_HOME.",
+    )
+    keep_days: float = Field(0, ge=0, description="Older conversations are deleted; 0 keeps them (days).")
     engines: tuple[EngineConfig, ...] = Field((), description="Engines; none means quoting mode.")
     sft_args: tuple[str, ...] = Field((), description="More arguments for `vllm serve` on the published checkpoint.")
     max_question_chars: int = Field(

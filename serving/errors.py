@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexError, UnknownLabelError
+from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexError, StoreError, UnknownLabelError
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(str(error), 400, "unknown_label", f"filters.{error.label}")
         case EngineError():
             return ApiError(str(error), 503, "engine_unavailable")
+        case StoreError():
+            return ApiError(str(error), 503, "store_unavailable")
         case _:
             return ApiError("internal error: the gateway's log says more", 500, "internal_error")
 

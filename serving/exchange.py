@@ -72,8 +72,9 @@ class Answer:
 
 @dataclass
 class Exchange:
-    """``model``: the name that was asked for. ``conversation``: its id, "" outside any. ``created``: Unix seconds.
+    """``model``: the name that was asked for. ``asked_at``: Unix seconds. ``keep``: whether it is stored.
 
+    ``conversation``: its id, "" outside any, "new" until one is made.
     ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
     ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
     """
@@ -82,11 +83,12 @@ class Exchange:
     turn: Turn
     principal: Principal = LOCAL
     conversation: str = ""
+    keep: bool = True
     asked: tuple[str, ...] = ()
     blind: bool = False
     route: Route = Route(())
     id: str = field(default_factory=lambda: f"ans_{secrets.token_hex(12)}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    asked_at: float = field(default_factory=time.time)
     answers: dict[int, Answer] = field(default_factory=dict)
     error: Exception | None = None
     cancelled: bool = False
@@ -104,6 +106,11 @@ class Exchange:
         except Exception as error:
             self.error = error
             raise
+
+    @property
+    def created(self) -> int:
+        """``asked_at`` in whole seconds, as OpenAI's objects have it."""
+        return int(self.asked_at)
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request
 
@@ -25,6 +26,8 @@ from serving.exchange import Choices, Exchange, Route
 from serving.metrics import Metrics
 from serving.pairing import COMPARE, USUAL, check_pairing, pair
 from serving.refresh import Refresher
+from serving.store.database import Store
+from serving.store.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +41,15 @@ class Gateway:
     live: LiveIndex
     supervisor: Supervisor
     fixed: dict[str, Arm]
+    recorder: Recorder
     checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def store(self) -> Store:
+        """Conversations, answers, votes, feedback and keys."""
+        return self.recorder.store
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -70,7 +79,8 @@ class Gateway:
         return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
     async def answer(self, exchange: Exchange) -> Choices:
-        """Answer an exchange; it, and the metrics, remember what was said."""
+        """Answer an exchange; it, the metrics and the store remember what was said."""
+        await self.recorder.begin(exchange)
         try:
             async with aclosing(exchange.follow(self._until_stop(exchange))) as choices:
                 with self.metrics.streams.track_inprogress():
@@ -81,6 +91,7 @@ class Gateway:
             raise
         finally:
             self.metrics.answered(exchange)
+            await self.recorder.end(exchange)
 
     def _until_stop(self, exchange: Exchange) -> Choices:
         return stopped(self._choices(exchange), stops_of(exchange.turn.sampling))
@@ -129,6 +140,7 @@ def build_gateway(
     config: ServingConfig,
     live: LiveIndex,
     supervisor: Supervisor,
+    store: Store,
     refresher: Refresher | None = None,
     checkpoint: CheckpointEngine | None = None,
 ) -> Gateway:
@@ -140,7 +152,17 @@ def build_gateway(
     arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
     if config.engines:
         arms["base"] = BaseArm(engine_of("base"), config)
-    return Gateway(config, live, supervisor, arms, checkpoint, refresher)
+    metrics = Metrics()
+    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
+    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+
+
+def _page_hash(live: LiveIndex, page_id: str) -> str:
+    try:
+        page = live.retriever().page(page_id)
+    except Exception:  # whatever became of the index, the answer is kept
+        return ""
+    return page.content_hash if page else ""
 
 
 def gateway_of(request: Request) -> Gateway:

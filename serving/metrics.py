@@ -19,6 +19,7 @@ class Metrics:
         to = self.registry
         self.answers = Counter("docduet_answers", "Answers by outcome", ["arm", "outcome"], registry=to)
         self.errors = Counter("docduet_errors", "Requests that ended in an error", ["code"], registry=to)
+        self.store_failures = Counter("docduet_store_failures", "Answers that could not be kept", registry=to)
         self.tokens = Counter("docduet_tokens", "Tokens as the engine counts them", ["arm", "kind"], registry=to)
         self.seconds = Histogram("docduet_seconds", "By stage", ["arm", "stage"], buckets=_SECONDS, registry=to)
         self.streams = Gauge("docduet_streams", "Answers being written now", registry=to)

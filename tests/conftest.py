@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -69,3 +70,14 @@ def database(postgres: Any) -> Database:
     for table in database.tables():
         database.run(f'DROP TABLE "{table}"')
     return database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database for what the gateway keeps, of each kind that is supported."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'docduet.sqlite'}"
+    server = request.getfixturevalue("postgres")
+    name = f"d{secrets.token_hex(6)}"
+    server.psql(f"CREATE DATABASE {name}")
+    return str(server.get_uri(name))

@@ -65,7 +65,9 @@ def exchange_of(body: ChatRequest, request: Request) -> Exchange:
     gateway = gateway_of(request)
     asked, blind = tuple(body.docduet.arms), body.docduet.blind
     gateway.picked(body.model, asked, blind)
-    return Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
+    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
+    exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
+    return exchange
 
 
 def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:

@@ -94,7 +94,14 @@ async def readyz(request: Request) -> JSONResponse:
     engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
     refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
     checkpoint = gateway.checkpoint.status() if gateway.checkpoint else {"state": "off"}
-    parts = {"index": index, "engines": engines, "refresh": refresh, "checkpoint": checkpoint}
+    store = {"state": "failing" if gateway.recorder.problem else "ready", "detail": gateway.recorder.problem}
+    parts = {
+        "index": index,
+        "store": store | {"queued": gateway.recorder.queued},
+        "engines": engines,
+        "refresh": refresh,
+        "checkpoint": checkpoint,
+    }
     body = {"ready": ready, "mode": gateway.mode, "parts": parts}
     return JSONResponse(body, 200 if ready else 503)
 

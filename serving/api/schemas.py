@@ -62,6 +62,8 @@ class DocDuetIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     filters: FiltersIn = FiltersIn()
+    conversation: str = Field("", max_length=100, description='Id of the conversation to go on with, or "new".')
+    store: bool = Field(True, description="false: neither question nor answer is kept.")
     arms: list[str] = Field([], max_length=8)
     blind: bool = False
 

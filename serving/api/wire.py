@@ -166,7 +166,7 @@ class CompletionWriter:
         """The object at the top of a response, or of a stream's first chunk."""
         exchange = self.exchange
         if exchange.blind:
-            return {"answer_id": exchange.id, "blind": True}
+            return {"answer_id": exchange.id, "conversation": exchange.conversation or None, "blind": True}
         started = exchange.answers[min(exchange.answers)].started
         assert started is not None
         route = {
@@ -175,7 +175,7 @@ class CompletionWriter:
             "rewritten": started.rewritten,
             "translated": started.translated,
         }
-        return {"answer_id": exchange.id, "route": route}
+        return {"answer_id": exchange.id, "conversation": exchange.conversation or None, "route": route}
 
     def _last(self, index: int, finish_reason: str) -> dict[str, Any]:
         """The chunk that ends a choice."""

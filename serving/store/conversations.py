@@ -1,0 +1,157 @@
+"""Conversations in the database: found, read, renamed, deleted; always one owner's.
+
+Functions of a session (``Store.run``). What is somebody else's is not there: the same error, in the same words.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, literal, or_, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from serving.errors import ApiError
+from serving.store.snapshot import clean
+from serving.store.tables import Answer, Choice, Conversation, Rating, Vote
+
+TITLE_CHARS = 80
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question with its choices, and what its owner thinks of them."""
+
+    answer: Answer
+    choices: list[Choice]
+    vote: Vote | None = None
+    ratings: list[Rating] = field(default_factory=list)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether which arm said what is not told yet: until a blind vote, where there is something to vote on."""
+        return self.answer.blind and self.vote is None and self.votable
+
+    @property
+    def votable(self) -> bool:
+        """Whether two whole answers stand side by side; before the end, it counts as if they would."""
+        whole = all(choice.finish_reason not in ("", "error") for choice in self.choices)
+        return self.answer.finished_at is None or (len(self.choices) == 2 and whole)
+
+
+def new(id: str, owner: str, title: str, created_at: float | None = None) -> Conversation:
+    """A conversation, not stored yet."""
+    now = time.time() if created_at is None else created_at
+    return Conversation(id=id, owner=owner, title=clean(title), created_at=now, updated_at=now)
+
+
+def title_of(question: str) -> str:
+    """The beginning of a question, in one line."""
+    line = " ".join(question.split())
+    return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1].rstrip() + "…"
+
+
+def one(db: Session, owner: str, id: str) -> Conversation:
+    """Conversation ``id`` of ``owner``; ApiError 404."""
+    found = db.get(Conversation, clean(id))
+    if found is None or found.owner != owner:
+        raise ApiError(f"there is no conversation {id!r}", 404, "conversation_not_found", "conversation")
+    return found
+
+
+def listed(
+    db: Session, owner: str, limit: int, query: str = "", after: tuple[float, str] | None = None
+) -> list[Conversation]:
+    """The newest ``limit`` conversations, those with ``query`` in title, question or answer (case does not matter).
+
+    ``after``: (updated_at, id) of the last one seen.
+    """
+    wanted = select(Conversation).where(Conversation.owner == owner)
+    if query.strip():
+        wanted = wanted.where(_mentions(clean(query.strip())))
+    if after:
+        wanted = wanted.where(
+            tuple_(Conversation.updated_at, Conversation.id) < tuple_(literal(after[0]), literal(after[1]))
+        )
+    wanted = wanted.order_by(Conversation.updated_at.desc(), Conversation.id.desc()).limit(limit)
+    return list(db.scalars(wanted))
+
+
+def turns(db: Session, owner: str, id: str) -> tuple[Conversation, list[Turn]]:
+    """A conversation with all its turns, oldest first."""
+    found = one(db, owner, id)
+    answers = select(Answer).where(Answer.conversation_id == found.id).order_by(Answer.asked_at, Answer.id)
+    return found, _with_choices(db, list(db.scalars(answers)))
+
+
+def turn(db: Session, owner: str, answer_id: str, lock: bool = False) -> Turn:
+    """One answer of ``owner``, in a conversation or not; ApiError 404. ``lock``: until the transaction's end."""
+    wanted = select(Answer).where(Answer.id == clean(answer_id))
+    found = db.scalar(wanted.with_for_update() if lock else wanted)
+    if found is None or found.owner != owner:
+        raise ApiError(f"there is no answer {answer_id!r}", 404, "answer_not_found", "answer_id")
+    return _with_choices(db, [found])[0]
+
+
+def rename(db: Session, owner: str, id: str, title: str) -> Conversation:
+    """Give it another title."""
+    found = one(db, owner, id)
+    found.title = clean(title)
+    return found
+
+
+def remove(db: Session, owner: str, id: str) -> None:
+    """Delete a conversation with all that was said in it."""
+    found = one(db, owner, id)
+    _forget(db, Answer.conversation_id == found.id)
+    db.execute(delete(Conversation).where(Conversation.id == found.id))
+
+
+def remove_all(db: Session, owner: str) -> int:
+    """Delete all that ``owner`` has asked, in conversations or not; how many conversations there were."""
+    _forget(db, Answer.owner == owner)
+    return _count(db.execute(delete(Conversation).where(Conversation.owner == owner)))
+
+
+def purge(db: Session, before: float) -> int:
+    """Delete conversations without a question since ``before``, and older answers outside any; how many answers."""
+    old = select(Conversation.id).where(Conversation.updated_at < before)
+    alone = Answer.conversation_id.is_(None) & (Answer.asked_at < before)
+    gone = _forget(db, or_(alone, Answer.conversation_id.in_(old)))
+    db.execute(delete(Conversation).where(Conversation.updated_at < before))
+    return gone
+
+
+def _forget(db: Session, which: ColumnElement[bool]) -> int:
+    """Delete answers; votes and thumbs stay as counts, without owner and words."""
+    ids = select(Answer.id).where(which)
+    nobody: dict[str, Any] = {"owner": "", "comment": ""}
+    db.execute(update(Vote).where(Vote.answer_id.in_(ids)).values(nobody))
+    db.execute(update(Rating).where(Rating.answer_id.in_(ids)).values(nobody | {"should_have_said": ""}))
+    return _count(db.execute(delete(Answer).where(which)))
+
+
+def _count(result: Any) -> int:
+    return int(result.rowcount)
+
+
+def _mentions(query: str) -> ColumnElement[bool]:
+    answered = exists().where(Choice.answer_id == Answer.id, Choice.text.icontains(query, autoescape=True))
+    said = or_(Answer.question.icontains(query, autoescape=True), answered)
+    return or_(
+        Conversation.title.icontains(query, autoescape=True),
+        exists().where(Answer.conversation_id == Conversation.id, said),
+    )
+
+
+def _with_choices(db: Session, answers: list[Answer]) -> list[Turn]:
+    ids = [answer.id for answer in answers]
+    choices: dict[str, list[Choice]] = {id: [] for id in ids}
+    for choice in db.scalars(select(Choice).where(Choice.answer_id.in_(ids)).order_by(Choice.index)):
+        choices[choice.answer_id].append(choice)
+    votes = {vote.answer_id: vote for vote in db.scalars(select(Vote).where(Vote.answer_id.in_(ids)))}
+    ratings: dict[str, list[Rating]] = {id: [] for id in ids}
+    for rating in db.scalars(select(Rating).where(Rating.answer_id.in_(ids)).order_by(Rating.choice)):
+        ratings[rating.answer_id].append(rating)
+    return [Turn(answer, choices[answer.id], votes.get(answer.id), ratings[answer.id]) for answer in answers]

@@ -1,0 +1,203 @@
+"""A connection to the database, and its tables brought up to date. SQLite and PostgreSQL by URL.
+
+    store = Store.open("sqlite:////home/me/.docduet/docduet.sqlite")
+    with store.writing() as db: ...        # a transaction; blocks, so in a thread
+    await store.run(function, *arguments)  # function(db, *arguments) in a transaction, in a thread of the store's own
+
+The threads are the store's own, so that a database that hangs holds up nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from data.errors import ConfigError, StoreError
+from data.home import Home
+
+T = TypeVar("T")
+
+HEAD = "0001"
+"""The newest migration."""
+
+BUSY_S = 5.0
+"""How long a writer waits for another one (SQLite), or a statement may take (PostgreSQL), in seconds."""
+
+THREADS = 4
+_LOCK = 0x646F6364  # of PostgreSQL's advisory locks: "docd"
+_WRITES = "docduet_writes"
+
+
+class Store:
+    """One per process. Thread-safe. Every statement may raise sqlalchemy.exc.SQLAlchemyError; ``run`` StoreError."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._threads = ThreadPoolExecutor(THREADS, "store")
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Connect, and make or upgrade the tables; several processes may do so at the same time.
+
+        Raises ConfigError (a wrong URL, no driver) or StoreError (no database there, or one of a newer DocDuet).
+        """
+        store = cls(_engine(url))
+        try:
+            store._upgrade()
+        except DBAPIError as error:
+            store.close()
+            shown = store.engine.url.render_as_string(hide_password=True)
+            raise StoreError(f"the database {shown} cannot be used: {_reason(error)}") from None
+        except StoreError:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with Session(self.engine, expire_on_commit=False) as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that writes; SQLite lets one writer in at a time. Committed at the end."""
+        engine = self.engine.execution_options(**{_WRITES: True})
+        with Session(engine, expire_on_commit=False) as db, db.begin():
+            yield db
+
+    async def run(self, function: Callable[..., T], *arguments: Any, writes: bool = True) -> T:
+        """``function(db, *arguments)`` in a transaction, outside the event loop. StoreError when the database fails."""
+
+        def work() -> T:
+            with self.writing() if writes else self.reading() as db:
+                return function(db, *arguments)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except SQLAlchemyError as error:
+            raise StoreError(f"the database cannot be used just now: {_reason(error)}") from error
+
+    def _upgrade(self) -> None:
+        with self._first() as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            current = _revision(connection)
+            if current != HEAD:
+                migrate(connection, current)
+
+    def _first(self) -> Connection:
+        """The first connection. Switching a new SQLite file to WAL does not wait for others who do the same: we do."""
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                return self.engine.connect().execution_options(**{_WRITES: True})
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+
+def migrate(connection: Connection, current: str = "") -> None:
+    """Bring the tables from revision ``current`` ("": none yet) to HEAD, in the transaction of ``connection``."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    if current and current not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+        shown = connection.engine.url.render_as_string(hide_password=True)
+        raise StoreError(
+            f"the database {shown} was made by a newer DocDuet (its revision is {current!r}, this one knows {HEAD!r}): "
+            "update DocDuet, or name another database in [serving] database"
+        )
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+
+
+def _engine(url: str) -> Engine:
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    limit = int(BUSY_S * 2000)
+    arguments = {"connect_timeout": int(BUSY_S), "options": f"-c statement_timeout={limit} -c lock_timeout={limit}"}
+    try:
+        return create_engine(
+            parsed, pool_pre_ping=True, pool_size=THREADS + 1, pool_timeout=BUSY_S, connect_args=arguments
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"PostgreSQL needs a package ({error.name}): pip install 'docduet[postgres]'") from None
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("[serving] database is no URL: write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigError(f"[serving] database: {parsed.drivername!r} is not supported: use sqlite or postgresql")
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    """WAL: readers and the writer do not wait for each other. BEGIN is ours, for a writer takes its lock first."""
+    if not url.database or url.database == ":memory:":
+        raise ConfigError("[serving] database: SQLite needs a file: write sqlite:////absolute/path/docduet.sqlite")
+    path = Path(url.database)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what people asked is nobody else's business
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from None
+    engine = create_engine(url, connect_args={"timeout": BUSY_S})
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII only
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """One line, without statement and parameters."""
+    return " ".join(str(getattr(error, "orig", error)).split())[:300]
+
+
+def database_url(configured: str, home: Home) -> str:
+    """``[serving] database``, or a SQLite file in ``home``."""
+    return configured or f"sqlite:///{home.database}"

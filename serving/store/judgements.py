@@ -1,0 +1,139 @@
+"""Votes on comparisons and thumbs on answers, and what they add up to.
+
+Functions of a session (``Store.run``); only the owner of an answer judges it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from evals.metrics import wilson
+from serving.errors import ApiError
+from serving.store import conversations
+from serving.store.conversations import Turn
+from serving.store.snapshot import clean
+from serving.store.tables import Choice, Rating, Vote
+
+Winner = Literal["0", "1", "tie", "both_bad"]
+Thumb = Literal["up", "down"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A thumb on choice ``choice`` of an answer, as its owner gave it."""
+
+    answer_id: str
+    choice: int
+    rating: Thumb
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+    should_have_said: str = ""
+
+
+def vote(db: Session, owner: str, answer_id: str, winner: Winner, comment: str) -> Turn:
+    """Say which of two choices is better; the turn with its vote.
+
+    A vote may be changed, but for a blind one: after it the arms are known. ApiError 404 (no such answer), 400 (not two
+    whole answers) or 409 (a blind vote has been cast).
+    """
+    turn = conversations.turn(db, owner, answer_id, lock=True)
+    if len(turn.choices) != 2 or not turn.votable:
+        message = "only two whole answers side by side can be voted on: ask with the model 'compare'"
+        raise ApiError(message, 400, "not_a_comparison", "answer_id")
+    if turn.vote and turn.vote.blind:
+        raise ApiError("this blind vote has been cast, and its voices are known: it stays", 409, "already_voted")
+    arms = [choice.arm for choice in turn.choices]
+    row = Vote(
+        answer_id=turn.answer.id,
+        owner=owner,
+        arms=arms,
+        winner=winner,
+        blind=turn.answer.blind,
+        comment=clean(comment),
+        created_at=time.time(),
+    )
+    return Turn(turn.answer, turn.choices, db.merge(row), turn.ratings)
+
+
+def rate(db: Session, owner: str, judgement: Judgement) -> tuple[Turn, bool]:
+    """Keep a thumb in place of an earlier one: the turn before it, and whether ``should_have_said`` is news.
+
+    ApiError 404 (no such answer) or 400 (no such choice).
+    """
+    turn = conversations.turn(db, owner, judgement.answer_id, lock=True)
+    arms = {choice.index: choice.arm for choice in turn.choices}
+    if judgement.choice not in arms:
+        message = f"the answer has no choice {judgement.choice}: it has {len(arms)}"
+        raise ApiError(message, 400, "invalid_request", "choice")
+    said = clean(judgement.should_have_said)
+    before = {rating.choice: rating.should_have_said for rating in turn.ratings}
+    row = Rating(
+        answer_id=turn.answer.id,
+        choice=judgement.choice,
+        owner=owner,
+        arm=arms[judgement.choice],
+        rating=judgement.rating,
+        reasons=clean(judgement.reasons),
+        comment=clean(judgement.comment),
+        should_have_said=said,
+        created_at=time.time(),
+    )
+    db.merge(row)
+    return turn, bool(said) and said != before.get(judgement.choice)
+
+
+def report(db: Session) -> dict[str, Any]:
+    """What all users' answers, thumbs and votes add up to, by arm and by pair of arms. No words, no names."""
+    arms: dict[str, dict[str, int]] = {}
+    for arm, answers, refused, degraded, failed in db.execute(_by_arm()):
+        arms[arm] = {"answers": answers, "refused": refused, "degraded": degraded, "failed": failed}
+    for arm, rating, count in db.execute(
+        select(Rating.arm, Rating.rating, func.count()).group_by(Rating.arm, Rating.rating)
+    ):
+        arms.setdefault(arm, {"answers": 0, "refused": 0, "degraded": 0, "failed": 0})[rating] = count
+    for counts in arms.values():
+        counts |= {"up": counts.get("up", 0), "down": counts.get("down", 0)}
+    votes = Counter((tuple(arms), winner) for arms, winner in db.execute(select(Vote.arms, Vote.winner)))
+    return {"answers": dict(sorted(arms.items())), "votes": votes.total(), "battles": battles(votes)}
+
+
+def battles(votes: Counter[tuple[tuple[str, ...], str]]) -> list[dict[str, Any]]:
+    """Each pair of arms: wins, ties, both bad, and how sure the better one is. ``votes``: (arms as shown, winner)."""
+    pairs: dict[tuple[str, ...], Counter[str]] = {}
+    for (shown, winner), count in votes.items():
+        outcome = shown[int(winner)] if winner in ("0", "1") else winner
+        pairs.setdefault(tuple(sorted(shown)), Counter())[outcome] += count
+    return [_battle(pair, outcomes) for pair, outcomes in sorted(pairs.items())]
+
+
+def _battle(pair: tuple[str, ...], outcomes: Counter[str]) -> dict[str, Any]:
+    """``win_rate`` of the first arm among the votes for one side, with Wilson's 95 % interval."""
+    wins = {arm: outcomes[arm] for arm in pair}
+    decided = sum(wins.values())
+    share = wins[pair[0]] / decided if decided else None
+    low, high = wilson(share, decided) if share is not None else (0.0, 1.0)
+    verdict = f"{pair[0]} is preferred" if low > 0.5 else f"{pair[1]} is preferred" if high < 0.5 else "too few votes"
+    return {
+        "arms": list(pair),
+        "votes": outcomes.total(),
+        "wins": wins,
+        "ties": outcomes["tie"],
+        "both_bad": outcomes["both_bad"],
+        "win_rate": {"arm": pair[0], "of": decided, "share": share, "low": round(low, 4), "high": round(high, 4)},
+        "verdict": verdict,
+    }
+
+
+def _by_arm() -> Any:
+    def count(condition: Any) -> Any:
+        return func.sum(case((condition, 1), else_=0))
+
+    failed = Choice.finish_reason.in_(("", "error"))
+    columns = Choice.arm, func.count(), count(Choice.refused), count(Choice.degraded != ""), count(failed)
+    return select(*columns).group_by(Choice.arm)

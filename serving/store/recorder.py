@@ -1,0 +1,255 @@
+"""Writes every exchange down, without making anybody wait for the database.
+
+Exchanges go through a queue to one thread, which writes all that has come in one transaction. While the database is
+away, locked or full it tries again and the queue grows, up to MAX_QUEUED; what comes beyond that is lost, logged and
+counted. An answer never fails because it could not be kept.
+
+A question asked in a conversation is written before any engine is asked, so that a crash does not lose it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from data.errors import StoreError
+from serving.errors import ApiError
+from serving.exchange import Exchange
+from serving.store import conversations
+from serving.store.database import Store
+from serving.store.snapshot import PageHash, answer_row, choice_rows, question_row
+from serving.store.tables import Answer, Choice, Conversation
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED = 10_000
+MAX_BATCH = 200
+PATIENCE_S = 2.0
+"""So long a question or a reader waits for what is queued before them."""
+RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+PURGE_EVERY_S = 3600.0
+_AGAIN = (OperationalError, InterfaceError, PoolTimeout)
+
+Phase = Literal["asked", "answered", "barrier"]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """``done`` is set once it has been written, or given up on."""
+
+    phase: Phase
+    exchange: Exchange | None = None
+    done: Future[None] = field(default_factory=Future)
+
+
+class Recorder:
+    """One per app, an async context manager. ``lost`` is called for each exchange that could not be kept.
+
+    ``keep_days``: older conversations and answers are deleted, 0 keeps them for ever.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        page_hash: PageHash = lambda _: "",
+        lost: Callable[[], None] = lambda: None,
+        keep_days: float = 0,
+    ) -> None:
+        self.store = store
+        self._page_hash = page_hash
+        self._lost = lost
+        self._keep_s = keep_days * 86400
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_QUEUED)
+        self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
+        self._stopping = threading.Event()
+        self._purging: asyncio.Task[None] | None = None
+        self.problem = ""
+        """Why nothing can be written just now; "" when all is well."""
+
+    async def __aenter__(self) -> Recorder:
+        if self._keep_s:
+            self._purging = asyncio.create_task(self._purge())
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._purging:
+            self._purging.cancel()
+        if self._thread.ident:
+            self._stopping.set()
+            with suppress(queue.Full):
+                self._jobs.put_nowait(None)
+            await asyncio.to_thread(self._thread.join, 5.0)
+        self.store.close()
+
+    @property
+    def queued(self) -> int:
+        """Exchanges that wait to be written."""
+        return self._jobs.qsize()
+
+    async def begin(self, exchange: Exchange) -> None:
+        """Give ``exchange`` its conversation. ApiError 404 for one that is not its user's, in the same words as for one
+        that there is not."""
+        if not exchange.conversation:
+            return
+        if not exchange.keep:
+            message = "what is not stored cannot be part of a conversation: leave out conversation, or store: false"
+            raise ApiError(message, 400, "invalid_request", "docduet.conversation")
+        if exchange.conversation == "new":
+            exchange.conversation = f"conv_{secrets.token_hex(12)}"
+        else:
+            await self._check(exchange)
+        await self._wait(self._put(_Job("asked", exchange)))
+
+    async def end(self, exchange: Exchange) -> None:
+        """Keep what came of ``exchange``. Only an answer in a conversation waits until it is written."""
+        if not exchange.keep:
+            return
+        done = self._put(_Job("answered", exchange))
+        if exchange.conversation and not exchange.cancelled:
+            await self._wait(done)
+
+    async def written(self) -> None:
+        """Wait until all that has ended is written: whoever reads an answer that was just given waits for it here."""
+        await self._wait(self._put(_Job("barrier")))
+
+    async def _check(self, exchange: Exchange) -> None:
+        mine = exchange.principal.user, exchange.conversation
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self.store.run(conversations.one, *mine, writes=False)
+        except (StoreError, TimeoutError) as error:  # whose it is will be seen when it is written
+            log.warning("conversation %s cannot be looked up: %s", exchange.conversation, error)
+
+    def _put(self, job: _Job) -> Future[None]:
+        if not self._thread.ident:
+            with suppress(RuntimeError):  # another thread was quicker
+                self._thread.start()
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            self._give_up(job, "too many wait for the database already")
+        return job.done
+
+    @staticmethod
+    async def _wait(done: Future[None]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.shield(asyncio.wrap_future(done))
+
+    async def _purge(self) -> None:
+        while True:
+            try:
+                gone = await self.store.run(conversations.purge, time.time() - self._keep_s)
+                if gone:
+                    log.info("deleted %d answers older than keep_days", gone)
+            except StoreError as error:
+                log.warning("old conversations were not deleted: %s", error)
+            await asyncio.sleep(PURGE_EVERY_S)
+
+    def _write_all(self) -> None:
+        """The thread: one transaction for all that waits."""
+        while (job := self._jobs.get()) is not None:
+            batch = [job]
+            last = False
+            with suppress(queue.Empty):
+                while len(batch) < MAX_BATCH and not last:
+                    more = self._jobs.get_nowait()
+                    last = more is None
+                    batch += [more] if more else []
+            self._write(batch)
+            if last:
+                return
+
+    def _write(self, batch: list[_Job]) -> None:
+        for attempt in range(1_000_000):
+            try:
+                self._transact(batch)
+            except _AGAIN as error:
+                self._complain(str(error.orig) if hasattr(error, "orig") else str(error))
+                if not self._stopping.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)]):
+                    continue
+                self._give_up_all(batch, self.problem)
+            except Exception as error:
+                if len(batch) > 1:  # one of them is at fault: the others shall not suffer
+                    for job in batch:
+                        self._write([job])
+                elif not isinstance(error, IntegrityError) or batch[0].phase != "answered":
+                    self._give_up(batch[0], str(getattr(error, "orig", error)))
+            self.problem = ""
+            for job in batch:
+                if not job.done.done():
+                    job.done.set_result(None)
+            return
+
+    def _transact(self, batch: list[_Job]) -> None:
+        jobs = [job for job in batch if job.exchange]
+        if not jobs:
+            return
+        asked = [job.exchange for job in jobs if job.exchange and job.phase == "asked"]
+        answered = [job.exchange for job in jobs if job.exchange and job.phase == "answered"]
+        with self.store.writing() as db:
+            _keep_questions(db, asked)
+            _keep_answers(db, answered, self._page_hash)
+
+    def _complain(self, problem: str) -> None:
+        if problem != self.problem:
+            log.error("answers cannot be written down, trying again: %s", problem)
+        self.problem = problem
+
+    def _give_up_all(self, batch: list[_Job], why: str) -> None:
+        for job in batch:
+            self._give_up(job, why)
+
+    def _give_up(self, job: _Job, why: str) -> None:
+        if job.exchange:
+            log.error("%s of %s is not kept: %s", job.phase, job.exchange.id, why)
+            self._lost()
+        job.done.set_result(None)
+
+
+def _keep_questions(db: Session, exchanges: list[Exchange]) -> None:
+    """The conversation, made where it is new, and the question without an answer."""
+    for exchange in exchanges:
+        there = db.get(Conversation, exchange.conversation)
+        if there and there.owner != exchange.principal.user:
+            log.warning("conversation %s is not %s's", there.id, exchange.principal.user)
+            continue
+        if there:
+            there.updated_at = max(there.updated_at, exchange.asked_at)
+        else:
+            title = conversations.title_of(exchange.turn.question)
+            db.add(conversations.new(exchange.conversation, exchange.principal.user, title, exchange.asked_at))
+        db.flush()
+        db.execute(insert(Answer), [question_row(exchange)])
+
+
+def _keep_answers(db: Session, exchanges: list[Exchange], page_hash: PageHash) -> None:
+    """What came of them. Those of a conversation that was deleted meanwhile are gone with it."""
+    fresh = [exchange for exchange in exchanges if not exchange.conversation]
+    known = [exchange for exchange in exchanges if exchange.conversation and _there(db, exchange)]
+    if fresh:
+        db.execute(insert(Answer), [answer_row(exchange) for exchange in fresh])
+    if known:
+        db.execute(update(Answer), [answer_row(exchange) for exchange in known])
+    choices = [row for exchange in fresh + known for row in choice_rows(exchange, page_hash)]
+    if choices:
+        db.execute(insert(Choice), choices)
+
+
+def _there(db: Session, exchange: Exchange) -> bool:
+    return db.scalar(select(Answer.id).where(Answer.id == exchange.id)) is not None
