@@ -133,6 +133,20 @@ def test_items_instructions_and_earlier_answers(serve: Serve, gateways: tuple[st
     assert engine.asked[-1][2]["content"] == "Port 7860."
 
 
+def test_a_response_goes_on_from_a_stored_one(serve: Serve, gateways: tuple[str, str, ScriptedEngine]) -> None:
+    engine, url = gateways[2], serve("Port 7860 [1].")
+    api = client(url)
+    first = api.responses.create(model="rag", input=PORT_QUESTION)
+    second = api.responses.create(model="rag", input="Which formats are read?", previous_response_id=first.id)
+    third = api.responses.create(model="base", input="Thanks.", previous_response_id=second.id, instructions="Be kind.")
+    said = [turn["content"] for turn in engine.asked[-1]]
+    assert said[1:] == [PORT_QUESTION, "Port 7860 [1].", "Which formats are read?", "Port 7860 [1].", "Thanks."]
+    assert (third.previous_response_id, said[0]) == (second.id, "Be kind.")
+    lost = api.responses.create(model="base", input="Forget this.", store=False)
+    with pytest.raises(openai.NotFoundError, match="not stored"):
+        api.responses.create(model="base", input="What?", previous_response_id=lost.id)
+
+
 def test_refusals_and_quotes(serve: Serve) -> None:
     refused = post(serve(), input="What is the capital of France?").json()["output"][0]
     assert refused["content"][0] == {
@@ -167,7 +181,7 @@ BAD = [
     ({"input": [{"type": "function_call_output", "output": "x"}]}, 400, "unsupported_parameter", "input"),
     ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, 400, "invalid_request", None),
     ({"tools": [{"type": "web_search"}]}, 400, "unsupported_parameter", "tools"),
-    ({"previous_response_id": "resp_1"}, 400, "unsupported_parameter", "previous_response_id"),
+    ({"previous_response_id": "resp_1"}, 404, "response_not_found", "previous_response_id"),
     ({"background": True}, 400, "unsupported_parameter", "background"),
     ({"text": {"format": {"type": "json_object"}}}, 400, "unsupported_parameter", "text.format"),
     ({"text": {"format": {"type": "json_schema"}}, "model": "base"}, 400, "invalid_request", "text.format"),

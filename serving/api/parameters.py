@@ -47,7 +47,7 @@ CHAT_REFUSED: Mapping[str, tuple[str, Sequence[Any]]] = {
 }
 """Name -> why not, and the values beside null that ask for nothing."""
 
-RESPONSES_IGNORED = (CHAT_IGNORED - {"metadata", "prediction", "reasoning_effort", "verbosity"}) | {
+RESPONSES_IGNORED = (CHAT_IGNORED - {"metadata", "prediction", "reasoning_effort", "store", "verbosity"}) | {
     "include",
     "max_tool_calls",
     "reasoning",
@@ -59,7 +59,6 @@ RESPONSES_REFUSED: Mapping[str, tuple[str, Sequence[Any]]] = {
     "context_management": ("send the messages that count", ([],)),
     "conversation": ("send the earlier messages in input", ()),
     "moderation": CHAT_REFUSED["moderation"],
-    "previous_response_id": ("send the earlier messages in input", ()),
     "prompt": ("no prompts are stored here: send instructions", ()),
     "tool_choice": CHAT_REFUSED["tool_choice"],
     "tools": CHAT_REFUSED["tools"],

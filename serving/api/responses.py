@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from data.prompts import Message
 from serving.api.chat import NO_BUFFER, exchange_of, streamed
 from serving.api.models import ResponseOut, answers
 from serving.api.parameters import RESPONSES_REFUSED, refuse, unsupported
@@ -20,6 +21,8 @@ from serving.api.schemas import MAX_TOKENS, ChatRequest, ContentPart, DocDuetIn
 from serving.errors import ApiError
 from serving.gateway import gateway_of
 from serving.pairing import COMPARE
+from serving.principal import principal_of
+from serving.store import conversations as stored
 
 router = APIRouter(prefix="/v1", tags=["chat"])
 _NAMES = {"response_format": "text.format", "messages": "input", "max_tokens": "max_output_tokens"}
@@ -80,6 +83,8 @@ class ResponseRequest(BaseModel):
     top_p: float | None = Field(None, gt=0, le=1)
     max_output_tokens: int | None = Field(None, gt=0, le=MAX_TOKENS)
     text: TextConfig | None = None
+    previous_response_id: str | None = Field(None, max_length=100)
+    store: bool | None = True
     metadata: dict[str, str] | None = Field(None, max_length=16)
 
     @model_validator(mode="before")
@@ -87,8 +92,8 @@ class ResponseRequest(BaseModel):
     def _refused(cls, body: Any) -> Any:
         return refuse(body, RESPONSES_REFUSED)
 
-    def as_chat(self) -> ChatRequest:
-        """The same question as a chat request. Errors name the fields of this one."""
+    def as_chat(self, earlier: list[Message]) -> ChatRequest:
+        """The same question as a chat request, after what was said ``earlier``. Errors name the fields of this one."""
         if self.model == COMPARE:
             message = f"the model {COMPARE!r} gives two answers and a response has one: use /v1/chat/completions"
             raise ApiError(message, 400, "unsupported_parameter", "model")
@@ -96,18 +101,18 @@ class ResponseRequest(BaseModel):
         sent = self.model_dump(include={"model", "docduet", "temperature", "top_p"})
         try:
             return ChatRequest(
-                messages=self._messages(), max_tokens=self.max_output_tokens, response_format=format_, **sent
+                messages=self._messages(earlier), max_tokens=self.max_output_tokens, response_format=format_, **sent
             )
         except ValidationError as error:
             raise _in_our_words(error) from None
 
-    def _messages(self) -> list[dict[str, Any]]:
+    def _messages(self, earlier: list[Message]) -> list[dict[str, Any]]:
         items = [InputItem(content=self.input)] if isinstance(self.input, str) else self.input
         said = [item.model_dump(include={"role", "content"}) for item in items if item.type == "message"]
         told = [{"role": "system", "content": self.instructions}] if self.instructions else []
         if not said:
             raise ApiError("input holds no message: send a question", 400, "empty_question", "input")
-        return told + said
+        return [*told, *map(dict, earlier), *said]
 
 
 @router.post("/responses", response_model=None, responses=answers(ResponseOut, stream=True))
@@ -115,10 +120,11 @@ async def responses(body: ResponseRequest, request: Request) -> JSONResponse | S
     """Answer the last message of ``input``. Streams typed server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
     try:
-        exchange = exchange_of(body.as_chat(), request)
+        exchange = exchange_of(body.as_chat(await _earlier(body.previous_response_id, request)), request)
     except ApiError as error:
         error.param = _NAMES.get(error.param or "", error.param)
         raise
+    exchange.keep = exchange.keep and body.store is not False
     writer = ResponseWriter(exchange, gateway.public_url(request), _echo(body))
     choices = gateway.answer(exchange)
     if not body.stream:
@@ -130,6 +136,26 @@ async def responses(body: ResponseRequest, request: Request) -> JSONResponse | S
     return StreamingResponse(streamed(first, choices, writer), media_type="text/event-stream", headers=NO_BUFFER)
 
 
+async def _earlier(response_id: str | None, request: Request) -> list[Message]:
+    """What was said up to an earlier response of the same user, with it; ApiError 404 where there is no such."""
+    if not response_id:
+        return []
+    gateway, user = gateway_of(request), principal_of(request).user
+    await gateway.recorder.written()
+    try:
+        turn = await gateway.store.run(stored.turn, user, f"ans_{response_id.removeprefix('resp_')}", writes=False)
+    except ApiError:
+        message = f"there is no response {response_id!r}: it was not stored, has been deleted, or is somebody else's"
+        raise ApiError(message, 404, "response_not_found", "previous_response_id") from None
+    said = turn.choices[0].text if turn.choices else ""
+    history = [Message(role=message["role"], content=message["content"]) for message in turn.answer.history]
+    return [
+        *history,
+        Message(role="user", content=turn.answer.question),
+        *([Message(role="assistant", content=said)] if said else []),
+    ]
+
+
 def _echo(body: ResponseRequest) -> dict[str, Any]:
     """What a response repeats of its request."""
     format_ = body.text.format if body.text else None
@@ -139,6 +165,8 @@ def _echo(body: ResponseRequest) -> dict[str, Any]:
         "temperature": body.temperature,
         "top_p": body.top_p,
         "max_output_tokens": body.max_output_tokens,
+        "previous_response_id": body.previous_response_id,
+        "store": body.store is not False and body.docduet.store,
         "text": {"format": format_.model_dump(exclude_none=True, by_alias=True) if format_ else {"type": "text"}},
     }
 
