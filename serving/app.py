@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from rag.live import LiveIndex
 from serving import errors
@@ -15,8 +16,10 @@ from serving.access.keyring import Keyring
 from serving.access.leaving import CancelWhenGone
 from serving.access.middleware import Access
 from serving.access.shared import limiter_of
-from serving.api import admin, chat, conversations, judgements, routes
-from serving.api.bodylimit import BodyLimit
+from serving.api import admin, chat, conversations, fallback, judgements, responses, routes
+from serving.api.bodylimit import BodyLimit, whole_characters
+from serving.api.fallback import HeadAsGet
+from serving.api.models import ERRORS
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
@@ -61,6 +64,8 @@ def create_app(
         docs_url=None,  # its page loads scripts from elsewhere
         openapi_url="/v1/openapi.json",
         redoc_url=None,
+        responses=ERRORS,
+        dependencies=[Depends(whole_characters)],
     )
     app.state.gateway = gateway
     keyring = Keyring(store)
@@ -73,9 +78,15 @@ def create_app(
     app.add_middleware(Requests, gateway=gateway)
     errors.install(app)
     app.include_router(signin.router(keyring))
-    api = (admin.router, chat.router, conversations.router, judgements.router, routes.api)
-    for router in (*api, routes.pages, routes.operations):
+    app.add_middleware(HeadAsGet)
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
+        )
+    parts = (admin, chat, responses, conversations, judgements)
+    for router in (*(part.router for part in parts), routes.api, routes.pages, routes.operations):
         app.include_router(router)
+    app.include_router(fallback.router)  # after all others
     return app
 
 

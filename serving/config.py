@@ -43,6 +43,9 @@ class ServingConfig(Table):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on.")
     public_url: str = Field("", description="How browsers reach the gateway; default: as the request came in.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins whose web pages may call the API from a browser, such as https://help.example.com."
+    )
     database: str = Field(
         "",
         description="URL of the database for conversations, votes and keys; default: SQLite in DOCDUET_HOME.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,6 +17,7 @@ from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexEr
 
 log = logging.getLogger(__name__)
 
+_NO_FIELD = re.compile(r"(body|str|list\[.*\])$")  # what pydantic puts between the names of fields
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -86,14 +88,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(_from_validation(error.errors()[0]))
+        return error_response(_from_validation(_telling(error.errors())))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         codes = {404: "not_found", 405: "method_not_allowed", 408: "body_too_slow", 413: "body_too_large"}
-        return error_response(
-            ApiError(str(error.detail), error.status_code, codes.get(error.status_code, "http_error"))
-        )
+        code = codes.get(error.status_code, "http_error")
+        return error_response(ApiError(str(error.detail), error.status_code, code), error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -101,18 +102,27 @@ def install(app: FastAPI) -> None:
         return error_response(as_api_error(error))
 
 
-def error_response(error: ApiError) -> JSONResponse:
+def error_response(error: ApiError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as a response."""
-    return JSONResponse(error_body(str(error), error.status, error.code, error.param), error.status, error.headers)
+    body = error_body(str(error), error.status, error.code, error.param)
+    return JSONResponse(body, error.status, {**(error.headers or {}), **(headers or {})})
+
+
+def _telling(errors: Sequence[Any]) -> Any:
+    """The error to show: the first, or the deepest in the same field, where a field may be of several types."""
+    field = errors[0]["loc"][:2]
+    return max((error for error in errors if error["loc"][:2] == field), key=lambda error: len(error["loc"]))
 
 
 def _from_validation(first: Any) -> ApiError:
+    if first["type"] == "unsupported_parameter":
+        return ApiError(first["msg"], 400, "unsupported_parameter", first["ctx"]["param"])
     if first["type"] == "json_invalid":
         return ApiError(
             f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}", 400, "invalid_json"
         )
     if first["loc"] == ("body",):
         return ApiError("the body must be a JSON object, sent with Content-Type: application/json", 400, "invalid_json")
-    param = ".".join(str(part) for part in first["loc"] if part != "body") or None
+    param = ".".join(str(part) for part in first["loc"] if not _NO_FIELD.match(str(part))) or None
     message = first["msg"].removeprefix("Value error, ")
     return ApiError(f"{param}: {message}" if param else message, 400, "invalid_request", param)

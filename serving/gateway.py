@@ -17,6 +17,7 @@ from serving.arms.compare import side_by_side
 from serving.arms.plain import BaseArm, SftArm
 from serving.arms.rag import RagArm
 from serving.arms.retrieval import Found, find
+from serving.arms.stopping import stopped, stops_of
 from serving.arms.turn import Arm, EngineOf, Turn
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
@@ -117,12 +118,15 @@ class Gateway:
     async def _recorded(self, exchange: Exchange) -> Choices:
         await self.recorder.begin(exchange)
         try:
-            guarded = self.drain.guard(exchange, self._choices(exchange))
+            guarded = self.drain.guard(exchange, self._until_stop(exchange))
             async with aclosing(exchange.follow(guarded)) as choices:
                 async for choice in choices:
                     yield choice
         finally:
             await self.recorder.end(exchange)
+
+    def _until_stop(self, exchange: Exchange) -> Choices:
+        return stopped(self._choices(exchange), stops_of(exchange.turn.sampling))
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""

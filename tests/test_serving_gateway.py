@@ -325,8 +325,13 @@ BAD = [
     ({"model": "rag", "messages": [{"role": "user", "content": "  "}]}, 400, "empty_question", "messages"),
     ({"model": "rag", "messages": [{"role": "assistant", "content": "x"}]}, 400, "empty_question", "messages"),
     ({"model": "rag", "messages": [{"role": "user", "content": "x" * 200_000}]}, 400, "question_too_long", "messages"),
-    ({"model": "rag", "messages": [{"role": "user", "content": "x"}], "n": 3}, 400, "invalid_request", "n"),
-    ({"model": "rag", "messages": [{"role": "user", "content": "x"}], "tools": [{}]}, 400, "invalid_request", "tools"),
+    ({"model": "rag", "messages": [{"role": "user", "content": "x"}], "n": 3}, 400, "unsupported_parameter", "n"),
+    (
+        {"model": "rag", "messages": [{"role": "user", "content": "x"}], "tools": [{}]},
+        400,
+        "unsupported_parameter",
+        "tools",
+    ),
     ({"model": "rag", "messages": [{"role": "wizard", "content": "x"}]}, 400, "invalid_request", "messages.0.role"),
     ({"messages": [{"role": "user", "content": "x"}]}, 400, "invalid_request", "model"),
 ]

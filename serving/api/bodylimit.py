@@ -1,14 +1,17 @@
-"""Refuse request bodies over a size before they are read into memory, and those that do not come to their end."""
+"""Refuse request bodies over a size before they are read into memory, those that do not come to their end, and such as
+hold what is no text."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 
+from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import error_body
+from serving.errors import ApiError, error_body
 
 
 class BodyLimit:
@@ -51,3 +54,16 @@ class BodyLimit:
             return message
 
         await self.app(scope, counted, send)
+
+
+async def whole_characters(request: Request) -> None:
+    """A dependency of all routes: JSON can hold half a character ("\\ud83d"), which no answer could repeat."""
+    if request.method not in ("POST", "PUT", "PATCH") or b"\\ud" not in (await request.body()).lower():
+        return
+    try:
+        json.dumps(await request.json(), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        message = "the body holds half of a character (a lone surrogate such as \\ud83d): send whole characters"
+        raise ApiError(message, 400, "invalid_json") from None
+    except (ValueError, RecursionError):
+        return  # no JSON: the route says so

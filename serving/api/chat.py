@@ -6,19 +6,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from typing import Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from data.lang import detect_lang
 from data.prompts import Message
+from serving.api.models import ChatCompletion, answers
 from serving.api.schemas import ChatRequest, MessageIn
-from serving.api.wire import DONE, CompletionWriter, sse
+from serving.api.wire import CompletionWriter
 from serving.arms.events import Event
 from serving.arms.turn import Turn
 from serving.blind import shown
 from serving.config import ServingConfig
-from serving.errors import ApiError, as_api_error, error_body
+from serving.errors import ApiError, as_api_error
 from serving.exchange import Choices, Exchange
 from serving.gateway import Gateway, gateway_of
 from serving.ops.logs import plainly
@@ -28,14 +30,11 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1", tags=["chat"])
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post("/chat/completions", response_model=None, responses=answers(ChatCompletion, stream=True))
 async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last user message. Streams server-sent events when ``stream`` is true."""
     gateway = gateway_of(request)
-    asked, blind = tuple(body.docduet.arms), body.docduet.blind
-    gateway.picked(body.model, asked, blind)
-    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
-    exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
+    exchange = exchange_of(body, request)
     seen, choices = shown(exchange, gateway.answer(exchange))
     usage = bool(body.stream_options and body.stream_options.include_usage)
     writer = CompletionWriter(seen, gateway.public_url(request), include_usage=usage)
@@ -46,10 +45,31 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
         return JSONResponse(writer.completion())
     # The first event is awaited here, so that "no index" or "no engine" is still an HTTP error.
     first = await anext(choices)
-    return StreamingResponse(_sse(first, choices, writer), media_type="text/event-stream", headers=_NO_BUFFER)
+    return StreamingResponse(streamed(first, choices, writer), media_type="text/event-stream", headers=NO_BUFFER)
 
 
-_NO_BUFFER = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the stream back otherwise
+NO_BUFFER = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the stream back otherwise
+
+
+class Writer(Protocol):
+    """Turns the events of an exchange into server-sent events of one of OpenAI's APIs. ``done``: how a stream ends."""
+
+    exchange: Exchange
+    done: bytes
+
+    def sse(self, index: int, event: Event) -> list[bytes]: ...
+    def ending(self) -> list[bytes]: ...
+    def failure(self, error: ApiError) -> list[bytes]: ...
+
+
+def exchange_of(body: ChatRequest, request: Request) -> Exchange:
+    """The exchange that a request begins; ApiError where there is no such model or no question to answer."""
+    gateway = gateway_of(request)
+    asked, blind = tuple(body.docduet.arms), body.docduet.blind
+    gateway.picked(body.model, asked, blind)
+    exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
+    exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
+    return exchange
 
 
 def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
@@ -87,21 +107,22 @@ def check_size(messages: Sequence[MessageIn], config: ServingConfig) -> None:
         raise ApiError(f"{message}: leave out the oldest", 400, "prompt_too_long", "messages")
 
 
-async def _sse(first: tuple[int, Event], choices: Choices, writer: CompletionWriter) -> AsyncIterator[bytes]:
-    """The stream's bytes. A failure on the way leaves as an error object; the stream always ends with [DONE]."""
+async def streamed(first: tuple[int, Event], choices: Choices, writer: Writer) -> AsyncIterator[bytes]:
+    """The stream's bytes. A failure on the way leaves as an error object; the stream always ends as it should."""
     try:
-        for chunk in writer.chunks(*first):
-            yield sse(chunk)
+        for chunk in writer.sse(*first):
+            yield chunk
         async with aclosing(choices):
             async for index, event in choices:
-                for chunk in writer.chunks(index, event):
-                    yield sse(chunk)
-        for chunk in writer.usage_chunk():
-            yield sse(chunk)
+                for chunk in writer.sse(index, event):
+                    yield chunk
+        for chunk in writer.ending():
+            yield chunk
     except asyncio.CancelledError:
         raise
     except Exception as error:
         known = as_api_error(error)
         log.warning("answer %s broke off: %s", writer.exchange.id, plainly(error), exc_info=known.status == 500)
-        yield sse(error_body(str(known), known.status, known.code, known.param))
-    yield DONE
+        for chunk in writer.failure(known):
+            yield chunk
+    yield writer.done

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from rag import labels
+from serving.api.models import LabelList, Model, ModelList, SearchResults, answers
 from serving.api.pageview import POLICY, page_html
 from serving.api.schemas import SearchRequest
 from serving.errors import ApiError
@@ -22,7 +23,7 @@ pages = APIRouter()
 operations = APIRouter(tags=["operations"])
 
 
-@api.get("/models", tags=["chat"])
+@api.get("/models", tags=["chat"], response_model=None, responses=answers(ModelList))
 async def models(request: Request) -> dict[str, Any]:
     """The voices that can be asked for, as OpenAI models."""
     gateway = gateway_of(request)
@@ -30,7 +31,7 @@ async def models(request: Request) -> dict[str, Any]:
     return {"object": "list", "data": data}
 
 
-@api.get("/models/{name}", tags=["chat"])
+@api.get("/models/{name}", tags=["chat"], response_model=None, responses=answers(Model))
 async def model(name: str, request: Request) -> dict[str, Any]:
     """One voice."""
     gateway = gateway_of(request)
@@ -39,7 +40,7 @@ async def model(name: str, request: Request) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "docduet"}
 
 
-@api.post("/search", tags=["search"])
+@api.post("/search", tags=["search"], response_model=None, responses=answers(SearchResults))
 async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
     """Passages only, best first, with the reasons why they matched."""
     gateway = gateway_of(request)
@@ -58,7 +59,7 @@ async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
     return {"object": "list", "data": data}
 
 
-@api.get("/labels", tags=["search"])
+@api.get("/labels", tags=["search"], response_model=None, responses=answers(LabelList))
 async def known_labels(request: Request) -> dict[str, Any]:
     """What answers and searches can be filtered by: each value, and each combination with its number of pages."""
     retriever = await asyncio.to_thread(gateway_of(request).live.retriever)

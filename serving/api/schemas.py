@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data.types import Filters
+from serving.api.parameters import CHAT_REFUSED, refuse, unsupported
+
+MAX_TOKENS = 1_000_000
+MAX_STOPS = 4
+FREE_FORM = ("base", "sft")
+"""The voices whose answers hold nothing but what a model writes, and may therefore be JSON."""
 
 
 class FiltersIn(BaseModel):
@@ -66,44 +72,85 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+class JsonSchema(BaseModel):
+    """``response_format.json_schema``."""
+
+    name: str = Field(max_length=64)
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+    description: str | None = None
+
+
+class ResponseFormat(BaseModel):
+    """``response_format``: text, any JSON object, or JSON by a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _with_its_schema(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("the type json_schema needs json_schema with a name and a schema")
+        return self
+
+
 class ChatRequest(BaseModel):
-    """POST /v1/chat/completions."""
+    """POST /v1/chat/completions. What becomes of all the other parameters is in serving/api/parameters.py."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": "rag",
+                "messages": [{"role": "user", "content": "Where are the logs of an engine?"}],
+                "docduet": {"filters": {"lang": "en"}},
+            }
+        }
+    )
 
     model: str
     messages: list[MessageIn] = Field(min_length=1)
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     docduet: DocDuetIn = DocDuetIn()
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    max_tokens: int | None = Field(None, gt=0)
-    max_completion_tokens: int | None = Field(None, gt=0)
+    max_tokens: int | None = Field(None, gt=0, le=MAX_TOKENS)
+    max_completion_tokens: int | None = Field(None, gt=0, le=MAX_TOKENS)
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    n: int | None = None
-    tools: list[Any] | None = None
+    response_format: ResponseFormat | None = None
 
-    @field_validator("n")
+    @model_validator(mode="before")
     @classmethod
-    def _one_choice(cls, value: int | None) -> int | None:
-        if value not in (None, 1):
-            raise ValueError("only n=1 is supported")
+    def _refused(cls, body: Any) -> Any:
+        return refuse(body, CHAT_REFUSED)
+
+    @field_validator("stop")
+    @classmethod
+    def _few_stops(cls, value: str | list[str] | None) -> str | list[str] | None:
+        stops = [value] if isinstance(value, str) else value or []
+        if len(stops) > MAX_STOPS:
+            raise ValueError(f"at most {MAX_STOPS} sequences may be given")
+        if "" in stops:
+            raise ValueError("a stop sequence may not be empty")
         return value
 
-    @field_validator("tools")
-    @classmethod
-    def _no_tools(cls, value: list[Any] | None) -> list[Any] | None:
-        if value:
-            raise ValueError("tools are not supported: these models answer from the documentation")
-        return value
+    @model_validator(mode="after")
+    def _json_is_not_cited(self) -> ChatRequest:
+        if self.response_format and self.response_format.type != "text" and self.model not in FREE_FORM:
+            voices = " and ".join(FREE_FORM)
+            message = f"response_format is supported by {voices} only: {self.model} cites its sources in the text"
+            raise unsupported("response_format", message)
+        return self
 
     def sampling(self, max_tokens: int) -> dict[str, Any]:
         """What an engine may be given; ``max_tokens`` where the request names none."""
-        named = self.model_dump(
-            include={"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty"}, exclude_none=True
-        )
+        passed = {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty"}
+        if self.response_format and self.response_format.type != "text":
+            passed.add("response_format")
+        named = self.model_dump(include=passed, exclude_none=True, by_alias=True)
         return named | {"max_tokens": self.max_completion_tokens or self.max_tokens or max_tokens}
 
 

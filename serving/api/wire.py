@@ -14,14 +14,15 @@ import orjson
 
 from serving.arms.events import Cited, Event, Failed, Finished, Reasoning, Started, Text
 from serving.arms.sources import Source
+from serving.errors import ApiError, error_body
 from serving.exchange import Answer, Citation, Exchange
 
 DONE = b"data: [DONE]\n\n"
 
 
-def sse(body: dict[str, Any]) -> bytes:
+def sse(body: dict[str, Any], event: str = "") -> bytes:
     """One server-sent event."""
-    return b"data: " + orjson.dumps(body) + b"\n\n"
+    return (f"event: {event}\n".encode() if event else b"") + b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 def source_body(source: Source, public_url: str) -> dict[str, Any]:
@@ -57,7 +58,12 @@ def message(answer: Answer, public_url: str) -> dict[str, Any]:
     """An answer as an OpenAI message."""
     cited = [annotation(citation, public_url) for citation in answer.citations]
     said = {"role": "assistant", "content": answer.text, "annotations": cited}
-    return said | ({"reasoning": answer.reasoning} if answer.reasoning else {})
+    return said | (thought(answer.reasoning) if answer.reasoning else {})
+
+
+def thought(text: str) -> dict[str, str]:
+    """Thinking under both of the names that clients look for."""
+    return {"reasoning": text, "reasoning_content": text}
 
 
 def choice_body(answer: Answer, public_url: str) -> dict[str, Any]:
@@ -106,6 +112,7 @@ class CompletionWriter:
     exchange: Exchange
     public_url: str
     include_usage: bool = False
+    done: bytes = DONE
     _begun: bool = False
 
     def chunks(self, index: int, event: Event) -> list[dict[str, Any]]:
@@ -121,7 +128,7 @@ class CompletionWriter:
             case Text(text):
                 return [self._chunk(index, {"content": text})]
             case Reasoning(text):
-                return [self._chunk(index, {"reasoning": text})]
+                return [self._chunk(index, thought(text))]
             case Cited():
                 chip = [self._chunk(index, {}) | {"event": self._open_webui(event.source)}] if event.first else []
                 cited = annotation(answer.citations[-1], self.public_url)
@@ -130,6 +137,18 @@ class CompletionWriter:
                 return [self._last(index, event.finish_reason)]
             case Failed():
                 return [self._last(index, "error")]
+
+    def sse(self, index: int, event: Event) -> list[bytes]:
+        """The chunks of ``event`` as server-sent events."""
+        return [sse(chunk) for chunk in self.chunks(index, event)]
+
+    def ending(self) -> list[bytes]:
+        """What stands between the last event and the end of the stream."""
+        return [sse(chunk) for chunk in self.usage_chunk()]
+
+    def failure(self, error: ApiError) -> list[bytes]:
+        """What a stream says that cannot go on."""
+        return [sse(error_body(str(error), error.status, error.code, error.param))]
 
     def usage_chunk(self) -> list[dict[str, Any]]:
         """What ends a stream whose client asked for the usage."""
@@ -177,14 +196,16 @@ class CompletionWriter:
         return blind_body(answer) if self.exchange.blind else choice_body(answer, self.public_url)
 
     def _open_webui(self, source: Source) -> dict[str, Any]:
-        """Open WebUI numbers distinct names in order of arrival, so the name carries our number."""
+        """Open WebUI numbers distinct names in order of arrival, so the name carries our number.
+
+        No ``distances``: they would be shown as percent of relevance, which the scores of a hybrid search are not.
+        """
         name = f"[{source.n}] {source.name}"
         href = source.href(self.public_url)
         data = {
             "source": {"name": name, "url": href},
             "document": [source.quote],
             "metadata": [{"source": href, "name": name}],
-            "distances": [source.score],
         }
         return {"type": "source", "data": data}
 
@@ -194,4 +215,5 @@ class CompletionWriter:
 
     def _chunk(self, index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "finish_reason": finish_reason}
-        return self._head("chat.completion.chunk") | {"choices": [choice]}
+        usage = {"usage": None} if self.include_usage else {}  # as OpenAI does: null in all chunks but the last
+        return self._head("chat.completion.chunk") | {"choices": [choice]} | usage

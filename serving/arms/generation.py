@@ -11,7 +11,7 @@ from data.prompts import Message
 from data.thinking import ThinkSplitter
 from serving.arms.events import Reasoning, Text
 from serving.arms.turn import Clock
-from serving.engines.engine import Engine
+from serving.engines.engine import Engine, EngineDelta
 
 
 class Generation:
@@ -24,6 +24,8 @@ class Generation:
         self._timeout_s = timeout_s
         self._clock = clock
         self._split = ThinkSplitter()
+        self._thinking_off = engine.thinking_off
+        self._misplaced = ""
         self.finish_reason = "stop"
         self.usage: dict[str, int] | None = None
 
@@ -40,12 +42,27 @@ class Generation:
                     raise EngineError(f"no complete answer within {self._timeout_s:g} s") from None
                 self.finish_reason = delta.finish_reason or self.finish_reason
                 self.usage = delta.usage or self.usage
-                for event in self._pieces(delta.reasoning, *self._split.feed(delta.text)):
+                for event in self._pieces(self._placed(delta), *self._split.feed(delta.text)):
                     yield event
             for event in self._pieces("", *self._split.close()):
                 yield event
+            if self._misplaced:
+                yield Text(self._misplaced)
         finally:
             await self._stream.aclose()
+
+    def _placed(self, delta: EngineDelta) -> str:
+        """The thinking in a delta. Told not to think, some servers put the answer there and no content at all: it waits
+        until some content has come, or none.
+        """
+        if not self._thinking_off:
+            return delta.reasoning
+        held, self._misplaced = self._misplaced + delta.reasoning, ""
+        if delta.text:
+            self._thinking_off = False
+            return held
+        self._misplaced = held
+        return ""
 
     def _pieces(self, reasoning: str, thinking: str, answer: str) -> list[Text | Reasoning]:
         pieces: list[Text | Reasoning] = []

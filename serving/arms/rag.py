@@ -19,6 +19,7 @@ from serving.arms.generation import Generation
 from serving.arms.quoting import as_markdown, marker_lead, quotes
 from serving.arms.reply import RefusalGate, Reply
 from serving.arms.retrieval import Found, find
+from serving.arms.stopping import for_cited
 from serving.arms.turn import Clock, EngineOf, Turn
 from serving.config import ServingConfig
 from serving.engines.engine import Engine
@@ -65,35 +66,37 @@ class RagArm:
         """The engine's answer; when it breaks off, what was said stays and the best quotes follow."""
         history = [Message(role=m["role"], content=strip_markers(m["content"])) for m in turn.history]
         messages = rag_messages(turn.question, sections, history, turn.lang, turn.instructions)
-        stream = Generation(engine, messages, turn.sampling, self._config.answer_timeout_s, clock)
+        stream = Generation(engine, messages, for_cited(turn.sampling), self._config.answer_timeout_s, clock)
         gate = RefusalGate(refusal_text(turn.lang))
-        said = False
+        said, failed = False, ""
         try:
             async with aclosing(stream.events()) as events:
                 async for event in events:
                     if isinstance(event, Reasoning):
                         yield event
                         continue
+                    if gate.refused and any(map(str.isalnum, event.text)):
+                        break  # it goes on after a refusal; one that ends there tells its usage
                     for part in reply.feed(gate.feed(event.text)):
                         said = True
                         yield part
-                    if gate.refused:
-                        break
         except EngineError as error:
+            failed = f"engine failed: {error}"
+        if failed and not gate.refused:
             for part in reply.close():
                 yield part
             if said:
                 yield Text(f"\n\n{BROKE_OFF['zh' if turn.lang == 'zh' else 'en']}\n\n")
-            async for quoted in self._quoted(reply, f"engine failed: {error}", clock):
+            async for quoted in self._quoted(reply, failed, clock, stream.usage):
                 yield quoted
             return
         for part in reply.feed(gate.close()):
             yield part
         if not gate.passed:
             ending = (
-                _refusal(self.name, turn.lang, clock)
+                _refusal(self.name, turn.lang, clock, stream.usage)
                 if gate.refused
-                else self._quoted(reply, "engine said nothing", clock)
+                else self._quoted(reply, "engine said nothing", clock, stream.usage)
             )
             async for last in ending:
                 yield last
@@ -109,7 +112,9 @@ class RagArm:
             timings_ms=clock.timings,
         )
 
-    async def _quoted(self, reply: Reply, degraded: str, clock: Clock) -> AsyncGenerator[Event]:
+    async def _quoted(
+        self, reply: Reply, degraded: str, clock: Clock, usage: dict[str, int] | None = None
+    ) -> AsyncGenerator[Event]:
         """Quoting mode. Text already said by an engine stays; numbering goes on where it stopped."""
         found = await asyncio.to_thread(quotes, reply.query, reply.passages)
         for number, quote in enumerate(found):
@@ -117,11 +122,11 @@ class RagArm:
             yield Text(("\n\n" if number else "") + as_markdown(quote.text) + marker_lead(quote.text))
             yield reply.cite(quote.index)
         clock.once("total")
-        yield Finished(arm=self.name, sources=reply.sources, degraded=degraded, timings_ms=clock.timings)
+        yield Finished(arm=self.name, sources=reply.sources, degraded=degraded, usage=usage, timings_ms=clock.timings)
 
 
-async def _refusal(arm: str, lang: str, clock: Clock) -> AsyncGenerator[Event]:
+async def _refusal(arm: str, lang: str, clock: Clock, usage: dict[str, int] | None = None) -> AsyncGenerator[Event]:
     clock.once("first_token")
     yield Text(refusal_text(lang))
     clock.once("total")
-    yield Finished(arm=arm, refused=True, timings_ms=clock.timings)
+    yield Finished(arm=arm, refused=True, usage=usage, timings_ms=clock.timings)

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,18 @@ from serving.ops.current import request_header
 from serving.ops.tracing import model_call
 
 # What a client of the gateway may influence. Never chat_template*, vllm_xargs or priority.
-SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "presence_penalty", "frequency_penalty"})
+SAMPLING = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "stop",
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "response_format",
+    }
+)
 CONNECT_TIMEOUT_S = 5.0
 
 
@@ -42,6 +54,8 @@ class Engine:
     first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's).
     ``ignores``: sampling parameters that are left out, because the server does not survive them.
     """
+
+    _extra_body: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -65,6 +79,12 @@ class Engine:
         self._session: aiohttp.ClientSession | None = None
         self.active = 0
         """Answers under way."""
+
+    @property
+    def thinking_off(self) -> bool:
+        """Whether the server is told with every request to let its model answer without thinking."""
+        told = self._extra_body.get("chat_template_kwargs")
+        return isinstance(told, Mapping) and told.get("enable_thinking") is False
 
     async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta]:
         """Stream an answer. Raises EngineError before or between pieces; closing it ends the work upstream."""
@@ -112,7 +132,7 @@ class Engine:
             "top_logprobs": top,
             **self._extra_body,
         }
-        async with self._post("/chat/completions", body) as response:
+        async with self._post("/chat/completions", body, request_header()) as response:
             try:
                 return _first_token(await response.json(content_type=None))
             except ValueError:
@@ -208,6 +228,8 @@ class Engine:
     def _event(self, data: bytes) -> dict[str, Any]:
         try:
             event = json.loads(data)
+            if b"\\ud" in data.lower():  # half a character, which no client could be sent
+                event = json.loads(json.dumps(event, ensure_ascii=False).encode(errors="replace"))
         except ValueError:
             raise EngineError(f"engine {self.name!r} sent something that is not JSON") from None
         if not isinstance(event, dict):
