@@ -5,14 +5,14 @@
 The engine (benchmarks/fast_engine.py) answers in next to no time with 32 pieces or the whole; the client
 (benchmarks/load.py) is the same for everybody; every server is one process. Measured in interleaved rounds: requests
 per second with 8 at once, and the CPU time of each (robust where the machine is busy); latency at a fixed rate, from
-when a request was due (100 a second; the arm that searches 20, since its search takes most of a core; LiteLLM 10, since
-it does not come up to 100); slow streams, none of whose pieces wait for each other; streams held open all at once, to
-their end. ``added`` is what an answer took beyond the engine alone (p50 of direct) and, for the arm that searches, beyond
-``searched``, what its search took by its own account. DocDuet joins pieces that reach it in one read: ``pieces`` says
-how many the client got.
+when a request was due (100 a second; the arm that searches 20, since its search takes most of a core; LiteLLM 10,
+since it does not come up to 100); slow streams, none of whose pieces wait for each other; streams held open all at
+once, to their end. ``added`` is what an answer took beyond the engine alone (p50 of direct) and, for the arm that
+searches, beyond ``searched``, what its search took by its own account. DocDuet joins pieces that reach it in one
+read: ``pieces`` says how many the client got.
 
-LiteLLM goes into a virtual environment of its own under ~/.cache/docduet-bench (kept); ``--litellm FOLDER`` takes one that
-is there. Figures go to benchmarks/LOG.md by hand.
+LiteLLM goes into a virtual environment of its own under ~/.cache/docduet-bench (kept); ``--litellm FOLDER`` takes one
+that is there. Figures go to benchmarks/LOG.md by hand.
 """
 
 from __future__ import annotations
@@ -123,16 +123,15 @@ def show(figures: dict[str, Figures], kind: str) -> None:
 
 
 async def piece_by_piece(targets: list[Target], options: argparse.Namespace) -> None:
-    """Many slow streams, so that every piece comes alone and nothing can be joined."""
+    """Slow streams, so that every piece comes alone and nothing can be joined."""
     figures = {target.name: Figures() for target in targets}
-    print(
-        f"\n{MANY} streams at once, {PACE_MS} ms between pieces{'per second':>13}{'CPU ms':>9}{'pieces':>8}{'failed':>8}"
-    )
     replies: dict[str, list[Reply]] = {target.name: [] for target in targets}
     for _ in range(options.rounds):
         for target in targets:
             request = target.request(True, QUESTION, PACE_MS)
             replies[target.name] += await figures[target.name].hurry(target, request, MANY, options.seconds)
+    title = f"{MANY} streams at once, {PACE_MS} ms between pieces"
+    print(f"\n{title}{'per second':>13}{'CPU ms':>9}{'pieces':>8}{'failed':>8}")
     for name, mine in figures.items():
         pieces = p50([float(reply.pieces) for reply in replies[name]])
         cells = f"{p50(mine.per_second):>13.0f}{p50(mine.cpu_ms):>9.2f}{pieces:>8.0f}{mine.failed:>8}"
