@@ -1,7 +1,7 @@
 """The install steps of the images, run as they stand in a clean environment.
 
-That is: what a build context holds, a home of its own and a PATH without this repository. The engine's and the trainer's are
-only resolved: they need CUDA.
+That is: what a build context holds, a home of its own and a PATH without this repository. The engine's and the
+trainer's are only resolved: they need CUDA.
 """
 
 from __future__ import annotations
