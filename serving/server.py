@@ -62,10 +62,15 @@ def run(app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
     """
     from serving.ops.logs import configure
     from serving.ops.signals import serving_until_told
+    from serving.settle import settle
+
+    def ready() -> None:
+        started()
+        settle()
 
     gateway: Gateway = app.state.gateway
     configure(gateway.config)
-    serving_until_told(_config(app), gateway, started).run(sockets=[sock])
+    serving_until_told(_config(app), gateway, ready).run(sockets=[sock])
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from data.thinking import ThinkSplitter
 from serving.arms.events import Reasoning, Text
 from serving.arms.turn import Clock
 from serving.engines.engine import Engine, EngineDelta
+from serving.engines.patience import Patience
 
 
 class Generation:
@@ -30,11 +31,11 @@ class Generation:
         self.usage: dict[str, int] | None = None
 
     async def events(self) -> AsyncGenerator[Text | Reasoning]:
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        patience = Patience(until=asyncio.get_running_loop().time() + self._timeout_s)
         try:
             while True:
                 try:
-                    async with asyncio.timeout_at(deadline):
+                    with patience:
                         delta = await anext(self._stream)
                 except StopAsyncIteration:
                     break
@@ -49,6 +50,7 @@ class Generation:
             if self._misplaced:
                 yield Text(self._misplaced)
         finally:
+            patience.close()
             await self._stream.aclose()
 
     def _placed(self, delta: EngineDelta) -> str:
