@@ -8,7 +8,8 @@ import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 import uvicorn
@@ -31,6 +32,7 @@ class Script:
     breaks_off: bool = False  # the connection closes without an end
     fails_midway: str = ""  # an error event instead of the end
     pause: float = 0.0  # seconds between pieces
+    other: Script | None = None  # a second choice, streamed at the same time
 
 
 def source(n: int, title: str = "Ports", quote: str = "Set the port in docduet.toml.", **more: Any) -> dict[str, Any]:
@@ -122,6 +124,9 @@ class FakeGateway:
 def chunks(script: Script, body: dict[str, Any], base: str) -> Iterator[dict[str, Any]]:
     """The stream's chunks."""
     question = body["messages"][-1]["content"]
+    if script.other:
+        yield from _mixed(script, body, base)
+        return
     route = {"reason": "asked for", "query": script.query or question, "rewritten": bool(script.query)}
     yield _chunk({"role": "assistant", "content": ""}) | {"docduet": {"answer_id": "ans_1", "route": route}}
     if script.thinking:
@@ -150,6 +155,18 @@ def chunks(script: Script, body: dict[str, Any], base: str) -> Iterator[dict[str
         "timings_ms": times,
     }
     yield last
+
+
+def _mixed(script: Script, body: dict[str, Any], base: str) -> Iterator[dict[str, Any]]:
+    """Two choices, a chunk of each in turn; the object at the top comes once."""
+    assert script.other
+    sides = [list(chunks(side, body, base)) for side in (replace(script, other=None), script.other)]
+    del sides[1][0]["docduet"]
+    for pair in zip_longest(*sides):
+        for index, chunk in enumerate(pair):
+            if chunk:
+                chunk["choices"][0]["index"] = index
+                yield chunk
 
 
 def _text(text: str, sources: dict[int, dict[str, Any]]) -> Iterator[dict[str, Any]]:

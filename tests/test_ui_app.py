@@ -17,7 +17,7 @@ from tests.fake_gateway import FakeGateway, Script, in_thread, source
 from ui.app import Chat, mount
 from ui.client import Gateway
 from ui.config import UiConfig
-from ui.turns import Turn, dump
+from ui.turns import Reply, Turn, dump
 
 FAKE = FakeGateway({"cited": Script("Set it [1].", (source(1),)), "boom": Script(error=(503, "no index", "no_index"))})
 
@@ -91,7 +91,7 @@ def turns_of(frame: Any) -> list[dict[str, Any]]:
 
 async def test_an_answer_grows_and_ends_with_its_sources(chat: Chat) -> None:
     seen = await frames(chat, "cited")
-    first, last = turns_of(seen[0])[-1]["turn"], turns_of(seen[-2])[-1]["turn"]
+    first, last = (turns_of(frame)[-1]["turn"]["replies"][0] for frame in (seen[0], seen[-2]))
     assert (first["state"], first["answer"]) == ("waiting", "")
     assert (last["state"], last["answer"]) == ("done", "Set it [1].")
     assert last["sources"][0]["href"] == "/pages/page1?quote=x"
@@ -101,7 +101,7 @@ async def test_an_answer_grows_and_ends_with_its_sources(chat: Chat) -> None:
 
 async def test_a_failed_answer_is_a_turn_that_can_be_asked_again(chat: Chat) -> None:
     turn = turns_of((await frames(chat, "boom"))[-2])[-1]
-    assert turn["turn"]["state"] == "failed"
+    assert turn["turn"]["replies"][0]["state"] == "failed"
     assert 'data-ask="boom"' in turn["html"]
     assert "Nothing has been indexed yet" in turn["html"]
 
@@ -124,7 +124,7 @@ async def test_an_empty_question_asks_nothing(chat: Chat) -> None:
 
 
 async def test_earlier_turns_travel_along_and_stay(chat: Chat) -> None:
-    earlier = Turn("k1", "How?", state="done", answer="So.")
+    earlier = Turn("k1", "How?", replies=(Reply("done", "So."),))
     value = {"lang": "zh", "turns": [{"turn": dump(earlier)}, "nonsense", {"turn": {"key": 3}}]}
     seen = await frames(chat, "cited", value)
     assert turns_of(seen[-2])[0]["key"] == "k1"
@@ -133,7 +133,7 @@ async def test_earlier_turns_travel_along_and_stay(chat: Chat) -> None:
 
 
 async def test_stop_keeps_what_was_said_and_switch_changes_the_words(chat: Chat) -> None:
-    value = {"lang": "en", "turns": [{"turn": dump(Turn("k1", "How?", state="writing", answer="Half"))}]}
+    value = {"lang": "en", "turns": [{"turn": dump(Turn("k1", "How?", replies=(Reply("writing", "Half"),)))}]}
     conversation, box = chat.stop(value)
     assert "Stopped." in conversation["turns"][0]["html"]
     assert box["submit_btn"] is True

@@ -176,8 +176,7 @@ async def test_labels_and_the_refresh(fake: FakeGateway, gateway: Gateway) -> No
     await gateway.aclose()
 
 
-def test_of_two_answers_the_first_is_read_alone() -> None:
-    """`auto` lets two voices answer where it cannot tell; the better one is choice 0. Their pieces come mixed."""
+def test_two_answers_come_mixed_and_are_told_apart() -> None:
     parser, events = AnswerParser(), []
     chip = {"event": {"type": "source", "data": {"source": {"name": "[1] Ports"}}}}
     for chunk in (
@@ -189,8 +188,8 @@ def test_of_two_answers_the_first_is_read_alone() -> None:
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "docduet": {"arm": "rag"}}]},
     ):
         events += parser.feed(f"data: {json.dumps(chunk)}")
-    assert [event.text for event in events if isinstance(event, Text)] == ["First."]
-    assert not any(isinstance(event, SourceFound) for event in events)
+    assert [(event.text, event.choice) for event in events if isinstance(event, Text)] == [("First.", 0), ("Second.", 1)]
+    assert [event.choice for event in events if isinstance(event, SourceFound)] == [1]
     assert isinstance(events[0], Started)
-    assert isinstance(events[-1], Done)
-    assert events[-1].arm == "rag"
+    assert [(event.arm, event.choice) for event in events if isinstance(event, Done)] == [("sft", 1), ("rag", 0)]
+    assert parser.end() == []

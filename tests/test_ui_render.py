@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -13,14 +14,20 @@ from ui.client import Readiness
 from ui.events import Done, Failure, Marker, Source, SourceFound, Started, Text, Thinking
 from ui.i18n import Words
 from ui.render import banner_html, item, seconds, status_html, turn_html, welcome_html
-from ui.turns import Turn, after, dump, load, messages, plain_text, stopped, with_local_links
+from ui.turns import Reply, Turn, after, dump, load, messages, plain_text, stopped, with_local_links
 
 EN, ZH = Words("en"), Words("zh")
 SOURCE = Source(
     1, "Ports", ("Setup",), "Set the port.", ((8, 12),), "/pages/ab?quote=x", "guide/ports.md", "ab", "en", 0.9
 )
-DONE = Turn("k1", "How?", state="done", answer="Set it [1].", sources=(SOURCE,), arm="rag", timings_ms={"total": 912.0})
+REPLY = Reply("done", "Set it [1].", sources=(SOURCE,), arm="rag", timings_ms={"total": 912.0})
+DONE = Turn("k1", "How?", replies=(REPLY,))
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+
+
+def turned(turn: Turn, **fields: Any) -> Turn:
+    """``turn`` with its reply changed."""
+    return replace(turn, replies=(replace(turn.reply, **fields),))
 
 
 class Balanced(HTMLParser):
@@ -53,14 +60,14 @@ def test_an_answer_stands_beside_its_sources() -> None:
 
 def test_a_refusal_looks_different_and_has_no_sources() -> None:
     done = Done("rag", sources=(SOURCE,), refused=True)
-    html = turn_html(after(replace(DONE, sources=()), done), EN)
+    html = turn_html(after(turned(DONE, sources=()), done), EN)
     assert "dd-refused" in html
     assert "Not in the docs" in html
     assert "dd-card" not in html
 
 
 def test_a_failure_says_what_to_do_and_keeps_what_was_said() -> None:
-    turn = after(replace(DONE, state="writing"), Failure("the engine broke off", "engine_unavailable"))
+    turn = after(turned(DONE, state="writing"), Failure("the engine broke off", "engine_unavailable"))
     html = turn_html(turn, ZH)
     assert "语言模型暂时不可用" in html
     assert "the engine broke off" in html
@@ -70,11 +77,11 @@ def test_a_failure_says_what_to_do_and_keeps_what_was_said() -> None:
 
 def test_states_are_told_apart() -> None:
     assert "dd-wait" in turn_html(Turn("k", "q"), EN)
-    assert "Stopped." in turn_html(stopped(Turn("k", "q", state="writing", answer="Half")), EN)
-    assert "quotes from the best passages" in turn_html(replace(DONE, degraded="no engine"), EN)
-    assert "odd &lt;reason&gt;" in turn_html(replace(DONE, degraded="odd <reason>"), EN)
-    assert "has no sources" in turn_html(replace(DONE, arm="base", sources=()), EN)
-    assert "came back empty" in turn_html(replace(DONE, answer=" ", sources=()), EN)
+    assert "Stopped." in turn_html(stopped(Turn("k", "q", replies=(Reply("writing", "Half"),))), EN)
+    assert "quotes from the best passages" in turn_html(turned(DONE, degraded="no engine"), EN)
+    assert "odd &lt;reason&gt;" in turn_html(turned(DONE, degraded="odd <reason>"), EN)
+    assert "has no sources" in turn_html(turned(DONE, arm="base", sources=()), EN)
+    assert "came back empty" in turn_html(turned(DONE, answer=" ", sources=()), EN)
     assert stopped(DONE) == DONE
 
 
@@ -88,9 +95,12 @@ def test_the_query_is_shown_only_when_it_was_rewritten() -> None:
 @pytest.mark.parametrize("words", [EN, ZH])
 def test_hostile_text_is_escaped_everywhere(words: Words) -> None:
     source = Source(1, EVIL, (EVIL,), EVIL, ((0, 3),), EVIL, EVIL, EVIL, EVIL)
-    fields = dict.fromkeys(("question", "answer", "thinking", "query", "arm", "voice", "degraded"), EVIL)
-    failed = Turn("k", sources=(source,), state="failed", failure=EVIL, failure_code=EVIL, **fields)
-    for turn in (failed, replace(failed, state="done"), replace(failed, state="done", refused=True)):
+    said = dict.fromkeys(("answer", "thinking", "arm", "degraded"), EVIL)
+    failed = Reply("failed", sources=(source,), failure=EVIL, failure_code=EVIL, **said)
+    done = replace(failed, state="done")
+    asked = {"question": EVIL, "query": EVIL, "voice": EVIL, "reason": EVIL}
+    for replies in ((failed,), (done,), (replace(done, refused=True),), (failed, done)):
+        turn = Turn("k", replies=replies, **asked)
         html = turn_html(turn, words)
         assert "<img" not in html
         assert "<script" not in html
@@ -106,21 +116,21 @@ def test_a_key_from_the_browser_cannot_break_out() -> None:
 
 def test_long_quotes_start_folded() -> None:
     assert "dd-folded" not in turn_html(DONE, EN)
-    assert "dd-folded" in turn_html(replace(DONE, sources=(replace(SOURCE, quote="long " * 100),)), EN)
+    assert "dd-folded" in turn_html(turned(DONE, sources=(replace(SOURCE, quote="long " * 100),)), EN)
 
 
 def test_sources_show_while_the_answer_streams() -> None:
     turn = Turn("k", "q")
     for event in (Started(), Text("See "), SourceFound(Source(1, "Ports", quote="Set it.")), Marker("[1]", 4, 7)):
         turn = after(turn, event)
-    assert turn.answer == "See [1]"
+    assert turn.reply.answer == "See [1]"
     assert 'id="src-k-1"' in turn_html(turn, EN)
-    assert after(turn, Thinking("hm")).thinking == "hm"
+    assert after(turn, Thinking("hm")).reply.thinking == "hm"
 
 
 def test_the_browser_gives_back_what_it_got() -> None:
     assert load([dump(DONE)]) == [DONE]
-    assert item(DONE, EN)["turn"]["sources"][0]["marks"] == [[8, 12]]
+    assert item(DONE, EN)["turn"]["replies"][0]["sources"][0]["marks"] == [[8, 12]]
 
 
 @pytest.mark.parametrize("value", [None, 3, "x", {}, [None], [{"key": "k"}], [{"key": "k", "question": {}}]])
@@ -129,7 +139,7 @@ def test_nonsense_from_the_browser_is_no_turn(value: object) -> None:
 
 
 def test_history_is_answers_only_and_bounded() -> None:
-    refused = replace(DONE, refused=True, question="refused")
+    refused = replace(turned(DONE, refused=True), question="refused")
     turns = [replace(DONE, question=f"q{n}") for n in range(20)] + [refused, Turn("k", "unanswered")]
     sent = messages(turns, "now?")
     assert len(sent) == 17
@@ -147,7 +157,7 @@ def test_links_to_our_pages_become_relative() -> None:
 
 
 def test_copy_takes_the_sources_along() -> None:
-    assert plain_text(DONE) == "Set it [1].\n\n[1] Ports > Setup /pages/ab?quote=x"
+    assert plain_text(REPLY) == "Set it [1].\n\n[1] Ports > Setup /pages/ab?quote=x"
 
 
 def test_banner_says_in_plain_words_what_the_mode_is() -> None:
@@ -175,7 +185,7 @@ def test_the_same_turn_is_the_same_html() -> None:
 
 def test_a_turn_says_what_it_was_limited_to_and_where_its_sources_belong() -> None:
     source = replace(SOURCE, product="Widget<", version="2.1")
-    html = turn_html(replace(DONE, sources=(source,), filters=Filters("Widget<", "2.1", "zh")), ZH)
+    html = turn_html(replace(turned(DONE, sources=(source,)), filters=Filters("Widget<", "2.1", "zh")), ZH)
     assert "只根据 Widget&lt; · 2.1 · 中文" in html
     assert ">Widget&lt; 2.1</span>" in html
     assert "dd-filtered" not in turn_html(DONE, EN)
@@ -184,7 +194,9 @@ def test_a_turn_says_what_it_was_limited_to_and_where_its_sources_belong() -> No
 
 
 def test_a_refusal_under_a_filter_says_what_was_searched() -> None:
-    refused = after(replace(DONE, sources=(), filters=Filters(version="2.1", lang="fr")), Done("rag", refused=True))
+    refused = after(
+        replace(turned(DONE, sources=()), filters=Filters(version="2.1", lang="fr")), Done("rag", refused=True)
+    )
     assert "Only 2.1 · fr was searched" in turn_html(refused, EN)
 
 
@@ -212,3 +224,60 @@ def test_a_failed_refresh_opens_to_its_reason() -> None:
     assert "<img" not in html
     assert "<code>docduet</code>" in html
     assert "<summary>最近一次更新失败</summary>" in status_html(Readiness(True, refresh_error="x"), ZH, 1e9)
+
+
+TWO = (
+    Started(),
+    Text("Left ", 0),
+    Text("Right ", 1),
+    SourceFound(SOURCE, 1),
+    Marker("[1]", 6, 9, choice=1),
+    Text("done", 0),
+    Done("sft", choice=0),
+    Done("rag", (SOURCE,), choice=1),
+)
+
+
+def two() -> Turn:
+    turn = Turn("k", "q", "compare")
+    for event in TWO:
+        turn = after(turn, event)
+    return turn
+
+
+def test_two_replies_stand_side_by_side_each_with_its_own_sources() -> None:
+    turn = two()
+    assert [(reply.arm, reply.answer, len(reply.sources)) for reply in turn.replies] == [
+        ("sft", "Left done", 0),
+        ("rag", "Right [1]", 1),
+    ]
+    html = turn_html(turn, EN)
+    assert html.count('class="dd-side"') == 2
+    assert "Left · Learned the docs" in html
+    assert 'href="#src-k-1-1"' in html
+    assert 'id="src-k-1-1"' in html
+    assert item(turn, EN)["copies"] == ["Left done", "Right [1]\n\n[1] Ports > Setup /pages/ab?quote=x"]
+    assert load([dump(turn)]) == [turn]
+
+
+def test_one_reply_may_fail_while_the_other_stands() -> None:
+    turn = after(replace(two(), replies=(Reply(), *two().replies[1:])), Done("sft", failure="gone", failure_code="x"))
+    assert [reply.state for reply in turn.replies] == ["failed", "done"]
+    assert "gone" in turn_html(turn, EN)
+    assert messages([turn], "next")[1]["content"] == "Right [1]"
+
+
+def test_a_blind_turn_names_nobody() -> None:
+    turn = Turn("k", "q", "compare")
+    for event in (Started(blind=True), Text("a", 0), Text("b", 1), Done(choice=0), Done(choice=1)):
+        turn = after(turn, event)
+    html = turn_html(turn, EN)
+    assert turn.blind
+    assert not any(word in html for word in ("Learned", "Reads", "rag", "sft", "Side by side"))
+
+
+def test_what_breaks_off_ends_only_what_had_not_ended() -> None:
+    turn = Turn("k", "q", "compare")
+    for event in (Text("a", 0), Text("b", 1), Done("rag", choice=0), Failure("cut", "broken_off")):
+        turn = after(turn, event)
+    assert [reply.state for reply in turn.replies] == ["done", "failed"]

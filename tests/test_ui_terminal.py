@@ -28,6 +28,7 @@ def fake() -> FakeGateway:
             "refused": Script("I could not find this.", refused=True),
             "breaks": Script("Half", fails_midway="the engine broke off"),
             "follow": Script("Yes.", query="standalone?", degraded="no engine"),
+            "both": Script("Left.", other=Script("Right [1].", (source(1),), arm="sft"), arm="rag"),
             "error": Script(error=(503, "nothing is indexed yet: run docduet sync", "no_index")),
         }
     )
@@ -110,3 +111,13 @@ def test_errors_are_errors(gateway: Gateway) -> None:
         shown(gateway, "error")
     with pytest.raises(GatewayError, match="question is empty"):
         shown(gateway, "  ")
+
+
+def test_two_voices_come_one_after_the_other(gateway: Gateway) -> None:
+    code, text = shown(gateway, "both")
+    assert code == 0
+    assert (
+        text.index("Left.") < text.index("— rag") < text.index("Right [1].") < text.index("— sft") < text.index("[1] ")
+    )
+    answer = json.loads(shown(gateway, "both", as_json=True)[1])
+    assert [choice["arm"] for choice in answer["choices"]] == ["rag", "sft"]

@@ -3,7 +3,7 @@
 // new (so that a long conversation does not flicker and a selection survives), and makes markers, cards and buttons work.
 const root = element.querySelector(".dd-chat");
 let shown = new Map(); // key of a turn -> the HTML on the page
-let copies = new Map(); // key of a turn -> what "copy" takes
+let copies = new Map(); // key of a turn -> what "copy" takes of each reply
 
 const narrow = () => window.matchMedia("(max-width: 900px)").matches;
 
@@ -47,7 +47,7 @@ function show() {
   const added = turns.filter((turn) => !shown.has(turn.key));
   for (const turn of turns) showTurn(turn);
   shown = new Map(turns.map((turn) => [turn.key, turn.html]));
-  copies = new Map(turns.map((turn) => [turn.key, turn.copy]));
+  copies = new Map(turns.map((turn) => [turn.key, turn.copies]));
   if (added.length) toTop(added[0].key);
 }
 
@@ -62,10 +62,10 @@ function showTurn({ key, html }) {
     article.dataset.key = key;
     root.appendChild(article);
   }
-  const hadSources = article.querySelector(".dd-sources details");
+  const before = article.querySelectorAll(".dd-sources details").length;
   morph(article, fragment(html));
-  const sources = article.querySelector(".dd-sources details");
-  if (sources && !hadSources && narrow()) sources.open = false;
+  if (!narrow()) return;
+  for (const sources of Array.from(article.querySelectorAll(".dd-sources details")).slice(before)) sources.open = false;
 }
 
 // A new question goes to the top and its answer grows below it: nothing moves under the reader's eyes.
@@ -75,8 +75,8 @@ function toTop(key) {
   else element.scrollTop += article.getBoundingClientRect().top - element.getBoundingClientRect().top + 2;
 }
 
-function leadTo(number, article) {
-  const card = article.querySelector(`.dd-card[id$="-${CSS.escape(number)}"]`);
+function leadTo(number, place) {
+  const card = place.querySelector(`.dd-card[id$="-${CSS.escape(number)}"]`);
   if (!card) return;
   card.closest("details").open = true;
   card.classList.remove("dd-hit");
@@ -117,9 +117,9 @@ element.addEventListener("click", (event) => {
   const article = target.closest("article");
   if (target.dataset.source) {
     event.preventDefault();
-    leadTo(target.dataset.source, article);
+    leadTo(target.dataset.source, target.closest(".dd-side") || article);
   } else if (target.dataset.copy === "code") copy(target.closest(".dd-code").querySelector("pre").textContent, target);
-  else if (target.dataset.copy) copy(copies.get(article.dataset.key), target);
+  else if (target.dataset.copy) copy(copies.get(article.dataset.key)[target.closest("section").dataset.choice], target);
   else if (target.dataset.ask) trigger("submit", { question: target.dataset.ask });
   else unfold(target);
 });

@@ -1,12 +1,14 @@
 """What an answer is made of, as frozen events, and the parser that reads them off the gateway's stream.
 
-Started comes first, then Thinking / Text / SourceFound / Marker, then one Done or Failure. Pure: no I/O.
+Started comes first, then each choice's Thinking / Text / SourceFound / Marker and its Done, the choices of a comparison
+mixed as they come. A Failure ends everything. Pure: no I/O.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,12 +34,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Started:
-    """First event. ``query`` is what was searched; ``rewritten`` when that is not the question as it was asked."""
+    """First event. ``query`` is what was searched; ``rewritten`` when that is not the question as it was asked;
+    ``blind``: who answers is told after the vote."""
 
     answer_id: str = ""
     reason: str = ""
     query: str = ""
     rewritten: bool = False
+    blind: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Thinking:
     """A piece of the model's thinking, never part of the answer."""
 
     text: str
+    choice: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Text:
     """A piece of the answer."""
 
     text: str
+    choice: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class SourceFound:
     """A source about to be cited for the first time; Done brings it in full."""
 
     source: Source
+    choice: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,11 +77,12 @@ class Marker:
     end: int = 0
     title: str = ""
     url: str = ""
+    choice: int = 0
 
 
 @dataclass(frozen=True)
 class Done:
-    """Last event of a whole answer."""
+    """Last event of a choice. ``failure``: why this voice could not answer, while another perhaps could."""
 
     arm: str = ""
     sources: tuple[Source, ...] = ()
@@ -82,11 +90,14 @@ class Done:
     degraded: str | None = None
     finish_reason: str = "stop"
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    failure: str = ""
+    failure_code: str = ""
+    choice: int = 0
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Last event of an answer that broke off."""
+    """Last event of all, when the answer broke off."""
 
     message: str
     code: str = ""
@@ -100,7 +111,8 @@ class AnswerParser:
 
     def __init__(self) -> None:
         self._ended = False
-        self._sources = 0
+        self._open: set[int] = {0}
+        self._sources: Counter[int] = Counter()
 
     def feed(self, line: str) -> list[Event]:
         """The events in one line; a line that is not ours brings none."""
@@ -108,6 +120,7 @@ class AnswerParser:
             return []
         payload = line.removeprefix("data:").strip()
         if payload == "[DONE]":
+            self._ended = self._ended or not self._open
             return []
         try:
             chunk = json.loads(payload)
@@ -116,8 +129,8 @@ class AnswerParser:
         return self._events(chunk) if isinstance(chunk, dict) else []
 
     def end(self) -> list[Event]:
-        """What is left to say when the stream is over: a Failure unless it ended properly."""
-        if self._ended:
+        """What is left to say when the stream is over: a Failure unless every choice has ended properly."""
+        if self._ended or not self._open:
             return []
         return [
             self._last(Failure("The answer broke off: the gateway closed the connection. Ask again.", "broken_off"))
@@ -135,21 +148,23 @@ class AnswerParser:
     def _events(self, chunk: dict[str, Any]) -> list[Event]:
         if error := chunk.get("error"):
             return [self._last(Failure(str(error.get("message", error)), str(error.get("code") or "")))]
-        choices = chunk.get("choices") or [{}]
-        start = [_started(chunk["docduet"])] if "docduet" in chunk else []
-        if choices[0].get("index"):  # the second of two answers: the first is the better one, and is shown alone
-            return start
+        choice = (chunk.get("choices") or [{}])[0]
+        index = int(choice.get("index") or 0)
         if chunk.get("event", {}).get("type") == "source":
-            self._sources += 1
-            return [SourceFound(_announced(self._sources, chunk["event"].get("data", {})))]
-        return [*start, *_delta(choices[0].get("delta") or {}), *self._done(choices[0])]
+            self._sources[index] += 1
+            return [SourceFound(_announced(self._sources[index], chunk["event"].get("data", {})), index)]
+        start = [_started(chunk["docduet"])] if "docduet" in chunk else []
+        delta = choice.get("delta") or {}
+        if delta.get("role"):
+            self._open.add(index)
+        return [*start, *_delta(delta, index), *self._done(choice, index)]
 
-    def _done(self, choice: dict[str, Any]) -> list[Event]:
+    def _done(self, choice: dict[str, Any], index: int) -> list[Event]:
         body = choice.get("docduet")
         if body is None:
             return []
-        self._ended = True
-        return [_finished(body, choice.get("finish_reason") or "stop")]
+        self._open.discard(index)
+        return [_finished(body, choice.get("finish_reason") or "stop", index)]
 
 
 def _started(body: dict[str, Any]) -> Started:
@@ -159,22 +174,23 @@ def _started(body: dict[str, Any]) -> Started:
         reason=route.get("reason", ""),
         query=route.get("query", ""),
         rewritten=bool(route.get("rewritten")),
+        blind=bool(body.get("blind")),
     )
 
 
-def _delta(delta: dict[str, Any]) -> list[Event]:
+def _delta(delta: dict[str, Any], choice: int) -> list[Event]:
     events: list[Event] = []
     if thinking := delta.get("reasoning"):
-        events.append(Thinking(thinking))
+        events.append(Thinking(thinking, choice))
     if text := delta.get("content"):
         citation = next((a.get("url_citation", {}) for a in delta.get("annotations") or []), None)
-        events.append(Text(text) if citation is None else _marker(text, citation))
+        events.append(Text(text, choice) if citation is None else _marker(text, citation, choice))
     return events
 
 
-def _marker(text: str, citation: dict[str, Any]) -> Marker:
+def _marker(text: str, citation: dict[str, Any], choice: int) -> Marker:
     start, end = citation.get("start_index", 0), citation.get("end_index", 0)
-    return Marker(text, start, end, citation.get("title", ""), citation.get("url", ""))
+    return Marker(text, start, end, citation.get("title", ""), citation.get("url", ""), choice)
 
 
 def _announced(n: int, data: dict[str, Any]) -> Source:
@@ -184,7 +200,8 @@ def _announced(n: int, data: dict[str, Any]) -> Source:
     return Source(n=n, title=title, href=about.get("url", ""), quote="\n".join(data.get("document") or []))
 
 
-def _finished(body: dict[str, Any], reason: str) -> Done:
+def _finished(body: dict[str, Any], reason: str, choice: int) -> Done:
+    error = body.get("error") or {}
     return Done(
         arm=body.get("arm", ""),
         sources=tuple(_source(source) for source in body.get("sources") or []),
@@ -192,6 +209,9 @@ def _finished(body: dict[str, Any], reason: str) -> Done:
         degraded=body.get("degraded"),
         finish_reason=reason,
         timings_ms=body.get("timings_ms") or {},
+        failure=str(error.get("message") or ""),
+        failure_code=str(error.get("code") or ""),
+        choice=choice,
     )
 
 

@@ -16,26 +16,41 @@ from ui.filters import shown
 from ui.i18n import Words
 from ui.markdown import answer_html, quote_html, safe_href
 from ui.text import clean, one_line, shorten
-from ui.turns import Turn, dump, plain_text
+from ui.turns import Reply, Turn, dump, plain_text
 
 FOLDED = 260  # characters; longer quotes start folded
 TIMES = ("rewrite", "translate", "retrieve", "first_token", "total")
 
 
 def item(turn: Turn, words: Words) -> dict[str, Any]:
-    """One turn as the browser keeps it: HTML to show, text to copy, data to send back."""
-    return {"key": turn.key, "html": turn_html(turn, words), "copy": plain_text(turn), "turn": dump(turn)}
+    """One turn as the browser keeps it: HTML to show, each reply's text to copy, data to send back."""
+    copies = [plain_text(reply) for reply in turn.replies]
+    return {"key": turn.key, "html": turn_html(turn, words), "copies": copies, "turn": dump(turn)}
 
 
 def turn_html(turn: Turn, words: Words) -> str:
-    """Question, answer and sources."""
+    """Question, answer and sources; two replies stand side by side."""
     question = f'<div class="dd-question" dir="auto">{escape(clean(turn.question))}</div>'
-    busy = str(turn.running).lower()
     question += _filtered(turn, words)
-    answer = f'<section class="dd-answer dd-{_kind(turn)}" aria-busy="{busy}">{_answer(turn, words)}</section>'
-    sources = _sources(turn, words)
+    if len(turn.replies) > 1:
+        sides = "".join(_side(turn, index, words) for index in range(len(turn.replies)))
+        return f'<div class="dd-turn-sides">{question}{_query(turn, words)}<div class="dd-sides">{sides}</div></div>'
+    answer, sources = _section(turn, 0, words), _sources(turn.reply, turn.key, words)
     layout = "dd-turn-grid dd-with-sources" if sources else "dd-turn-grid"
     return f'<div class="{layout}"><div class="dd-main">{question}{answer}</div>{sources}</div>'
+
+
+def _side(turn: Turn, index: int, words: Words) -> str:
+    reply, key = turn.replies[index], f"{turn.key}-{index}"
+    return f'<div class="dd-side">{_section(turn, index, words)}{_sources(reply, key, words)}</div>'
+
+
+def _section(turn: Turn, index: int, words: Words) -> str:
+    """One reply without its sources."""
+    reply = turn.replies[index]
+    busy = str(reply.running).lower()
+    inside = _answer(turn, index, words)
+    return f'<section class="dd-answer dd-{_kind(reply)}" data-choice="{index}" aria-busy="{busy}">{inside}</section>'
 
 
 def welcome_html(words: Words, examples: tuple[str, ...]) -> str:
@@ -92,20 +107,26 @@ def seconds(ms: float) -> str:
     return f"{ms / 1000:.1f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
 
 
-def _kind(turn: Turn) -> str:
-    return "refused" if turn.refused else turn.state
+def _kind(reply: Reply) -> str:
+    return "refused" if reply.refused else reply.state
 
 
-def _answer(turn: Turn, words: Words) -> str:
-    parts = [_voice(turn, words), _query(turn, words), _thinking(turn, words)]
-    if turn.refused:
+def _answer(turn: Turn, index: int, words: Words) -> str:
+    reply, several = turn.replies[index], len(turn.replies) > 1
+    query = "" if several else _query(turn, words)
+    key = f"{turn.key}-{index}" if several else turn.key
+    parts = [_voice(turn, index, words), query, _thinking(reply, words)]
+    if reply.refused:
         parts.append(f'<div class="dd-label">{_SEARCH}{words("refused")}</div>')
-    parts += [_prose(turn, words), _notes(turn, words), _failure(turn, words), _footer(turn, words)]
-    return "".join(parts)
+    parts += [_prose(turn, reply, key, words), _notes(turn, reply, words), _failure(turn, reply, words)]
+    return "".join([*parts, _footer(reply, words)])
 
 
-def _voice(turn: Turn, words: Words) -> str:
-    return f'<div class="dd-voice">{escape(words.voice(turn.arm or turn.voice))}</div>'
+def _voice(turn: Turn, index: int, words: Words) -> str:
+    arm = turn.replies[index].arm
+    side = words(f"side.{index}") if len(turn.replies) > 1 else ""
+    named = words.voice(arm or turn.voice) if arm or not side else ""
+    return f'<div class="dd-voice">{" · ".join(escape(part) for part in (side, named) if part)}</div>'
 
 
 def _filtered(turn: Turn, words: Words) -> str:
@@ -126,63 +147,63 @@ def _query(turn: Turn, words: Words) -> str:
     return f'<div class="dd-query">{_SEARCH}<span>{words("searched")} {query}</span></div>'
 
 
-def _thinking(turn: Turn, words: Words) -> str:
-    if not turn.thinking.strip():
+def _thinking(reply: Reply, words: Words) -> str:
+    if not reply.thinking.strip():
         return ""
-    text = escape(clean(turn.thinking.strip()))
+    text = escape(clean(reply.thinking.strip()))
     return f'<details class="dd-thinking"><summary>{words("thinking")}</summary><div>{text}</div></details>'
 
 
-def _prose(turn: Turn, words: Words) -> str:
-    if turn.answer.strip():
-        numbers = [source.n for source in turn.sources]
-        html = answer_html(turn.answer, turn.key, numbers, words("copy"), words("source"))
+def _prose(turn: Turn, reply: Reply, key: str, words: Words) -> str:
+    if reply.answer.strip():
+        numbers = [source.n for source in reply.sources]
+        html = answer_html(reply.answer, key, numbers, words("copy"), words("source"))
         return f'<div class="dd-prose" dir="auto">{html}</div>'
-    if turn.running:
+    if reply.running:
         wait = words.first(f"waiting.{turn.voice}", "waiting")
         return f'<div class="dd-wait" role="status"><i></i><i></i><i></i><span>{wait}</span></div>'
-    return f'<p class="dd-note">{words("empty_answer")}</p>' if turn.state == "done" else ""
+    return f'<p class="dd-note">{words("empty_answer")}</p>' if reply.state == "done" else ""
 
 
-def _notes(turn: Turn, words: Words) -> str:
+def _notes(turn: Turn, reply: Reply, words: Words) -> str:
     notes = []
-    if turn.state == "stopped":
+    if reply.state == "stopped":
         notes.append(words("stopped"))
-    if turn.refused:
+    if reply.refused:
         filtered = words("refused_filtered", filters=_pages(turn, words)) if turn.filters else ""
         notes.append(filtered or words("refused_hint"))
-    elif turn.degraded:
-        notes.append(words.first(f"degraded.{turn.degraded}", "degraded", reason=shorten(turn.degraded, 300)))
-    elif turn.state == "done" and turn.arm == "base":
+    elif reply.degraded:
+        notes.append(words.first(f"degraded.{reply.degraded}", "degraded", reason=shorten(reply.degraded, 300)))
+    elif reply.state == "done" and reply.arm in ("base", "sft"):
         notes.append(words("unsourced"))
     return "".join(f'<p class="dd-note">{escape(note)}</p>' for note in notes)
 
 
-def _failure(turn: Turn, words: Words) -> str:
-    if turn.state != "failed":
+def _failure(turn: Turn, reply: Reply, words: Words) -> str:
+    if reply.state != "failed":
         return ""
-    title = words.first(f"failed.{turn.failure_code}", "failed")
+    title = words.first(f"failed.{reply.failure_code}", "failed")
     again = f'<button type="button" class="dd-retry" data-ask="{escape(turn.question)}">{words("retry")}</button>'
-    return f'<div class="dd-error" role="alert"><strong>{title}</strong><p>{_message(turn.failure)}</p>{again}</div>'
+    return f'<div class="dd-error" role="alert"><strong>{title}</strong><p>{_message(reply.failure)}</p>{again}</div>'
 
 
-def _footer(turn: Turn, words: Words) -> str:
-    if turn.running:
+def _footer(reply: Reply, words: Words) -> str:
+    if reply.running:
         return ""
     copy = f'<button type="button" class="dd-copy" data-copy="answer">{_COPY}<span>{words("copy")}</span></button>'
     times = " · ".join(
-        words(f"time.{name}", value=seconds(turn.timings_ms[name])) for name in TIMES if turn.timings_ms.get(name)
+        words(f"time.{name}", value=seconds(reply.timings_ms[name])) for name in TIMES if reply.timings_ms.get(name)
     )
-    shown = copy if turn.answer.strip() and not turn.refused else ""
+    shown = copy if reply.answer.strip() and not reply.refused else ""
     return f'<div class="dd-footer">{shown}<span class="dd-times">{times}</span></div>' if shown or times else ""
 
 
-def _sources(turn: Turn, words: Words) -> str:
-    if not turn.sources or turn.refused:
+def _sources(reply: Reply, key: str, words: Words) -> str:
+    if not reply.sources or reply.refused:
         return ""
-    cards = "".join(_card(source, turn.key, words) for source in turn.sources)
+    cards = "".join(_card(source, key, words) for source in reply.sources)
     return (
-        f'<aside class="dd-sources"><details open><summary>{words("sources", count=len(turn.sources))}</summary>'
+        f'<aside class="dd-sources"><details open><summary>{words("sources", count=len(reply.sources))}</summary>'
         f"<ol>{cards}</ol></details></aside>"
     )
 

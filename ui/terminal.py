@@ -20,7 +20,7 @@ from ui.client import Gateway, user
 from ui.events import Event, Marker, Source, Started, Text
 from ui.markdown import safe_href
 from ui.text import clean, escape_controls, one_line, pieces
-from ui.turns import Turn, after, dump
+from ui.turns import Reply, Turn, after, dump
 
 ANSWERED, FAILED, NOT_IN_DOCS = 0, 1, 3
 QUOTED_LINES = 6  # lines of a quote that are shown
@@ -41,15 +41,30 @@ def ask(
     if not question.strip():
         raise GatewayError('the question is empty: ask one, as in docduet ask "How do I change the port?"')
     turn = Turn(key="terminal", question=question, voice=model)
+    later: list[Event] = []  # of the second voice, which waits until the first has said all
     for event in gateway.ask([user(question)], model, filters):
         turn = after(turn, event)
-        if not as_json:
+        if getattr(event, "choice", 0):
+            later.append(event)
+        elif not as_json:
             _stream(event, out, notes)
     if as_json:
         out.print(Styled(escape_controls(json.dumps(_as_json(turn), ensure_ascii=False, indent=2))))
-    else:
-        _finish(turn, out, notes)
-    return FAILED if turn.state == "failed" else NOT_IN_DOCS if turn.refused else ANSWERED
+        return _exit_code(turn)
+    _finish(turn.reply, out, notes, several=len(turn.replies) > 1)
+    for reply in turn.replies[1:]:
+        out.print()
+        for event in later:
+            _stream(event, out, notes)
+        _finish(reply, out, notes, several=True)
+    return _exit_code(turn)
+
+
+def _exit_code(turn: Turn) -> int:
+    """The best that one of the voices came to."""
+    if any(reply.state != "failed" and not reply.refused for reply in turn.replies):
+        return ANSWERED
+    return NOT_IN_DOCS if any(reply.refused for reply in turn.replies) else FAILED
 
 
 def _stream(event: Event, out: Console, notes: Console) -> None:
@@ -65,16 +80,20 @@ def _stream(event: Event, out: Console, notes: Console) -> None:
             return
 
 
-def _finish(turn: Turn, out: Console, notes: Console) -> None:
-    """Print the sources and what else is worth knowing."""
+def _finish(reply: Reply, out: Console, notes: Console, several: bool) -> None:
+    """Print the sources and what else is worth knowing: of two voices also whose answer this was."""
     out.print()
-    for source in turn.sources:
+    if several:
+        out.print(Styled(f"— {one_line(reply.arm)}", style="dim"))
+    for source in reply.sources:
         out.print()
         _print_source(source, out)
-    if turn.degraded:
-        notes.print(Styled(f"\nno model wrote this: {one_line(turn.degraded)}, so passages are quoted", style="yellow"))
-    if turn.state == "failed":
-        notes.print(Styled(f"docduet: {one_line(turn.failure)}", style="red"))
+    if reply.degraded:
+        notes.print(
+            Styled(f"\nno model wrote this: {one_line(reply.degraded)}, so passages are quoted", style="yellow")
+        )
+    if reply.state == "failed":
+        notes.print(Styled(f"docduet: {one_line(reply.failure)}", style="red"))
 
 
 def _print_source(source: Source, out: Console) -> None:
@@ -109,8 +128,14 @@ def _quote(source: Source) -> Styled:
 
 
 def _as_json(turn: Turn) -> dict[str, Any]:
-    """The answer for programs: as it came, nothing left out."""
-    wanted = ("question", "voice", "arm", "answer", "sources", "query", "refused", "degraded", "timings_ms", "thinking")
+    """The answer for programs: as it came, nothing left out. Of two voices each one's answer stands in ``choices``."""
     values = dump(turn)
-    error = {"message": turn.failure, "code": turn.failure_code} if turn.state == "failed" else None
-    return {**{name: values[name] for name in wanted}, "error": error}
+    asked = {name: values[name] for name in ("question", "voice", "query", "reason")}
+    replies = [_reply_as_json(reply) for reply in values["replies"]]
+    return asked | (replies[0] if len(replies) == 1 else {"choices": replies})
+
+
+def _reply_as_json(values: dict[str, Any]) -> dict[str, Any]:
+    wanted = ("arm", "answer", "sources", "refused", "degraded", "timings_ms", "thinking")
+    failed = {"message": values["failure"], "code": values["failure_code"]} if values["state"] == "failed" else None
+    return {**{name: values[name] for name in wanted}, "error": failed}

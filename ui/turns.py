@@ -21,29 +21,48 @@ REMEMBERED = 8  # earlier turns sent along with a question
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One question and its answer. ``query`` is set only when the question was rewritten for the search; ``filters``:
-    the pages that were searched."""
+class Reply:
+    """What one voice says. ``arm``: "" until it is known, and before a blind vote."""
 
-    key: str
-    question: str
-    voice: str = "rag"
     state: State = "waiting"
     answer: str = ""
     thinking: str = ""
     sources: tuple[Source, ...] = ()
-    query: str = ""
     arm: str = ""
     refused: bool = False
     degraded: str = ""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     failure_code: str = ""
-    filters: Filters = ANY
 
     @property
     def running(self) -> bool:
         return self.state in ("waiting", "writing")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question and its replies: one, or two side by side. ``query`` is set only when the question was rewritten for
+    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer."""
+
+    key: str
+    question: str
+    voice: str = "rag"
+    query: str = ""
+    reason: str = ""
+    answer_id: str = ""
+    blind: bool = False
+    filters: Filters = ANY
+    replies: tuple[Reply, ...] = (Reply(),)
+
+    @property
+    def running(self) -> bool:
+        return any(reply.running for reply in self.replies)
+
+    @property
+    def reply(self) -> Reply:
+        """The first one: that of a turn which is no comparison."""
+        return self.replies[0]
 
 
 _TURN = TypeAdapter(Turn)
@@ -53,41 +72,56 @@ def after(turn: Turn, event: Event) -> Turn:
     """``turn`` once ``event`` has happened."""
     match event:
         case Started():
-            return replace(turn, query=event.query if event.rewritten else "")
-        case Thinking():
-            return replace(turn, state="writing", thinking=turn.thinking + event.text)
-        case Text() | Marker():
-            return replace(turn, state="writing", answer=turn.answer + event.text)
-        case SourceFound():
-            return replace(turn, sources=(*turn.sources, event.source))
-        case Done():
-            return _finished(turn, event)
+            query = event.query if event.rewritten else ""
+            return replace(turn, query=query, reason=event.reason, answer_id=event.answer_id, blind=event.blind)
         case Failure():
-            return replace(turn, state="failed", failure=event.message, failure_code=event.code)
+            return replace(turn, replies=tuple(_failed(r, event) if r.running else r for r in turn.replies))
+        case _:
+            known = turn.replies + (Reply(),) * (event.choice + 1 - len(turn.replies))
+            changed = _continued(known[event.choice], event)
+            return replace(turn, replies=(*known[: event.choice], changed, *known[event.choice + 1 :]))
+
+
+def _continued(reply: Reply, event: Thinking | Text | Marker | SourceFound | Done) -> Reply:
+    match event:
+        case Thinking():
+            return replace(reply, state="writing", thinking=reply.thinking + event.text)
+        case Text() | Marker():
+            return replace(reply, state="writing", answer=reply.answer + event.text)
+        case SourceFound():
+            return replace(reply, sources=(*reply.sources, event.source))
+        case Done():
+            return _finished(reply, event)
+
+
+def _failed(reply: Reply, failure: Failure) -> Reply:
+    return replace(reply, state="failed", failure=failure.message, failure_code=failure.code)
 
 
 def stopped(turn: Turn) -> Turn:
     """``turn`` as it is left when its reader stops it."""
-    return replace(turn, state="stopped") if turn.running else turn
+    return replace(turn, replies=tuple(replace(r, state="stopped") if r.running else r for r in turn.replies))
 
 
-def _finished(turn: Turn, done: Done) -> Turn:
+def _finished(reply: Reply, done: Done) -> Reply:
     return replace(
-        turn,
-        state="done",
+        reply,
+        state="failed" if done.failure else "done",
         arm=done.arm,
         sources=() if done.refused else done.sources,
         refused=done.refused,
         degraded=done.degraded or "",
         timings_ms=dict(done.timings_ms),
+        failure=done.failure,
+        failure_code=done.failure_code,
     )
 
 
 def with_local_links(event: Event, gateway_url: str) -> Event:
     """Links to the gateway's own pages made relative: the browser may know the gateway by another name."""
     match event:
-        case SourceFound(source):
-            return SourceFound(_local(source, gateway_url))
+        case SourceFound():
+            return replace(event, source=_local(event.source, gateway_url))
         case Done():
             return replace(event, sources=tuple(_local(source, gateway_url) for source in event.sources))
         case _:
@@ -103,11 +137,17 @@ def _local(source: Source, gateway_url: str) -> Source:
 
 
 def messages(turns: Sequence[Turn], question: str) -> list[Message]:
-    """What is sent to the gateway: the last turns that have an answer, then the question."""
+    """What is sent to the gateway: the last turns that have an answer, then the question. Of two replies the first that
+    is an answer stands for its turn."""
+    answered = [(turn.question, reply.answer) for turn in turns if (reply := _said(turn))]
     history: list[Message] = []
-    for turn in [t for t in turns if t.answer and not t.refused][-REMEMBERED:]:
-        history += [Message(role="user", content=turn.question), Message(role="assistant", content=turn.answer)]
+    for asked, answer in answered[-REMEMBERED:]:
+        history += [Message(role="user", content=asked), Message(role="assistant", content=answer)]
     return [*history, Message(role="user", content=question)]
+
+
+def _said(turn: Turn) -> Reply | None:
+    return next((reply for reply in turn.replies if reply.answer and not reply.refused), None)
 
 
 def dump(turn: Turn) -> dict[str, Any]:
@@ -127,7 +167,7 @@ def load(values: Any) -> list[Turn]:
     return turns
 
 
-def plain_text(turn: Turn) -> str:
+def plain_text(reply: Reply) -> str:
     """The answer with its sources, for the clipboard (Markdown)."""
-    lines = [f"[{s.n}] {' > '.join([s.title, *s.heading_path])} {s.href}".rstrip() for s in turn.sources]
-    return "\n\n".join(filter(None, [turn.answer.strip(), "\n".join(lines)]))
+    lines = [f"[{s.n}] {' > '.join([s.title, *s.heading_path])} {s.href}".rstrip() for s in reply.sources]
+    return "\n\n".join(filter(None, [reply.answer.strip(), "\n".join(lines)]))

@@ -55,6 +55,9 @@ SCRIPTS = {
     "怎么修改端口？": Script(
         "在配置文件里设置端口 [1]。", (source(1, title="端口", quote="端口默认是 7860。", lang="zh"),)
     ),
+    "both": Script(
+        ANSWER, (PORTS, SECOND), arm="rag", pause=0.01, other=Script("By default 7860 [1].", (PORTS,), arm="sft-rag")
+    ),
     "weather": Script("I could not find this in the documentation.", refused=True),
     "broken": Script("Half of the", fails_midway="the engine was silent for 30 s"),
     "no index": Script(error=(503, "nothing is indexed yet: run `docduet sync FOLDER`", "no_index")),
@@ -128,7 +131,7 @@ def ask(page: Any, question: str) -> Any:
     page.fill("#dd-box textarea", question)
     page.keyboard.press("Enter")
     article = page.locator("article").nth(before)
-    article.locator(".dd-answer[aria-busy=false]").wait_for()
+    article.locator(".dd-answer[aria-busy=false] >> nth=0").wait_for()
     return article
 
 
@@ -261,6 +264,25 @@ def test_phone_width_folds_the_sources_under_the_answer(open_page: Open, tmp_pat
     assert card.bounding_box()["y"] >= answer["y"] + answer["height"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     shoot(page, "phone-dark", tmp_path)
+
+
+def test_two_voices_stand_side_by_side_and_keep_their_sources_apart(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    article = ask(page, "both")
+    article.locator(".dd-answer[aria-busy=false] >> nth=1").wait_for()
+    shoot(page, "both", tmp_path)
+    left, right = (article.locator(f".dd-side >> nth={n}") for n in (0, 1))
+    assert "Reads the docs" in left.inner_text()
+    assert "Learned and reads" in right.inner_text()
+    tops = [side.bounding_box()["y"] for side in (left, right)]
+    assert tops[0] == tops[1]
+    right.locator(".dd-cite").click()
+    assert "dd-hit" in right.locator(".dd-card").get_attribute("class")
+    assert "dd-hit" not in left.locator(".dd-card >> nth=0").get_attribute("class")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert left.bounding_box()["y"] < right.bounding_box()["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    shoot(page, "both-phone", tmp_path)
 
 
 def test_a_refusal_has_no_sources(open_page: Open, tmp_path: Path) -> None:
