@@ -28,11 +28,15 @@ test-real: $(VENV)/.dev $(VENV)/.engine $(TRAIN_VENV)/.ok ## Run the heavy tests
 	@packaging/chromium.sh
 	@$(BIN)/python -m pytest -m real || [ $$? -eq 5 ]
 
-check: $(VENV)/.dev ## Format, lint, types and layers
+check: $(VENV)/.dev ## Format, lint, types, layers and images
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint docker/*.Dockerfile
+	@if docker compose version >/dev/null 2>&1; then \
+	    for file in docker/*.yaml; do DOCDUET_DOCS=/docs docker compose -f $$file config -q || exit 1; done; \
+	else echo "docker compose is not here: the tests check its files against the schema"; fi
 
 format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check -q --fix $(CODE); $(BIN)/ruff format $(CODE)

@@ -54,8 +54,13 @@ def answers(url: str) -> bool:
 
 def run(app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; open streams get a few seconds to end. ``started`` is called once it answers."""
-    server = _server(app, started)
-    server.run(sockets=[sock])
+    from serving.settle import settle
+
+    def ready() -> None:
+        started()
+        settle()
+
+    _server(app, ready).run(sockets=[sock])
 
 
 @contextlib.contextmanager

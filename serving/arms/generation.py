@@ -12,6 +12,7 @@ from data.thinking import ThinkSplitter
 from serving.arms.events import Reasoning, Text
 from serving.arms.turn import Clock
 from serving.engines.engine import Engine
+from serving.engines.patience import Patience
 
 
 class Generation:
@@ -28,11 +29,11 @@ class Generation:
         self.usage: dict[str, int] | None = None
 
     async def events(self) -> AsyncGenerator[Text | Reasoning]:
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        patience = Patience(until=asyncio.get_running_loop().time() + self._timeout_s)
         try:
             while True:
                 try:
-                    async with asyncio.timeout_at(deadline):
+                    with patience:
                         delta = await anext(self._stream)
                 except StopAsyncIteration:
                     break
@@ -45,6 +46,7 @@ class Generation:
             for event in self._pieces("", *self._split.close()):
                 yield event
         finally:
+            patience.close()
             await self._stream.aclose()
 
     def _pieces(self, reasoning: str, thinking: str, answer: str) -> list[Text | Reasoning]:

@@ -56,6 +56,7 @@ class RagArm:
                 yield event
             return
         sections = await asyncio.to_thread(found.retriever.sections, found.passages)
+        clock.lap("retrieve")
         async for event in self._generated(engine, turn, reply, sections, clock):
             yield event
 

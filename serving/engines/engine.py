@@ -6,23 +6,27 @@ Starting and watching vLLM belongs to serving/engines/supervisor.py; what to ask
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from aiohttp.http_exceptions import LineTooLong
+import orjson
 
 from data.errors import EngineError
 from data.prompts import Message
+from serving.engines.patience import Patience
+from serving.engines.sse import EventReader, LineTooLong
 
 # What a client of the gateway may influence. Never chat_template*, vllm_xargs or priority.
 SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "presence_penalty", "frequency_penalty"})
 CONNECT_TIMEOUT_S = 5.0
+GOODBYE_S = 0.1
+"""How long the end of a response is waited for after [DONE]."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EngineDelta:
     """A piece of an answer. ``usage`` (tokens) comes once, with the last piece."""
 
@@ -69,6 +73,7 @@ class Engine:
         if unknown:
             raise TypeError(f"not a sampling parameter: {', '.join(sorted(unknown))}")
         self.active += 1
+        patience = Patience(self._first_timeout_s)
         try:
             body = {
                 "model": await self.model(),
@@ -79,13 +84,17 @@ class Engine:
                 **self._extra_body,
             }
             finished = False
-            async with self._post("/chat/completions", body) as response:
-                async for event in self._events(response):
-                    delta = _delta(event)
-                    finished = finished or delta.finish_reason is not None
-                    yield delta
+            async with (
+                self._post("/chat/completions", body, patience) as response,
+                aclosing(self._events(response, patience)) as reads,
+            ):
+                async for events in reads:
+                    for delta in joined(map(_delta, events)):
+                        finished = finished or delta.finish_reason is not None
+                        yield delta
         finally:
             self.active -= 1
+            patience.close()
         if not finished:
             raise EngineError(f"engine {self.name!r} broke off before the end of its answer")
 
@@ -131,10 +140,16 @@ class Engine:
         return body if isinstance(body, dict) else {}
 
     @asynccontextmanager
-    async def _post(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=self._first_timeout_s)
+    async def _post(
+        self, path: str, body: Mapping[str, Any], patience: Patience
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+        headers = {"Content-Type": "application/json"}
+        request = self._client().post(self.base_url + path, data=orjson.dumps(body), headers=headers, timeout=timeout)
         try:
-            async with self._client().post(self.base_url + path, json=body, timeout=timeout) as response:
+            with patience:
+                response = await request
+            async with response:
                 if response.status != 200:
                     raise EngineError(await self._complaint(response))
                 yield response
@@ -143,39 +158,35 @@ class Engine:
         except aiohttp.ClientError as error:
             raise EngineError(self._unreachable(error)) from None
 
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-        """The JSON objects of a server-sent event stream, up to [DONE] or the end."""
-        import asyncio
-
-        data: list[bytes] = []
-        started = False
-        while True:
-            try:
-                async with asyncio.timeout(self._idle_timeout_s if started else self._first_timeout_s):
-                    line = await response.content.readline()
-            except TimeoutError:
-                raise EngineError(
-                    f"engine {self.name!r} fell silent for {self._idle_timeout_s:g} s mid-answer"
-                ) from None
-            except LineTooLong:
-                raise EngineError(f"engine {self.name!r} sent an endless line") from None
-            field = line.rstrip(b"\r\n")
-            if field.startswith(b"data:"):
-                data.append(field[5:].removeprefix(b" "))
-            if data and not field:
-                joined, data = b"\n".join(data), []
-                if joined.strip() == b"[DONE]":
+    async def _events(
+        self, response: aiohttp.ClientResponse, patience: Patience
+    ) -> AsyncGenerator[Iterator[dict[str, Any]]]:
+        """The JSON objects of a server-sent event stream, up to [DONE] or the end: those of each read together."""
+        reader = EventReader()
+        try:
+            while True:
+                with patience:
+                    read = await response.content.readany()
+                found = reader.feed(read) if read else reader.close()
+                ended = next((n for n, data in enumerate(found) if data.strip() == b"[DONE]"), None)
+                if found:
+                    yield map(self._event, found[:ended])
+                    patience.each_s = self._idle_timeout_s
+                if not read:
                     return
-                yield self._event(joined)
-                started = True
-            if not line:
-                if data and b"".join(data).strip() != b"[DONE]":
-                    yield self._event(b"\n".join(data))
-                return
+                if ended is not None:
+                    patience.each_s = GOODBYE_S  # the response ends now: then its connection can be used again
+                    with suppress(TimeoutError, aiohttp.ClientError), patience:
+                        await response.content.readany()
+                    return
+        except TimeoutError:
+            raise EngineError(f"engine {self.name!r} fell silent for {patience.each_s:g} s mid-answer") from None
+        except LineTooLong:
+            raise EngineError(f"engine {self.name!r} sent an endless line") from None
 
     def _event(self, data: bytes) -> dict[str, Any]:
         try:
-            event = json.loads(data)
+            event = orjson.loads(data)
         except ValueError:
             raise EngineError(f"engine {self.name!r} sent something that is not JSON") from None
         if not isinstance(event, dict):
@@ -199,6 +210,33 @@ class Engine:
     def _unreachable(self, error: Exception) -> str:
         reason = str(error).replace(" ssl:default", "") or type(error).__name__
         return f"engine {self.name!r} at {self.base_url} cannot be reached: {reason}; is it running?"
+
+
+def joined(deltas: Iterable[EngineDelta]) -> Iterator[EngineDelta]:
+    """Neighbours that are text and nothing else as one: what came in one read leaves as one piece.
+
+    An engine slower than the gateway sends piece by piece, and so they leave; when the gateway is busy, pieces pile up
+    and cost what one does. An EngineError on the way leaves after what came before it.
+    """
+    waiting: EngineDelta | None = None
+    try:
+        for delta in deltas:
+            if _only_text(delta) and waiting and _only_text(waiting):
+                waiting = EngineDelta(waiting.text + delta.text)
+                continue
+            if waiting:
+                yield waiting
+            waiting = delta
+    except EngineError:
+        if waiting:
+            yield waiting
+        raise
+    if waiting:
+        yield waiting
+
+
+def _only_text(delta: EngineDelta) -> bool:
+    return bool(delta.text) and delta == EngineDelta(delta.text)
 
 
 def _delta(event: Mapping[str, Any]) -> EngineDelta:
