@@ -188,7 +188,8 @@ def test_two_answers_come_mixed_and_are_told_apart() -> None:
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "docduet": {"arm": "rag"}}]},
     ):
         events += parser.feed(f"data: {json.dumps(chunk)}")
-    assert [(event.text, event.choice) for event in events if isinstance(event, Text)] == [("First.", 0), ("Second.", 1)]
+    texts = [(event.text, event.choice) for event in events if isinstance(event, Text)]
+    assert texts == [("First.", 0), ("Second.", 1)]
     assert [event.choice for event in events if isinstance(event, SourceFound)] == [1]
     assert isinstance(events[0], Started)
     assert [(event.arm, event.choice) for event in events if isinstance(event, Done)] == [("sft", 1), ("rag", 0)]

@@ -60,6 +60,7 @@ class Metrics:
 
     def answered(self, exchange: Exchange) -> None:
         """Record what came of an exchange."""
+        self._spent(exchange)
         ended = set()
         for answer in exchange.answers.values():
             if answer.finished:
@@ -97,6 +98,21 @@ class Metrics:
         self.answers.labels(event.arm, outcome).inc()
         for stage, milliseconds in event.timings_ms.items():
             self.seconds.labels(event.arm, stage).observe(milliseconds / 1000)
-        for kind in ("prompt_tokens", "completion_tokens"):
-            if event.usage and event.usage.get(kind):
-                self.tokens.labels(event.arm, kind.removesuffix("_tokens")).inc(event.usage[kind])
+
+    def _spent(self, exchange: Exchange) -> None:
+        """Count tokens: of each arm what its engine told; what was spent beside that, on rewriting a question or on an
+        answer cut short, goes to the arm that told nothing, else to the first."""
+        rest = dict(exchange.spent.usage)
+        silent = [*exchange.route.arms, NOBODY]
+        for answer in exchange.answers.values():
+            if answer.finished and answer.finished.usage:
+                arm, told = answer.finished.arm, answer.finished.usage
+                silent = [name for name in silent if name != arm] if len(silent) > 2 else silent
+                self._tokens(arm, told)
+                rest = {kind: count - told.get(kind, 0) for kind, count in rest.items()}
+        self._tokens(silent[0], rest)
+
+    def _tokens(self, arm: str, usage: Mapping[str, int]) -> None:
+        for kind in ("prompt", "completion"):
+            if (count := usage.get(f"{kind}_tokens", 0)) > 0:
+                self.tokens.labels(arm, kind).inc(count)
