@@ -94,7 +94,8 @@ class Gateway:
             await self.recorder.end(exchange)
 
     def _until_stop(self, exchange: Exchange) -> Choices:
-        return stopped(self._choices(exchange), stops_of(exchange.turn.sampling))
+        stops = stops_of(exchange.turn.sampling)
+        return stopped(self._choices(exchange), stops) if stops else self._choices(exchange)
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""

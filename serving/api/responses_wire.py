@@ -151,7 +151,7 @@ class ResponseWriter:
         return "completed" if finished and finished.finish_reason != "length" else "incomplete"
 
     def _delta(self, kind: str, text: str) -> dict[str, Any]:
-        more = {"logprobs": []} if kind == "message" else {}
+        more: dict[str, Any] = {"logprobs": []} if kind == "message" else {}
         return self._in_part(f"response.{_KINDS[kind]}.delta", delta=text, **more)
 
     def _cited(self) -> dict[str, Any]:

@@ -39,9 +39,6 @@ async def stopped(choices: Choices, stops: Sequence[str]) -> Choices:
     filters: dict[int, StopFilter] = {}
     async with aclosing(choices):
         async for index, event in choices:
-            if not stops:
-                yield index, event
-                continue
             for passed in filters.setdefault(index, StopFilter(stops)).feed(event):
                 yield index, passed
 
