@@ -68,6 +68,11 @@ class HybridRetriever:
         return self._generation.labels
 
     @property
+    def page_hashes(self) -> Mapping[str, str]:
+        """Page id -> content hash of the pages of this index."""
+        return self._generation.manifest.page_hashes
+
+    @property
     def by_words_alone(self) -> bool:
         """Whether the vectors are searched in a database that does not answer at the moment."""
         return isinstance(self._generation.vectors, StoredVectors) and self._generation.vectors.down

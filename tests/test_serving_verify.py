@@ -20,7 +20,7 @@ from serving.arms.plain import BaseArm, SftArm, TunedElsewhere
 from serving.arms.rag import RagArm
 from serving.arms.retrieval import find
 from serving.arms.turn import Arm, Turn
-from serving.arms.verify import Verifier
+from serving.arms.verify import Verifier, drift
 from serving.config import ServingConfig
 from serving.engines.engine import Engine
 from serving.exchange import Answer
@@ -100,6 +100,11 @@ async def test_a_page_that_changed_since_training_is_stale(live: LiveIndex) -> N
     assert old.finished
     assert fresh.finished.stale == ()
     assert [(page.url, page.title) for page in old.finished.stale] == [("port.md", "Ports")]
+
+
+def test_how_far_the_docs_have_moved_on(live: LiveIndex) -> None:
+    trained_on = {page.url: page.content_hash for page in PAGES} | {"port.md": "0" * 64, "old.md": "1" * 64}
+    assert drift(trained_on, live.retriever().page_hashes) == {"trained_on": 4, "changed": 1, "gone": 1}
 
 
 async def test_only_pages_that_support_something_are_stale(live: LiveIndex) -> None:

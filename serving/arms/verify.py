@@ -14,6 +14,7 @@ from data.citations import strip_markers
 from data.errors import DocDuetError
 from data.lang import detect_lang
 from data.sentences import Span, claims
+from data.types import page_id
 from rag.expand import Section
 from rag.live import LiveIndex
 from rag.retriever import HybridRetriever
@@ -112,6 +113,18 @@ def _stale(
     by = {sentence.url: sentence for sentence in sentences if sentence.supported and sentence.url in trained_on}
     pages = [(url, retriever.page(sentence.page_id)) for url, sentence in by.items()]
     return tuple(Stale(url, page.title) for url, page in pages if page and page.content_hash != trained_on[url])
+
+
+def drift(trained_on: Mapping[str, str], hashes: Mapping[str, str]) -> dict[str, int]:
+    """How the docs have moved on since training. ``trained_on``: url -> content hash; ``hashes``: page id -> the same,
+    of the pages as they are now."""
+    now = [(content, hashes.get(page_id(url))) for url, content in trained_on.items()]
+    gone = sum(current is None for _, current in now)
+    return {
+        "trained_on": len(now),
+        "changed": sum(current != content for content, current in now) - gone,
+        "gone": gone,
+    }
 
 
 def _unsupported(answer: Answer, retriever: HybridRetriever, read: Mapping[int, Section]) -> tuple[Unsupported, ...]:
