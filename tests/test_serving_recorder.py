@@ -75,10 +75,10 @@ def turn_of(http: httpx.Client, conversation: str) -> dict[str, Any]:
 
 
 def test_a_killed_gateway_loses_no_question(home: Home, store_url: str) -> None:
-    with process(home, store_url, "Port 7860 is the default. ") as (killed, url), client_of(url) as http:
-        with streaming(http) as id:
-            killed.kill()
-            killed.wait()
+    text = "Port 7860 is the default. "
+    with process(home, store_url, text) as (killed, url), client_of(url) as http, streaming(http) as id:
+        killed.kill()
+        killed.wait()
     with client(gateway(home, store_url)) as http:
         turn = turn_of(http, id)
         assert (turn["question"], turn["state"], turn["choices"]) == (QUESTION, "unfinished", [])
