@@ -14,11 +14,12 @@ from data.errors import IndexMismatchError, NoIndexError
 from rag.live import LiveIndex
 from serving.access.admission import Admission
 from serving.arms.compare import side_by_side
-from serving.arms.plain import BaseArm, SftArm
+from serving.arms.plain import BaseArm, SftArm, Tuned, TunedElsewhere
 from serving.arms.rag import RagArm
 from serving.arms.retrieval import Found, find
 from serving.arms.stopping import stopped, stops_of
 from serving.arms.turn import Arm, EngineOf, Turn
+from serving.arms.verify import Verifier
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
@@ -68,10 +69,9 @@ class Gateway:
     @property
     def arms(self) -> dict[str, Arm]:
         """The voices that answer by themselves."""
-        if self.checkpoint is None or not self.checkpoint.published:
+        if "sft" in self.fixed or self.checkpoint is None or not self.checkpoint.published:
             return self.fixed
-        read = RagArm(self.live, self.checkpoint.engine, self.config, "sft-rag")
-        return {**self.fixed, "sft": SftArm(self.checkpoint, self.config), "sft-rag": read}
+        return {**self.fixed, **_tuned_arms(self.checkpoint, self.live, self.config)}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -126,7 +126,8 @@ class Gateway:
             await self.recorder.end(exchange)
 
     def _until_stop(self, exchange: Exchange) -> Choices:
-        return stopped(self._choices(exchange), stops_of(exchange.turn.sampling))
+        stops = stops_of(exchange.turn.sampling)
+        return stopped(self._choices(exchange), stops) if stops else self._choices(exchange)
 
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""
@@ -179,6 +180,12 @@ class Gateway:
         return "engine" if self.supervisor.engine("base") else "quoting"
 
 
+def _tuned_arms(tuned: Tuned, live: LiveIndex, config: ServingConfig) -> dict[str, Arm]:
+    verifier = Verifier(live)
+    read = RagArm(live, tuned.engine, config, "sft-rag", verifier)
+    return {"sft": SftArm(tuned, config, verifier), "sft-rag": read}
+
+
 async def _alone(arm: Arm, turn: Turn) -> Choices:
     async with aclosing(arm.answer(turn)) as events:
         async for event in events:
@@ -198,9 +205,13 @@ def build_gateway(
     def engine_of(name: str) -> EngineOf:
         return lambda: supervisor.engine(name)
 
-    arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
-    if config.engines:
-        arms["base"] = BaseArm(engine_of("base"), config)
+    verifier = Verifier(live)
+    names = {engine.name for engine in config.engines}
+    arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config, verifier=verifier)}
+    if "sft" in names:
+        arms |= _tuned_arms(TunedElsewhere(engine_of("sft")), live, config)
+    if names - {"sft"}:
+        arms["base"] = BaseArm(engine_of("base"), config, verifier)
     metrics = Metrics()
     recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
     return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)

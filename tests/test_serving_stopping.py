@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.arms.events import Cited, Event, Finished, Reasoning, Started, Text
+from serving.arms.findings import Sentence, Unsupported
 from serving.arms.sources import Source
 from serving.arms.stopping import StopFilter, for_cited, stopped
 
@@ -76,6 +77,14 @@ def test_like_cutting_the_whole_text(pieces: list[str | Source], stops: list[str
         )
     ]
     assert said(run([*small, DONE], *stops)) == whole[:end]
+
+
+def test_what_was_found_out_about_the_rest_is_cut_off_too() -> None:
+    sentences = (Sentence(0, 4), Sentence(5, 12))
+    done = replace(DONE, support=sentences, unsupported=(Unsupported(5, 12, 1),))
+    last = run([Text("One. Two STOP."), done], " STOP")[-1]
+    assert isinstance(last, Finished)
+    assert (last.support, last.unsupported) == (sentences[:1], ())
 
 
 def test_thinking_after_the_end_is_cut_too_and_text_is_not_held_longer_than_needed() -> None:

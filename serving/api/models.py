@@ -80,6 +80,11 @@ class ChoiceExtra(BaseModel):
     sources: list[SourceOut]
     refused: bool
     degraded: str | None
+    unsupported: list[dict[str, Any]]
+    support: list[dict[str, Any]] | None
+    supported: float | None
+    stale: list[dict[str, Any]]
+    truncated: dict[str, int] | None
     timings_ms: dict[str, float]
 
 

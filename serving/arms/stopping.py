@@ -39,9 +39,6 @@ async def stopped(choices: Choices, stops: Sequence[str]) -> Choices:
     filters: dict[int, StopFilter] = {}
     async with aclosing(choices):
         async for index, event in choices:
-            if not stops:
-                yield index, event
-                continue
             for passed in filters.setdefault(index, StopFilter(stops)).feed(event):
                 yield index, passed
 
@@ -53,6 +50,7 @@ class StopFilter:
         self._stops = stops
         self._held: list[Text | Cited] = []
         self._cited: set[int] = set()
+        self._passed = 0  # characters
         self.hit = False
 
     def feed(self, event: Event) -> list[Event]:
@@ -63,8 +61,7 @@ class StopFilter:
             case Reasoning():
                 return [] if self.hit else [event]
             case Finished() if self.hit:
-                kept = tuple(source for source in event.sources if source.n in self._cited)
-                return [replace(event, sources=kept, finish_reason="stop")]
+                return [self._cut(event)]
             case Finished() | Failed():
                 return [*self._upto(self._length), event]
             case _:
@@ -73,6 +70,17 @@ class StopFilter:
     @property
     def _length(self) -> int:
         return sum(len(_content(event)) for event in self._held)
+
+    def _cut(self, event: Finished) -> Finished:
+        """The ending without what belongs to the text that was cut off."""
+        support = event.support
+        return replace(
+            event,
+            finish_reason="stop",
+            sources=tuple(source for source in event.sources if source.n in self._cited),
+            unsupported=tuple(sentence for sentence in event.unsupported if sentence.end <= self._passed),
+            support=None if support is None else tuple(each for each in support if each.end <= self._passed),
+        )
 
     def _said(self, event: Text | Cited) -> list[Event]:
         self._held.append(event)
@@ -107,6 +115,7 @@ class StopFilter:
                 passed.append(Text(event.text[:cut]))
                 self._held[0] = Text(event.text[cut:])
             cut -= length
+        self._passed += sum(len(_content(event)) for event in passed if isinstance(event, Text | Cited))
         return passed
 
 
