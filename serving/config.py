@@ -55,6 +55,9 @@ class ServingConfig(Table):
     )
     max_body_mb: float = Field(4.0, gt=0, description="Larger request bodies are refused (MB).")
     answer_timeout_s: float = Field(120.0, gt=0, description="An answer takes at most this long (seconds).")
+    route_both: bool = Field(
+        True, description="Let `auto` answer with two voices where it cannot tell which is better."
+    )
     route_probe: bool = Field(
         False, description="Let `auto` ask the engine whether the passages answer (one token, at most 0.5 s)."
     )

@@ -133,6 +133,7 @@ class Gateway:
             search=lambda turn: find(self.live, turn, engine),
             learned=Learned(manifest.pages) if learned and manifest else None,
             engine=engine if self.config.route_probe else None,
+            both=self.config.route_both,
         )
 
     async def _found(self, turn: Turn) -> Found | None:

@@ -136,7 +136,7 @@ class AnswerParser:
         if error := chunk.get("error"):
             return [self._last(Failure(str(error.get("message", error)), str(error.get("code") or "")))]
         choices = chunk.get("choices") or [{}]
-        start = [_started(chunk["docduet"])] if "docduet" in chunk else []
+        start: list[Event] = [_started(chunk["docduet"])] if "docduet" in chunk else []
         if choices[0].get("index"):  # the second of two answers: the first is the better one, and is shown alone
             return start
         if chunk.get("event", {}).get("type") == "source":
