@@ -13,10 +13,11 @@ from fastapi import Request
 from data.errors import IndexMismatchError, NoIndexError
 from rag.live import LiveIndex
 from serving.arms.compare import side_by_side
-from serving.arms.plain import BaseArm, SftArm
+from serving.arms.plain import BaseArm, SftArm, Tuned, TunedElsewhere
 from serving.arms.rag import RagArm
 from serving.arms.retrieval import Found, find
 from serving.arms.turn import Arm, EngineOf, Turn
+from serving.arms.verify import Verifier
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
@@ -31,6 +32,8 @@ from serving.store.database import Store
 from serving.store.recorder import Recorder
 
 log = logging.getLogger(__name__)
+
+TUNED = ("sft", "sft-rag")
 
 
 @dataclass
@@ -59,10 +62,9 @@ class Gateway:
     @property
     def arms(self) -> dict[str, Arm]:
         """The voices that answer by themselves."""
-        if self.checkpoint is None or not self.checkpoint.published:
+        if "sft" in self.fixed or self.checkpoint is None or not self.checkpoint.published:
             return self.fixed
-        read = RagArm(self.live, self.checkpoint.engine, self.config, "sft-rag")
-        return {**self.fixed, "sft": SftArm(self.checkpoint, self.config), "sft-rag": read}
+        return {**self.fixed, **_tuned_arms(self.checkpoint, self.live, self.config)}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -125,13 +127,15 @@ class Gateway:
 
     def _voices(self) -> Voices:
         """What the router can choose from now: the fine-tuned voices only while their engine answers."""
-        engine, manifest = self.supervisor.engine("base"), self.checkpoint.manifest if self.checkpoint else None
-        learned = self.checkpoint is not None and self.checkpoint.engine() is not None
-        arms = {name: arm for name, arm in self.arms.items() if learned or name in self.fixed}
+        engine, elsewhere = self.supervisor.engine("base"), "sft" in self.fixed
+        checkpoint = None if elsewhere else self.checkpoint
+        tuned = self.supervisor.engine("sft") if elsewhere else checkpoint.engine() if checkpoint else None
+        known = checkpoint.manifest.pages if checkpoint and checkpoint.manifest else {}
+        arms = {name: arm for name, arm in self.arms.items() if tuned or name not in TUNED}
         return Voices(
             arms=arms,
             search=lambda turn: find(self.live, turn, engine),
-            learned=Learned(manifest.pages) if learned and manifest else None,
+            learned=Learned(known) if tuned else None,
             engine=engine if self.config.route_probe else None,
             both=self.config.route_both,
         )
@@ -153,6 +157,12 @@ class Gateway:
         return "engine" if self.supervisor.engine("base") else "quoting"
 
 
+def _tuned_arms(tuned: Tuned, live: LiveIndex, config: ServingConfig) -> dict[str, Arm]:
+    verifier = Verifier(live)
+    read = RagArm(live, tuned.engine, config, "sft-rag", verifier)
+    return {"sft": SftArm(tuned, config, verifier), "sft-rag": read}
+
+
 async def _alone(arm: Arm, turn: Turn) -> Choices:
     async with aclosing(arm.answer(turn)) as events:
         async for event in events:
@@ -172,9 +182,13 @@ def build_gateway(
     def engine_of(name: str) -> EngineOf:
         return lambda: supervisor.engine(name)
 
-    arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
-    if config.engines:
-        arms["base"] = BaseArm(engine_of("base"), config)
+    verifier = Verifier(live)
+    names = {engine.name for engine in config.engines}
+    arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config, verifier=verifier)}
+    if "sft" in names:
+        arms |= _tuned_arms(TunedElsewhere(engine_of("sft")), live, config)
+    if names - {"sft"}:
+        arms["base"] = BaseArm(engine_of("base"), config, verifier)
     metrics = Metrics()
     recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
     return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)

@@ -13,6 +13,7 @@ from data.errors import DocDuetError
 from rag import labels
 from serving.api.pageview import POLICY, page_html
 from serving.api.schemas import SearchRequest
+from serving.arms.verify import drift
 from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
 
@@ -93,6 +94,7 @@ async def readyz(request: Request) -> JSONResponse:
     engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
     refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
     checkpoint = gateway.checkpoint.status() if gateway.checkpoint else {"state": "off"}
+    checkpoint |= await asyncio.to_thread(_drift, gateway)
     store = {"state": "failing" if gateway.recorder.problem else "ready", "detail": gateway.recorder.problem}
     parts = {
         "index": index,
@@ -116,6 +118,17 @@ async def metrics(request: Request) -> Response:
     if gateway.refresher and (last := gateway.refresher.last):
         gateway.metrics.refreshed(last)
     return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _drift(gateway: Gateway) -> dict[str, Any]:
+    """How many pages the model was trained on, and how many of them have changed or gone since."""
+    manifest = gateway.checkpoint.manifest if gateway.checkpoint else None
+    if manifest is None or not manifest.pages:
+        return {}
+    try:
+        return {"pages": drift(manifest.pages, gateway.live.retriever().page_hashes)}
+    except DocDuetError:
+        return {}
 
 
 def _index_state(gateway: Gateway) -> tuple[dict[str, Any], bool]:

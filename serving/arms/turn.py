@@ -55,6 +55,10 @@ class Clock:
         self.timings[name] = round(self.timings.get(name, 0.0) + (now - self._lap) * 1000, 2)
         self._lap = now
 
+    def start(self) -> None:
+        """Begin a lap here: what was spent since the last one belongs to none."""
+        self._lap = time.perf_counter()
+
     def once(self, name: str) -> None:
         """Record the time since the start as ``name``, the first time it is called."""
         self.timings.setdefault(name, round((time.perf_counter() - self._start) * 1000, 2))
