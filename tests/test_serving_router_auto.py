@@ -224,6 +224,12 @@ def test_one_answers_alone_where_two_are_not_wanted(serve: Serve, home: Home) ->
     assert (top["route"]["arms"], list(choices)) == (["sft"], [0])
 
 
+def test_a_fine_tuned_server_elsewhere_is_a_voice_like_any_other(serve: Serve, home: Home) -> None:
+    scored(home, rag=0.6, sft=0.9)
+    top, choices = ask(serve(RAG, ScriptedEngine("I remember.", name="sft")), HELD, False)
+    assert (top["route"]["arms"], choices[0]["text"]) == (["sft"], "I remember.")
+
+
 def test_without_an_index_what_was_learned_answers(serve: Serve, tmp_path: Path) -> None:
     empty = Home(tmp_path)
     top, choices = ask(serve(RAG, checkpoint=Published(), home=empty), HELD, False)
