@@ -49,7 +49,7 @@ class Chosen:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--router", type=Path, default=Path("/nonexistent"), help="a router.json")
+    parser.add_argument("--router", type=Path, default=Path("no-router.json"), help="a router.json")
     arguments = parser.parse_args()
     home = Home.from_env()
     live = LiveIndex(home, RagConfig())

@@ -101,6 +101,9 @@ class ServingConfig(Table):
     shutdown_timeout_s: float = Field(
         30.0, ge=0, description="Answers under way may take so long to end when the gateway stops (seconds)."
     )
+    route_both: bool = Field(
+        True, description="Let `auto` answer with two voices where it cannot tell which is better."
+    )
     route_probe: bool = Field(
         False, description="Let `auto` ask the engine whether the passages answer (one token, at most 0.5 s)."
     )

@@ -38,6 +38,8 @@ from serving.store.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
+TUNED = ("sft", "sft-rag")
+
 
 @dataclass
 class Gateway:
@@ -153,14 +155,17 @@ class Gateway:
 
     def _voices(self) -> Voices:
         """What the router can choose from now: the fine-tuned voices only while their engine answers."""
-        engine, manifest = self.supervisor.engine("base"), self.checkpoint.manifest if self.checkpoint else None
-        learned = self.checkpoint is not None and self.checkpoint.engine() is not None
-        arms = {name: arm for name, arm in self.arms.items() if learned or name in self.fixed}
+        engine, elsewhere = self.supervisor.engine("base"), "sft" in self.fixed
+        checkpoint = None if elsewhere else self.checkpoint
+        tuned = self.supervisor.engine("sft") if elsewhere else checkpoint.engine() if checkpoint else None
+        known = checkpoint.manifest.pages if checkpoint and checkpoint.manifest else {}
+        arms = {name: arm for name, arm in self.arms.items() if tuned or name not in TUNED}
         return Voices(
             arms=arms,
             search=lambda turn: find(self.live, turn, engine),
-            learned=Learned(manifest.pages) if learned and manifest else None,
+            learned=Learned(known) if tuned else None,
             engine=engine if self.config.route_probe else None,
+            both=self.config.route_both,
         )
 
     async def _found(self, turn: Turn) -> Found | None:

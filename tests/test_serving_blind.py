@@ -122,6 +122,7 @@ def test_one_that_fails_says_so_and_the_other_answers(serve: Serve, stream: bool
 def test_an_engine_called_sft_is_the_voice_of_that_name(serve: Serve) -> None:
     url = serve(ScriptedEngine(LEARNED, name="sft"))
     assert [model["id"] for model in httpx.get(f"{url}/v1/models").json()["data"]] == [
+        "auto",
         "rag",
         "sft",
         "sft-rag",

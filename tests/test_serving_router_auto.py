@@ -205,6 +205,31 @@ def test_a_voice_whose_engine_is_down_is_not_chosen(serve: Serve, home: Home) ->
     assert (top["route"]["arms"], top["route"]["scores"], choices[0]["arm"]) == (["rag"], {"rag": 0.6}, "rag")
 
 
+@both_ways
+def test_a_chosen_voice_that_fails_before_its_first_word_is_stood_in_for(
+    serve: Serve, home: Home, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    scored(home, rag=0.6, sft=0.9)
+    monkeypatch.setattr(SFT, "fail_after", 0)
+    url = serve(RAG, checkpoint=Published())
+    top, choices = ask(url, HELD, stream)
+    assert (top["route"]["arms"], top["route"]["scores"]) == (["rag"], {"rag": 0.6, "sft": 0.9})
+    assert top["route"]["reason"] == "sft was chosen and could not answer, so rag reads the docs instead"
+    assert (choices[0]["arm"], choices[0]["text"]) == ("rag", "It is port 7860 [1].")
+
+
+def test_one_answers_alone_where_two_are_not_wanted(serve: Serve, home: Home) -> None:
+    scored(home, rag=0.8, sft=0.85)
+    top, choices = ask(serve(RAG, checkpoint=Published(), route_both=False), HELD, False)
+    assert (top["route"]["arms"], list(choices)) == (["sft"], [0])
+
+
+def test_a_fine_tuned_server_elsewhere_is_a_voice_like_any_other(serve: Serve, home: Home) -> None:
+    scored(home, rag=0.6, sft=0.9)
+    top, choices = ask(serve(RAG, ScriptedEngine("I remember.", name="sft")), HELD, False)
+    assert (top["route"]["arms"], choices[0]["text"]) == (["sft"], "I remember.")
+
+
 def test_without_an_index_what_was_learned_answers(serve: Serve, tmp_path: Path) -> None:
     empty = Home(tmp_path)
     top, choices = ask(serve(RAG, checkpoint=Published(), home=empty), HELD, False)

@@ -104,6 +104,9 @@ def test_calibration_by_hand() -> None:
 def test_too_few_labels_say_how_many_it_takes() -> None:
     with pytest.raises(ConfigError, match=r"rag lacks about \d+ questions.*80 judged questions"):
         study(made_up(30), None, 0.2)
+    alone = [label.model_copy(update={"arms": {"rag": label.arms["rag"]}}) for label in made_up(200)]
+    with pytest.raises(ConfigError, match=r"too few labels to fit on: sft lacks about 80 questions\. "):
+        study(alone, None, 0.2)
     one_sided = [label.model_copy(update={"arms": {**label.arms, "rag": True}}) for label in made_up(200)]
     with pytest.raises(ConfigError, match="rag lacks 12 that it answered badly"):
         study(one_sided, None, 0.2)

@@ -99,6 +99,10 @@ REASONS = {
         "en": "a question that {one} is more likely to answer well than the passages found",
         "zh": "与找到的段落相比，{one} 更可能答好这个问题",
     },
+    "fallen back": {
+        "en": "{one} was chosen and could not answer, so {other} reads the docs instead",
+        "zh": "选中的 {one} 未能回答，因此改由 {other} 查阅文档",
+    },
     "no index": {
         "en": "there is no index to search, so {one} answers from what it has learned",
         "zh": "没有可检索的索引，因此由 {one} 凭所学回答",

@@ -73,9 +73,9 @@ def voices_of(labels: Sequence[Label]) -> tuple[str, ...]:
     lacking = {arm: lack for arm, judged in counts.items() if (lack := _lacking(arm, judged))}
     enough = tuple(arm for arm in ARMS if arm not in lacking)
     if "rag" not in enough or len(enough) < 2:
-        whose = [arm for arm in ARMS if counts[arm]] or ["rag", "sft"]
+        judged = [lacking[arm] for arm in ARMS if arm in lacking and (counts[arm] or arm != "sft-rag")]
         raise ConfigError(
-            f"too few labels to fit on: {'; '.join(lacking[arm] for arm in whose if arm in lacking)}. "
+            f"too few labels to fit on: {'; '.join(judged)}. "
             f"It takes rag and one more voice with {MIN_LABELS} judged questions each, {MIN_EACH} of them well and "
             f"{MIN_EACH} badly answered: collect votes, or see `docduet route fit --help` for label files"
         )

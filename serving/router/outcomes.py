@@ -103,7 +103,7 @@ def policy_figures(found: Outcomes, margin: float, refuse_below: float) -> dict[
         sizes.append(len(decide(_policy(found.arms, row, margin, refuse_below), ["named"] * int(named), "en").arms))
     shown = np.array(sizes)
     right, best = picked_right(found), np.argsort(-found.scores, axis=1)[:, :2]
-    pairs = np.asarray(np.take_along_axis(found.good, best, axis=1).any(axis=1))
+    pairs: Flags = np.any(np.take_along_axis(found.good, best, axis=1), axis=1)
     return {
         "one": float((shown == 1).mean()),
         "both": float((shown == 2).mean()),

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data.errors import ConfigError, IndexMismatchError, NoIndexError
+from data.errors import ConfigError, EngineError, IndexMismatchError, NoIndexError
 from data.prompts import refusal_text
 from serving.arms.compare import side_by_side
 from serving.arms.events import Event, Finished, Started, Text
@@ -32,6 +32,8 @@ from serving.router.rules import reply_to, small_talk
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
+FALLBACK = "rag"
+"""The voice that is always there: without an engine it quotes."""
 
 Search = Callable[[Turn], Awaitable[Found]]
 
@@ -39,12 +41,14 @@ Search = Callable[[Turn], Awaitable[Found]]
 @dataclass(frozen=True)
 class Voices:
     """What there is to choose from now. ``arms``: those that can answer; ``search``: the one that all of them share;
-    ``learned``: None without an sft voice; ``engine``: to ask whether the passages answer, None where none is asked."""
+    ``learned``: None without an sft voice; ``engine``: to ask whether the passages answer, None where none is asked;
+    ``both``: whether two may answer where it cannot be told which is better."""
 
     arms: Mapping[str, Arm]
     search: Search
     learned: Learned | None = None
     engine: Engine | None = None
+    both: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,13 @@ class Router:
         arms: Collection[str],
         learned: Learned | None = None,
         engine: Engine | None = None,
+        both: bool = True,
     ) -> Considered:
         """The route for a turn that has been searched. ``arms``: the voices to choose from; the rest as in Voices."""
         says_yes = await self._probe.says_yes(turn, found, engine)
         features, named = await asyncio.to_thread(_measured, turn, found, learned, says_yes)
         policy = weigh(features, arms, self.model)
+        policy = policy if both else replace(policy, margin=0.0)
         return Considered(decide(policy, named, turn.lang), features, named, policy)
 
     async def choices(self, exchange: Exchange, voices: Voices) -> Choices:
@@ -115,7 +121,7 @@ class Router:
                 yield 0, event
             return
         exchange.route, found = await self._routed(turn, voices)
-        async with aclosing(_answers(exchange.route, turn, found, voices)) as events:
+        async with aclosing(_answers(exchange, found, voices)) as events:
             async for index, event in events:
                 yield index, _timed(event, found.timings_ms if found else {})
 
@@ -128,7 +134,7 @@ class Router:
                 raise
             return Route(("sft",), reason("no index", turn.lang, one="sft")), None
         clock = Clock(found.timings_ms)
-        considered = await self.consider(turn, found, voices.arms, voices.learned, voices.engine)
+        considered = await self.consider(turn, found, voices.arms, voices.learned, voices.engine, voices.both)
         clock.lap("route")
         return considered.route, replace(found, timings_ms=clock.timings)
 
@@ -139,18 +145,42 @@ def _measured(
     return measure(turn, found, learned, says_yes), names(turn, found)
 
 
-async def _answers(route: Route, turn: Turn, found: Found | None, voices: Voices) -> Choices:
-    arms = [voices.arms[name] for name in route.arms]
-    if len(arms) > 1:
-        async with aclosing(side_by_side(arms, turn, found)) as events:
+async def _answers(exchange: Exchange, found: Found | None, voices: Voices) -> Choices:
+    turn, names = exchange.turn, exchange.route.arms
+    if len(names) > 1:
+        async with aclosing(side_by_side([voices.arms[name] for name in names], turn, found)) as events:
             async for index, event in events:
                 yield index, event
         return
     query = found.query if found else turn.question
-    answer = arms[0].answer(turn, found) if arms else _say(query, refusal_text(turn.lang), found, refused=True)
-    async with aclosing(answer) as alone:
+    refusal = _say(query, refusal_text(turn.lang), found, refused=True)
+    async with aclosing(_alone(exchange, names[0], found, voices) if names else refusal) as alone:
         async for event in alone:
             yield 0, event
+
+
+async def _alone(exchange: Exchange, name: str, found: Found | None, voices: Voices) -> AsyncGenerator[Event]:
+    """One voice's answer. Where it has learned and fails before its first word, `rag` answers in its place: the route
+    leaves with the first event, so that is held back until something is said."""
+    held: list[Event] = []
+    spoken = False
+    try:
+        async with aclosing(voices.arms[name].answer(exchange.turn, found)) as events:
+            async for event in events:
+                held.append(event)
+                spoken = spoken or not isinstance(event, Started)
+                while spoken and held:
+                    yield held.pop(0)
+        return
+    except EngineError as error:
+        if spoken or name == FALLBACK or found is None:
+            raise
+        log.warning("answer %s: %s could not answer: %s", exchange.id, name, error)
+    why = reason("fallen back", exchange.turn.lang, one=name, other=FALLBACK)
+    exchange.route = Route((FALLBACK,), why, exchange.route.scores)
+    async with aclosing(voices.arms[FALLBACK].answer(exchange.turn, found)) as events:
+        async for event in events:
+            yield event
 
 
 async def _say(query: str, text: str, found: Found | None = None, refused: bool = False) -> AsyncGenerator[Event]:
