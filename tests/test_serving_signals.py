@@ -98,6 +98,7 @@ async def test_a_whole_life(folder: Path) -> None:
     async with FakeEngineServer() as engine, serving(folder, toml(engine, log="json", log_level="debug")) as served:
         await ask_oddly(served, engine)
         await served.says('"cancelled": true')
+        await served.says('"route": "/healthz"')
         entries = [json.loads(line) for line in served.said if line.startswith("{")]
         requests = [entry for entry in entries if "route" in entry]
         first = next(entry for entry in requests if entry["request_id"] == "from-the-client-1")
