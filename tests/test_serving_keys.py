@@ -116,6 +116,10 @@ def test_keys_are_read_again_after_two_seconds_and_new_ones_are_looked_up_sooner
         assert (await ring.find(new_key(base, "ben"))).name == "ben"  # type: ignore[union-attr]
         now[0] = 4.0
         assert not await ring.find(anna)
+        now[0] = 120.0
+        await ring.any()
+        with base.reading() as db:
+            assert [bool(record.last_used_at) for record in keys.everything(db)] == [True, True]
 
     asyncio.run(story())
 
@@ -190,6 +194,15 @@ def test_without_any_key_this_machine_is_open_and_any_api_key_will_do(start: Sta
     assert httpx.post(url + CHAT, json=BODY, headers=bearer("unused")).status_code == 200
     assert "parts" in httpx.get(f"{url}/readyz").json()
     assert httpx.get(f"{url}/v1/admin/nothing").status_code == 404
+
+
+def test_without_any_key_nobody_administers_through_a_proxy_or_by_another_name(start: Start, base: Store) -> None:
+    url = start(base)
+    for headers in ({"X-Forwarded-For": "203.0.113.9"}, {"X-Real-IP": "203.0.113.9"}, {"Host": "evil.test"}):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers=headers).status_code == 403
+        assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
+    for host in ("localhost:7860", "[::1]:7860", "127.0.0.1"):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers={"Host": host}).status_code == 404
 
 
 def test_an_address_that_others_reach_asks_for_keys_unless_told_not_to(start: Start, base: Store) -> None:
