@@ -248,6 +248,13 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert run(app, ["keys", "create", "a\nb"]).exit_code == 1
 
 
+def test_serve_says_what_is_missing_before_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path))
+    served = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0", "--port", "0", "--no-ui"])
+    assert served.exit_code == 1
+    assert "docduet keys create NAME --role admin" in str(served.exception)
+
+
 def test_signing_in_with_a_key(start: Start, base: Store) -> None:
     secret, url = new_key(base), start(base)
     with httpx.Client(base_url=url) as client:
