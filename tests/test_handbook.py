@@ -227,7 +227,7 @@ def test_every_environment_variable_is_a_setting(text: Path) -> None:
 
 @each_language
 def test_every_error_code_exists_and_is_documented(lang: str) -> None:
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "serving").glob("*.py"))
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "serving").rglob("*.py"))
     raised = set(re.findall(r'\b[1-5]\d\d, "([a-z_]+)"', sources)) | set(re.findall(r'\b4\d\d: "([a-z_]+)"', sources))
     raised -= {kind for kind in raised if kind.endswith("_error")} - {as_api_error(Exception()).code}
     documented = {row[0].strip("`"): int(row[1]) for row in list(sections(FOLDER / lang / "api.md").values())[-1]}

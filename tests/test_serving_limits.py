@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
 import time
@@ -15,13 +16,15 @@ import httpx
 import pytest
 
 from data.home import Home
+from serving.access import keyring, keys
 from serving.access.limits import MemoryLimiter
 from serving.access.shared import SharedLimiter
 from serving.access.slots import Slots
 from serving.errors import ApiError
+from serving.server import in_background
 from serving.store.database import Store
-from tests.access_gateway import BODY, QUESTION, Start, bearer, indexed, new_key, open_store, starting
-from tests.fake_engine import DONE, FakeEngineServer, chunk
+from tests.access_gateway import BODY, QUESTION, Start, bearer, gateway_app, indexed, new_key, open_store, starting
+from tests.fake_engine import DONE, GOOD, FakeEngineServer, chunk
 
 CHAT = "/v1/chat/completions"
 
@@ -245,6 +248,51 @@ async def queue_up(client: httpx.AsyncClient, secret: str) -> asyncio.Task[httpx
         done, _ = await asyncio.wait({asked}, timeout=0.3)
         if not done:
             return asked
+
+
+async def test_nothing_is_left_of_clients_that_come_and_go(home: Home, base: Store) -> None:
+    """150 clients of three keys, most of whom leave sooner or later: no slot, place or task stays behind."""
+    chance = random.Random(7)
+    secrets = [new_key(base, name) for name in ("anna", "ben", "cleo")]
+    async with FakeEngineServer(script=(chunk("Hello "), 0.02, *GOOD)) as engine:
+        app = gateway_app(home, base, engine.url, {"max_answers": 4, "max_queue": 20})
+        with in_background(app) as url:
+            admission = app.state.gateway.admission
+            async with httpx.AsyncClient(base_url=url, timeout=30, limits=httpx.Limits(max_connections=None)) as client:
+                asked = [post(client, chance.choice(secrets), chance.random() < 0.5) for _ in range(150)]
+                for task in chance.sample(asked, 110):
+                    await asyncio.sleep(chance.random() * 0.01)
+                    task.cancel()
+                got = await asyncio.gather(*asked, return_exceptions=True)
+                await until(lambda: not admission.slots.running)
+                last = await client.post(CHAT, json=BODY, headers=bearer(secrets[0]))
+            assert last.json()["choices"][0]["message"]["content"].startswith("Hello")
+            await until(lambda: not admission.slots.running)
+            assert admission.slots.waiting == 0
+            assert admission.limiter._running == {}
+    answers = [answer for answer in got if isinstance(answer, httpx.Response)]
+    assert {answer.status_code for answer in answers} <= {200, 429, 503}
+    assert sum(isinstance(answer, asyncio.CancelledError) for answer in got) + len(answers) == 150
+
+
+async def test_an_answer_under_way_outlives_its_key(
+    home: Home, base: Store, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "REFRESH_S", 0.0)
+    secret = new_key(base)
+    async with FakeEngineServer(script=(chunk("Hello "), 0.5, *GOOD)) as engine:
+        url = start(base, engine=engine.url)
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            asking = client.stream("POST", CHAT, json=BODY | {"stream": True}, headers=bearer(secret))
+            async with asking as response:
+                lines = response.aiter_lines()
+                await anext(lines)
+                with base.writing() as db:
+                    keys.revoke(db, "anna")
+                assert (await client.post(CHAT, json=BODY, headers=bearer(secret))).status_code == 401
+                rest = [line async for line in lines if line]
+    assert rest[-1] == "data: [DONE]"
+    assert any("world" in line for line in rest)
 
 
 @pytest.mark.parametrize(
