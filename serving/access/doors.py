@@ -23,7 +23,7 @@ _FREE = ("/v1/models", "/v1/labels", "/v1/openapi.json")
 _NO_TOKENS = ("/v1/search", "/v1/votes", "/v1/feedback", "/v1/conversations", "/v1/report", "/v1/admin")
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def door(path: str) -> Door:
     """What a path asks for. ``page``: a stored page; ``app``: the chat app, which has all that is left over."""
     if path in _OPEN:
@@ -37,13 +37,13 @@ def door(path: str) -> Door:
     return "page" if _under(path, ("/pages",)) else "app"
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def counted(path: str, method: str) -> bool:
     """Whether a request is one of those per minute: all of the API but what clients read to find their way."""
     return _under(path, ("/v1",)) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def costs_tokens(path: str, method: str) -> bool:
     """Whether tokens must be left for a request: whatever may be an answer."""
     return method == "POST" and counted(path, method) and not _under(path, _NO_TOKENS)

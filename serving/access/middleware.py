@@ -44,7 +44,7 @@ class Access:
             await self.app(scope, receive, send)
             return
         try:
-            scope = await self._let_in(scope)
+            await self._let_in(scope)
             levels = await self._count(scope) if scope["type"] == "http" else {}
         except ApiError as error:
             await _refusal(scope, error)(scope, receive, send)
@@ -57,8 +57,8 @@ class Access:
             return self._config.require_keys == "always"
         return not doors.is_loopback(self._config.host) or await self._keyring.any()
 
-    async def _let_in(self, scope: Scope) -> Scope:
-        """The scope with the principal in it. ApiError 400, 401 or 403."""
+    async def _let_in(self, scope: Scope) -> None:
+        """Put the principal into the scope. ApiError 400, 401 or 403."""
         path, headers = scope["path"], scope["headers"]
         door = doors.door(path)
         secret = doors.key_in(headers)
@@ -69,11 +69,10 @@ class Access:
             raise ApiError("this needs a key with the role admin", 403, "admins_only")
         if door == "metrics" and principal.role != "admin" and not self._metrics_are_open(scope):
             raise ApiError("metrics need a key with the role admin, or a request from this machine", 403, "admins_only")
-        state = {**scope.get("state", {}), "principal": principal}
+        scope.setdefault("state", {})["principal"] = principal
         if cookie and record and door == "app":  # the app passes it on to the API as its user's key
             kept = [pair for pair in headers if pair[0].lower() != b"authorization"]
-            headers = [*kept, (b"authorization", b"Bearer " + cookie.encode("latin-1"))]
-        return {**scope, "state": state, "headers": headers}
+            scope["headers"] = [*kept, (b"authorization", b"Bearer " + cookie.encode("latin-1"))]
 
     def _of(self, record: KeyRecord) -> Principal:
         limits = replace(self._admission.of_keys, **record.limits) if record.limits else None
