@@ -315,7 +315,8 @@ def _gateway(
     from ui.config import UiConfig
 
     supervisor = Supervisor(serving.engines, settings.home.logs)
-    checkpoint = CheckpointEngine(settings.home, supervisor, serving) if learned else None
+    given = any(engine.name == "sft" for engine in serving.engines)
+    checkpoint = CheckpointEngine(settings.home, supervisor, serving) if learned and not given else None
     gateway = create_app(serving, supervisor, live, refresher, checkpoint)
     if ui_url:
         from ui.app import mount

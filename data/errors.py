@@ -17,7 +17,8 @@
     ├── KeyNotFoundError       (LookupError)         no valid key is called so
     ├── ClusterError           (ConnectionError)     the Ray cluster cannot be reached, or its job failed
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
-    │   └── EngineStartError                         ... or did not start
+    │   ├── EngineStartError                         ... or did not start
+    │   └── PromptTooLongError                       ... or cannot take so long a prompt
     ├── CheckpointError        (ValueError)          a checkpoint folder is not whole, or cannot be made
     ├── DiskFullError          (OSError)             no room left; what was there before still serves
     ├── PortInUseError         (OSError)             somebody else listens there
@@ -109,6 +110,10 @@ class EngineError(DocDuetError, ConnectionError):
 
 class EngineStartError(EngineError):
     """A vLLM process died, or did not get ready in time."""
+
+
+class PromptTooLongError(EngineError):
+    """The prompt and the answer together are longer than the engine's context."""
 
 
 class CheckpointError(DocDuetError, ValueError):

@@ -69,6 +69,11 @@ class HybridRetriever:
         return self._generation.labels
 
     @property
+    def page_hashes(self) -> Mapping[str, str]:
+        """Page id -> content hash of the pages of this index."""
+        return self._generation.manifest.page_hashes
+
+    @property
     def by_words_alone(self) -> bool:
         """Whether the vectors are searched in a database that does not answer at the moment."""
         return isinstance(self._generation.vectors, StoredVectors) and self._generation.vectors.down
@@ -100,6 +105,14 @@ class HybridRetriever:
         lexical, dense = self._lexical(query, n, mask), self._dense(query, n, mask)
         ranked = self._chosen(query, self._fused(query, lexical, dense), wanted)
         return self._passages(query, ranked, dict(lexical), dict(dense))
+
+    def by_words(self, text: str, top_k: int, filters: Filters = ANY) -> list[Passage]:
+        """The passages that share most words with ``text``: where it stands, if anywhere. Nothing is embedded."""
+        text = text.strip()[:MAX_QUERY_CHARS]
+        hits = self._lexical(text, top_k, self._generation.mask(filters) if filters else None)[:top_k]
+        rows = self._generation.rows([chunk_id for chunk_id, _ in hits])
+        ranked = [(row, score) for row, (_, score) in zip(rows, hits, strict=True)]
+        return self._passages(text, ranked, dict(hits), {})
 
     def sections(self, passages: Sequence[Passage]) -> list[Section]:
         """What a model should read for each passage: its section, as far as [rag] context_tokens reach for all."""

@@ -24,6 +24,8 @@ class EngineConfig(Table):
     port: int = Field(0, ge=0, le=65535, description="Port for a started engine; 0 takes a free one.")
     args: tuple[str, ...] = Field((), description="More arguments for `vllm serve`.")
     env: dict[str, str] = Field({}, description="More environment variables for the engine's process.")
+    lora: bool = Field(False, description="Let a started engine take the published adapter in beside its model.")
+    lora_rank: int = Field(64, gt=0, le=512, description="Largest rank of an adapter that it takes.")
     thinking: bool = Field(False, description="Let a started Qwen3 think before it answers.")
     extra_body: dict[str, Any] = Field({}, description="Fields that every request to this engine carries.")
     start_timeout_s: float = Field(600.0, gt=0, description="An engine not ready after this is restarted (seconds).")
@@ -34,6 +36,8 @@ class EngineConfig(Table):
     def _one_of_two(self) -> EngineConfig:
         if bool(self.model) == bool(self.base_url):
             raise ValueError("an engine needs either model (to start vLLM with) or base_url (of a running server)")
+        if self.lora and not self.model:
+            raise ValueError("lora is for an engine that is started: give it a model, not a base_url")
         return self
 
 
@@ -49,6 +53,12 @@ class ServingConfig(Table):
     )
     keep_days: float = Field(0, ge=0, description="Older conversations are deleted; 0 keeps them (days).")
     engines: tuple[EngineConfig, ...] = Field((), description="Engines; none means quoting mode.")
+    verify: tuple[Literal["rag", "sft-rag", "sft", "base"], ...] = Field(
+        ("rag", "sft-rag", "sft"), description="Voices whose answers are checked against the docs."
+    )
+    sft_system_prompt: str = Field(
+        "", description="System prompt of an engine called 'sft'; default: that of DocDuet's training data."
+    )
     sft_args: tuple[str, ...] = Field((), description="More arguments for `vllm serve` on the published checkpoint.")
     require_keys: Literal["auto", "always", "never"] = Field(
         "auto", description="Ask for keys; auto: when host is not this machine alone, or once a key was made."

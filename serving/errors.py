@@ -12,7 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from data.errors import DocDuetError, EngineError, IndexMismatchError, NoIndexError, StoreError, UnknownLabelError
+from data.errors import (
+    DocDuetError,
+    EngineError,
+    IndexMismatchError,
+    NoIndexError,
+    PromptTooLongError,
+    StoreError,
+    UnknownLabelError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +77,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(str(error), 503, "index_mismatch")
         case UnknownLabelError():
             return ApiError(str(error), 400, "unknown_label", f"filters.{error.label}")
+        case PromptTooLongError():
+            return ApiError(str(error), 400, "context_length_exceeded", "messages")
         case EngineError():
             return ApiError(str(error), 503, "engine_unavailable")
         case StoreError():

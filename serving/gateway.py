@@ -14,10 +14,11 @@ from data.errors import IndexMismatchError, NoIndexError
 from rag.live import LiveIndex
 from serving.access.admission import Admission
 from serving.arms.compare import side_by_side
-from serving.arms.plain import BaseArm, SftArm
+from serving.arms.plain import BaseArm, SftArm, Tuned, TunedElsewhere
 from serving.arms.rag import RagArm
 from serving.arms.retrieval import Found, find
 from serving.arms.turn import Arm, EngineOf, Turn
+from serving.arms.verify import Verifier
 from serving.config import ServingConfig
 from serving.engines.checkpoint import CheckpointEngine
 from serving.engines.supervisor import Supervisor
@@ -63,10 +64,9 @@ class Gateway:
     @property
     def arms(self) -> dict[str, Arm]:
         """The voices that answer by themselves."""
-        if self.checkpoint is None or not self.checkpoint.published:
+        if "sft" in self.fixed or self.checkpoint is None or not self.checkpoint.published:
             return self.fixed
-        read = RagArm(self.live, self.checkpoint.engine, self.config, "sft-rag")
-        return {**self.fixed, "sft": SftArm(self.checkpoint, self.config), "sft-rag": read}
+        return {**self.fixed, **_tuned_arms(self.checkpoint, self.live, self.config)}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -88,12 +88,9 @@ class Gateway:
         return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
     def reconfigured(self) -> None:
-        """Take over what was read from the configuration at the start: limits, and `base`, which is there as long as an
-        engine is configured."""
+        """Take over what was read from the configuration at the start: limits, and the voices of its engines."""
         self.admission.reconfigure(self.config)
-        self.fixed = {name: arm for name, arm in self.fixed.items() if name != "base"}
-        if self.config.engines:
-            self.fixed["base"] = BaseArm(lambda: self.supervisor.engine("base"), self.config)
+        self.fixed = named_arms(self.config, self.live, self.supervisor)
 
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, the metrics and the store remember what was said."""
@@ -151,6 +148,12 @@ class Gateway:
         return "engine" if self.supervisor.engine("base") else "quoting"
 
 
+def _tuned_arms(tuned: Tuned, live: LiveIndex, config: ServingConfig) -> dict[str, Arm]:
+    verifier = Verifier(live)
+    read = RagArm(live, tuned.engine, config, "sft-rag", verifier)
+    return {"sft": SftArm(tuned, config, verifier), "sft-rag": read}
+
+
 async def _alone(arm: Arm, turn: Turn) -> Choices:
     async with aclosing(arm.answer(turn)) as events:
         async for event in events:
@@ -166,16 +169,26 @@ def build_gateway(
     checkpoint: CheckpointEngine | None = None,
 ) -> Gateway:
     """The gateway with the arms that the configuration allows: ``base`` needs an engine to be configured."""
+    arms = named_arms(config, live, supervisor)
+    metrics = Metrics()
+    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
+    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+
+
+def named_arms(config: ServingConfig, live: LiveIndex, supervisor: Supervisor) -> dict[str, Arm]:
+    """``base`` needs an engine; an engine called ``sft`` is the fine-tuned model."""
 
     def engine_of(name: str) -> EngineOf:
         return lambda: supervisor.engine(name)
 
-    arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config)}
-    if config.engines:
-        arms["base"] = BaseArm(engine_of("base"), config)
-    metrics = Metrics()
-    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
-    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+    verifier = Verifier(live)
+    names = {engine.name for engine in config.engines}
+    arms: dict[str, Arm] = {"rag": RagArm(live, engine_of("base"), config, verifier=verifier)}
+    if "sft" in names:
+        arms |= _tuned_arms(TunedElsewhere(engine_of("sft")), live, config)
+    if names - {"sft"}:
+        arms["base"] = BaseArm(engine_of("base"), config, verifier)
+    return arms
 
 
 def _page_hash(live: LiveIndex, page_id: str) -> str:

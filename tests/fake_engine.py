@@ -29,6 +29,8 @@ class FakeEngineServer:
     script: tuple[bytes | float | None, ...] = GOOD
     status: int = 200
     models: tuple[str, ...] = ("served",)
+    complaint: str = "too many cooks"
+    max_model_len: int | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     disconnected: int = 0
@@ -49,13 +51,14 @@ class FakeEngineServer:
         await self._runner.cleanup()
 
     async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": name} for name in self.models]})
+        context = {"max_model_len": self.max_model_len} if self.max_model_len else {}
+        return web.json_response({"object": "list", "data": [{"id": name, **context} for name in self.models]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(await request.json())
         self.headers.append(dict(request.headers))
         if self.status != 200:
-            return web.json_response({"error": {"message": "too many cooks", "code": "x"}}, status=self.status)
+            return web.json_response({"error": {"message": self.complaint, "code": "x"}}, status=self.status)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:

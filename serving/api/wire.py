@@ -7,12 +7,13 @@ streamed in ``delta.annotations``, and once per source as the ``event: source`` 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 
 from serving.arms.events import Cited, Event, Failed, Finished, Reasoning, Started, Text
+from serving.arms.findings import Sentence, share_supported
 from serving.arms.sources import Source
 from serving.exchange import Answer, Citation, Exchange
 
@@ -62,25 +63,39 @@ def message(answer: Answer, public_url: str) -> dict[str, Any]:
 
 def choice_body(answer: Answer, public_url: str) -> dict[str, Any]:
     """What stands in ``choices[i].docduet`` of an answer that has ended."""
-    if answer.failed:
-        failed = answer.failed
-        cited = dict.fromkeys(citation.source for citation in answer.citations)
-        return {
-            "arm": failed.arm,
-            "sources": [source_body(source, public_url) for source in cited],
-            "refused": False,
-            "degraded": None,
-            "timings_ms": {},
-            "error": {"message": failed.message, "code": failed.code},
-        }
-    event = answer.finished
-    assert event is not None
+    failed = answer.failed
+    if failed:
+        cited = tuple(dict.fromkeys(citation.source for citation in answer.citations))
+        error = {"error": {"message": failed.message, "code": failed.code}}
+        return _body(Finished(failed.arm, cited), public_url) | error
+    assert answer.finished is not None
+    return _body(answer.finished, public_url)
+
+
+def _body(event: Finished, public_url: str) -> dict[str, Any]:
     return {
         "arm": event.arm,
         "sources": [source_body(source, public_url) for source in event.sources],
         "refused": event.refused,
         "degraded": event.degraded,
+        "unsupported": [asdict(sentence) for sentence in event.unsupported],
+        "support": None if event.support is None else [_sentence(sentence) for sentence in event.support],
+        "supported": share_supported(event.support),
+        "stale": [asdict(page) for page in event.stale],
+        "truncated": asdict(event.truncated) if event.truncated else None,
         "timings_ms": event.timings_ms,
+    }
+
+
+def _sentence(sentence: Sentence) -> dict[str, Any]:
+    """A checked sentence; ``url`` and ``title`` are null where no page supports it."""
+    return {
+        "start": sentence.start,
+        "end": sentence.end,
+        "url": sentence.url or None,
+        "title": sentence.title or None,
+        "page_id": sentence.page_id or None,
+        "score": sentence.score,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from serving.arms.findings import Sentence, Stale, Truncated, Unsupported
 from serving.arms.sources import Source
 
 
@@ -50,8 +51,9 @@ class Cited:
 
 @dataclass(frozen=True)
 class Finished:
-    """Last event. ``timings_ms``: rewrite, retrieve, rerank, translate, first_token, total (milliseconds spent, or
-    since the request).
+    """Last event. ``timings_ms``: rewrite, retrieve, rerank, translate, first_token, verify, total (milliseconds spent,
+    or since the request). ``unsupported``, ``support``, ``stale``: what checking found (verify.py); ``support`` is None
+    where nothing was checked.
     """
 
     arm: str
@@ -61,6 +63,10 @@ class Finished:
     finish_reason: str = "stop"
     usage: dict[str, int] | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    unsupported: tuple[Unsupported, ...] = ()
+    support: tuple[Sentence, ...] | None = None
+    stale: tuple[Stale, ...] = ()
+    truncated: Truncated | None = None
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,19 @@
-"""One engine's answer, watched: a deadline, thinking kept apart, usage and finish reason remembered."""
+"""One engine's answer, watched: a deadline, thinking kept apart, usage and finish reason remembered. Where the prompt
+was too long, the engine is asked once more, with less.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
-from data.errors import EngineError
+from data.errors import EngineError, PromptTooLongError
 from data.prompts import Message
 from data.thinking import ThinkSplitter
 from serving.arms.events import Reasoning, Text
+from serving.arms.fitting import LESS, Fitted
 from serving.arms.turn import Clock
 from serving.engines.engine import Engine
 
@@ -55,3 +59,47 @@ class Generation:
             self._clock.once("first_token")
             pieces.append(Text(answer))
         return pieces
+
+
+class Asking:
+    """An answer to the largest prompt that fits. ``fit`` makes a prompt of at most so many tokens (None: of any length
+    that the engine is known to take); ``asked`` is the one that was sent last."""
+
+    def __init__(self, engine: Engine, fit: Callable[[int | None], Fitted], timeout_s: float, clock: Clock) -> None:
+        self._engine = engine
+        self._fit = fit
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self.asked = fit(None)
+        self._stream = self._generation()
+
+    async def events(self) -> AsyncGenerator[Text | Reasoning]:
+        try:
+            async with aclosing(self._pieces()) as pieces:
+                async for event in pieces:
+                    yield event
+        except PromptTooLongError:  # before the first piece
+            less = self._fit(int(self.asked.tokens * LESS))
+            if less.tokens >= self.asked.tokens:
+                raise
+            self.asked = less
+            self._stream = self._generation()
+            async with aclosing(self._pieces()) as pieces:
+                async for event in pieces:
+                    yield event
+
+    @property
+    def finish_reason(self) -> str:
+        return self._stream.finish_reason
+
+    @property
+    def usage(self) -> dict[str, int] | None:
+        return self._stream.usage
+
+    async def _pieces(self) -> AsyncGenerator[Text | Reasoning]:
+        async with aclosing(self._stream.events()) as events:
+            async for event in events:
+                yield event
+
+    def _generation(self) -> Generation:
+        return Generation(self._engine, self.asked.messages, self.asked.sampling, self._timeout_s, self._clock)

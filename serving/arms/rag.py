@@ -6,7 +6,7 @@ Search, answer from the passages, cite; refuse what the docs do not hold; quote 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from data.citations import strip_markers
@@ -15,13 +15,17 @@ from data.prompts import Message, rag_messages, refusal_text
 from rag.expand import Section
 from rag.live import LiveIndex
 from serving.arms.events import Event, Finished, Reasoning, Started, Text
-from serving.arms.generation import Generation
+from serving.arms.findings import Unsupported
+from serving.arms.fitting import Fitted, fitted
+from serving.arms.generation import Asking
 from serving.arms.quoting import as_markdown, marker_lead, quotes
 from serving.arms.reply import RefusalGate, Reply
 from serving.arms.retrieval import Found, find
 from serving.arms.turn import Clock, EngineOf, Turn
+from serving.arms.verify import Verifier
 from serving.config import ServingConfig
 from serving.engines.engine import Engine
+from serving.exchange import Answer
 
 BROKE_OFF = {
     "en": "*The model broke off here. The best passages:*",
@@ -35,8 +39,17 @@ class RagArm:
     ``sft-rag`` is the same over the fine-tuned model.
     """
 
-    def __init__(self, live: LiveIndex, engine_of: EngineOf, config: ServingConfig, name: str = "rag") -> None:
+    def __init__(
+        self,
+        live: LiveIndex,
+        engine_of: EngineOf,
+        config: ServingConfig,
+        name: str = "rag",
+        verifier: Verifier | None = None,
+    ) -> None:
+        """``verifier``: None checks nothing."""
         self.name = name
+        self._verifier = verifier if name in config.verify else None
         self._live = live
         self._engine_of = engine_of
         self._config = config
@@ -55,39 +68,39 @@ class RagArm:
             async for event in self._quoted(reply, "no engine", clock):
                 yield event
             return
-        sections = await asyncio.to_thread(found.retriever.sections, found.passages)
-        async for event in self._generated(engine, turn, reply, sections, clock):
+        async for event in self._generated(engine, turn, found, reply, clock):
             yield event
 
     async def _generated(
-        self, engine: Engine, turn: Turn, reply: Reply, sections: Sequence[Section], clock: Clock
+        self, engine: Engine, turn: Turn, found: Found, reply: Reply, clock: Clock
     ) -> AsyncGenerator[Event]:
         """The engine's answer; when it breaks off, what was said stays and the best quotes follow."""
-        history = [Message(role=m["role"], content=strip_markers(m["content"])) for m in turn.history]
-        messages = rag_messages(turn.question, sections, history, turn.lang, turn.instructions)
-        stream = Generation(engine, messages, turn.sampling, self._config.answer_timeout_s, clock)
+        sections = await asyncio.to_thread(found.retriever.sections, found.passages)
+        stream = Asking(engine, _fit(turn, sections, engine.context), self._config.answer_timeout_s, clock)
+        answer = Answer()
         gate = RefusalGate(refusal_text(turn.lang))
-        said = False
         try:
             async with aclosing(stream.events()) as events:
                 async for event in events:
                     if isinstance(event, Reasoning):
                         yield event
                         continue
+                    reply.limit(len(stream.asked.sections))
                     for part in reply.feed(gate.feed(event.text)):
-                        said = True
+                        answer.add(part)
                         yield part
                     if gate.refused:
                         break
         except EngineError as error:
             for part in reply.close():
                 yield part
-            if said:
+            if answer.text:
                 yield Text(f"\n\n{BROKE_OFF['zh' if turn.lang == 'zh' else 'en']}\n\n")
             async for quoted in self._quoted(reply, f"engine failed: {error}", clock):
                 yield quoted
             return
         for part in reply.feed(gate.close()):
+            answer.add(part)
             yield part
         if not gate.passed:
             ending = (
@@ -99,7 +112,10 @@ class RagArm:
                 yield last
             return
         for part in reply.close():
+            answer.add(part)
             yield part
+        read = {number: sections[index] for number, index in reply.indexes.items()}
+        unsupported = await self._unsupported(answer, found, read, clock)
         clock.once("total")
         yield Finished(
             arm=self.name,
@@ -107,7 +123,20 @@ class RagArm:
             finish_reason=stream.finish_reason,
             usage=stream.usage,
             timings_ms=clock.timings,
+            unsupported=unsupported,
+            truncated=stream.asked.truncated,
         )
+
+    async def _unsupported(
+        self, answer: Answer, found: Found, read: Mapping[int, Section], clock: Clock
+    ) -> tuple[Unsupported, ...]:
+        """The sentences whose sources do not say what they say. A quoted answer needs no such check."""
+        if self._verifier is None or not answer.citations:
+            return ()
+        clock.start()
+        unsupported = await self._verifier.unsupported(answer, found.retriever, read)
+        clock.lap("verify")
+        return unsupported
 
     async def _quoted(self, reply: Reply, degraded: str, clock: Clock) -> AsyncGenerator[Event]:
         """Quoting mode. Text already said by an engine stays; numbering goes on where it stopped."""
@@ -118,6 +147,15 @@ class RagArm:
             yield reply.cite(quote.index)
         clock.once("total")
         yield Finished(arm=self.name, sources=reply.sources, degraded=degraded, timings_ms=clock.timings)
+
+
+def _fit(turn: Turn, sections: Sequence[Section], context: int | None) -> Callable[[int | None], Fitted]:
+    history = [Message(role=m["role"], content=strip_markers(m["content"])) for m in turn.history]
+
+    def build(kept: Sequence[Section], before: Sequence[Message]) -> list[Message]:
+        return rag_messages(turn.question, kept, before, turn.lang, turn.instructions)
+
+    return lambda tokens: fitted(build, sections, history, turn.sampling, context, tokens)
 
 
 async def _refusal(arm: str, lang: str, clock: Clock) -> AsyncGenerator[Event]:

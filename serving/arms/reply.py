@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from data.citations import CitationStream, Cite, Piece
+from data.prompts import refusal_text
 from rag.lexical import tokenize
 from rag.types import Passage
 from serving.arms.events import Cited, Event, Text
@@ -24,6 +25,15 @@ class Reply:
     @property
     def sources(self) -> tuple[Source, ...]:
         return tuple(sorted(self._sources.values(), key=lambda source: source.n))
+
+    @property
+    def indexes(self) -> dict[int, int]:
+        """Number of a source -> index of its passage (from 0)."""
+        return dict(enumerate(self._stream.order, start=1))
+
+    def limit(self, passages: int) -> None:
+        """The model has read only the first so many passages: it can cite no other."""
+        self._stream.passages = passages
 
     def feed(self, text: str) -> list[Event]:
         return self._events(self._stream.feed(text)) if text else []
@@ -78,3 +88,8 @@ class RefusalGate:
 
 def _letters(text: str) -> str:
     return "".join(char for char in text.casefold() if char.isalnum())
+
+
+def is_refusal(text: str, lang: str) -> bool:
+    """Whether a whole answer is the refusal sentence."""
+    return _letters(text) == _letters(refusal_text(lang))

@@ -61,6 +61,10 @@ class Clock:
             self.timings[part] = round(self.timings.get(part, 0.0) + spent, 2)
             self.timings[name] = round(self.timings[name] - spent, 2)
 
+    def start(self) -> None:
+        """Begin a lap here: what was spent since the last one belongs to none."""
+        self._lap = time.perf_counter()
+
     def once(self, name: str) -> None:
         """Record the time since the start as ``name``, the first time it is called."""
         self.timings.setdefault(name, round((time.perf_counter() - self._start) * 1000, 2))

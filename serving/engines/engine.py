@@ -5,7 +5,10 @@ Starting and watching vLLM belongs to serving/engines/supervisor.py; what to ask
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from typing import Any
 import aiohttp
 from aiohttp.http_exceptions import LineTooLong
 
-from data.errors import EngineError
+from data.errors import EngineError, PromptTooLongError
 from data.prompts import Message
 from serving.engines import spent
 from serving.ops.current import request_header
@@ -23,6 +26,7 @@ from serving.ops.tracing import model_call
 # What a client of the gateway may influence. Never chat_template*, vllm_xargs or priority.
 SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "presence_penalty", "frequency_penalty"})
 CONNECT_TIMEOUT_S = 5.0
+_TOO_LONG = re.compile(r"context[ _]length|longer than the maximum model length|exceeds? the (?:available )?context")
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,11 @@ class Engine:
 
     ``idle_timeout_s``: silence between two pieces that counts as failure. ``first_timeout_s``: the same before the
     first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's).
-    ``ignores``: sampling parameters that are left out, because the server does not survive them.
+    ``ignores``: sampling parameters that are left out, because the server does not survive them. ``context``: tokens
+    that prompt and answer may have together, where the server has said so (vLLM lists it with its models).
     """
+
+    context: int | None = None
 
     def __init__(
         self,
@@ -67,7 +74,8 @@ class Engine:
         """Answers under way."""
 
     async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta]:
-        """Stream an answer. Raises EngineError before or between pieces; closing it ends the work upstream."""
+        """Stream an answer. Raises EngineError before or between pieces, PromptTooLongError before; closing it ends the
+        work upstream."""
         unknown = params.keys() - SAMPLING
         if unknown:
             raise TypeError(f"not a sampling parameter: {', '.join(sorted(unknown))}")
@@ -98,6 +106,34 @@ class Engine:
         if not finished:
             raise EngineError(f"engine {self.name!r} broke off before the end of its answer")
 
+    def serving(self, model: str, extra_body: Mapping[str, Any]) -> Engine:
+        """Another model of the same server, such as an adapter. Whoever asks for it closes it."""
+        twin = Engine(
+            model,
+            self.base_url,
+            model,
+            idle_timeout_s=self._idle_timeout_s,
+            first_timeout_s=self._first_timeout_s,
+            extra_body={**self._extra_body, **extra_body},
+            ignores=self._ignores,
+        )
+        twin._headers, twin.context = self._headers, self.context
+        return twin
+
+    async def quiet(self, patience_s: float) -> None:
+        """Return when no answer is under way, or after ``patience_s``."""
+        deadline = time.monotonic() + patience_s
+        while self.active and time.monotonic() < deadline:  # noqa: ASYNC110  # asked for once a checkpoint
+            await asyncio.sleep(0.1)
+
+    async def post(self, path: str, body: Mapping[str, Any], timeout_s: float) -> None:
+        """Tell the server something, below /v1; EngineError when it refuses."""
+        try:
+            async with asyncio.timeout(timeout_s), self._post(path, body):
+                pass
+        except TimeoutError:
+            raise EngineError(f"engine {self.name!r} did not answer {path} within {timeout_s:g} s") from None
+
     async def model(self) -> str:
         """The model name to ask for."""
         if not self._model:
@@ -105,15 +141,28 @@ class Engine:
             if not listed:
                 raise EngineError(f"engine {self.name!r} at {self.base_url} lists no model")
             self._model = str(listed[0]["id"])
+            self._note(listed)
         return self._model
 
     async def ready(self, timeout_s: float = CONNECT_TIMEOUT_S) -> bool:
         """Whether the server answers and has the model."""
         try:
-            listed = {str(model.get("id")) for model in (await self._get("/models", timeout_s)).get("data") or []}
+            models = (await self._get("/models", timeout_s)).get("data") or []
         except EngineError:
             return False
+        self._note(models)
+        listed = {str(model.get("id")) for model in models}
         return bool(listed) and (not self._model or self._model in listed)
+
+    def _note(self, models: Sequence[Mapping[str, Any]]) -> None:
+        """Remember the context of the model to ask for. vLLM says it of an adapter's base model only."""
+        known = {str(model.get("id")): model for model in models}
+        ours = known.get(self._model) if self._model else next(iter(known.values()), None)
+        parent = known.get(str((ours or {}).get("parent") or (ours or {}).get("root") or ""))
+        for model in (ours, parent):
+            if model and isinstance(model.get("max_model_len"), int):
+                self.context = model["max_model_len"]
+                return
 
     async def aclose(self) -> None:
         if self._session:
@@ -148,7 +197,9 @@ class Engine:
         try:
             async with self._client().post(url, json=body, timeout=timeout, headers=headers) as response:
                 if response.status != 200:
-                    raise await self._complaint(response)
+                    complaint = await self._complaint(response)
+                    too_long = response.status in (400, 413) and _TOO_LONG.search(str(complaint))
+                    raise PromptTooLongError(str(complaint), complaint.plain) if too_long else complaint
                 yield response
         except TimeoutError:
             raise EngineError(f"engine {self.name!r} said nothing for {self._first_timeout_s:g} s") from None
@@ -157,8 +208,6 @@ class Engine:
 
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
         """The JSON objects of a server-sent event stream, up to [DONE] or the end."""
-        import asyncio
-
         data: list[bytes] = []
         started = False
         while True:

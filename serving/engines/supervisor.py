@@ -152,6 +152,20 @@ class Supervisor:
             await asyncio.sleep(self._policy.poll_s)
         await _end(watched, task)
 
+    def lora_host(self, model: str) -> str:
+        """The name of the engine that was started on ``model`` and takes adapters; "" where there is none."""
+        same = {model, str(Path(model).absolute())}
+        for name, watched in self._watched.items():
+            config = watched.config
+            if config.lora and {config.model, str(Path(config.model).absolute())} & same:
+                return name
+        return ""
+
+    @property
+    def linger_s(self) -> float:
+        """How long whoever was given an engine just before it was replaced has to begin (seconds)."""
+        return self._policy.linger_s
+
     @property
     def engines(self) -> dict[str, Engine]:
         """The engines that can be asked now."""
@@ -181,6 +195,7 @@ class _External:
     restarts = 0
 
     def __init__(self, config: EngineConfig, policy: Policy) -> None:
+        self.config = config
         self._policy = policy
         self.detail = config.base_url
         self.state: State = "unreachable"
@@ -216,7 +231,7 @@ class _Started:
     """An engine we run: a loop of start, watch, bury, wait."""
 
     def __init__(self, config: EngineConfig, logs: Path, launcher: Launcher, policy: Policy) -> None:
-        self._config = config
+        self.config = config
         self._launcher = launcher
         self._policy = policy
         self._log = logs / f"engine-{config.name}.log"
@@ -251,21 +266,21 @@ class _Started:
 
     async def _live(self) -> str:
         """One life of the engine; returns why it ended."""
-        port = self._config.port or free_port()
+        port = self.config.port or free_port()
         await self._start(port)
         assert self._process
         ended = asyncio.create_task(self._process.wait())
         try:
             if not await self._until_ready(ended):
-                return self._why_ended(ended, f"not ready after {self._config.start_timeout_s:g} s")
-            self._set("ready", self._config.model)
+                return self._why_ended(ended, f"not ready after {self.config.start_timeout_s:g} s")
+            self._set("ready", self.config.model)
             await self._until_dead(ended)
             return self._why_ended(ended, f"no answer to {self._policy.misses} health checks in a row")
         finally:
             ended.cancel()
 
     async def _start(self, port: int) -> None:
-        what = self._launcher(self._config, port)
+        what = self._launcher(self.config, port)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as sink:
             sink.write(f"\n--- {time.strftime('%Y-%m-%d %H:%M:%S')} starting: {' '.join(what.argv)}\n".encode())
@@ -279,17 +294,17 @@ class _Started:
                 start_new_session=True,  # the terminal's Ctrl-C is for the gateway alone
             )
         self.engine = Engine(
-            self._config.name,
+            self.config.name,
             f"http://127.0.0.1:{port}/v1",
-            model=self._config.served_model or self._config.name,
-            idle_timeout_s=self._config.idle_timeout_s,
-            first_timeout_s=self._config.first_timeout_s,
-            extra_body={"chat_template_kwargs": {"enable_thinking": self._config.thinking}} | self._config.extra_body,
+            model=self.config.served_model or self.config.name,
+            idle_timeout_s=self.config.idle_timeout_s,
+            first_timeout_s=self.config.first_timeout_s,
+            extra_body={"chat_template_kwargs": {"enable_thinking": self.config.thinking}} | self.config.extra_body,
             ignores=what.ignores,
         )
 
     async def _until_ready(self, ended: asyncio.Task[int]) -> bool:
-        deadline = time.monotonic() + self._config.start_timeout_s
+        deadline = time.monotonic() + self.config.start_timeout_s
         assert self.engine
         while not ended.done() and time.monotonic() < deadline:
             if await self.engine.ready(self._policy.answer_s):
@@ -328,7 +343,7 @@ class _Started:
     def _set(self, state: State, detail: str) -> None:
         self.state, self.detail = state, detail
         log.log(logging.WARNING if state in ("failed", "restarting") else logging.INFO, "engine %s is %s: %s",
-                self._config.name, state, detail)  # fmt: skip
+                self.config.name, state, detail)  # fmt: skip
 
     def _why_ended(self, ended: asyncio.Task[int], otherwise: str) -> str:
         return f"exited with code {ended.result()}" if ended.done() else otherwise

@@ -22,6 +22,12 @@ CPU_IGNORES = frozenset({"seed"})
 """vLLM 0.32 on a CPU dies of a seeded request whose prompt it reads in pieces ("CPU Generator does not use offset")."""
 
 
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What `vllm serve --max-lora-rank` takes."""
+LORAS = 2
+"""Adapters in one engine at a time: the one that answers, and the one that takes over."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """A process to start. ``env`` holds only what is added to the gateway's own environment. ``ignores``: sampling
@@ -42,10 +48,17 @@ def launch(config: EngineConfig, port: int) -> Launch:
         "--served-model-name": config.name,
         **_model_defaults(config.model),
         **(_cpu_defaults(config.model) if cpu else {}),
+        **({"--max-lora-rank": str(lora_rank(config.lora_rank)), "--max-loras": str(LORAS)} if config.lora else {}),
     }
+    switches = ["--enable-lora"] if config.lora and "--enable-lora" not in named else []
     chosen = [part for flag, value in defaults.items() if flag not in named for part in (flag, value)]
-    argv = (sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", config.model, *chosen, *config.args)
+    argv = (sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", config.model, *chosen, *switches, *config.args)
     return Launch(argv, _environment(config, cpu), CPU_IGNORES if cpu else frozenset())
+
+
+def lora_rank(needed: int) -> int:
+    """The smallest --max-lora-rank that fits."""
+    return next((rank for rank in RANKS if rank >= needed), RANKS[-1])
 
 
 def installed() -> str:
@@ -83,6 +96,8 @@ def _environment(config: EngineConfig, cpu: bool) -> dict[str, str]:
     env = {"PYTHONSAFEPATH": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if Path(config.model).is_dir():
         env["HF_HUB_OFFLINE"] = "1"
+    if config.lora:
+        env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     if cpu:
         env["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
     return env | config.env

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from data.sentences import sentences
 from sft.rules.blocks import Section
 from sft.rules.corpus import Document
 from sft.rules.facts import Definition
@@ -13,7 +14,7 @@ from sft.rules.sections import answer_of as section_answer
 from sft.rules.sections import asked_of
 from sft.rules.sections import family_of as family_of_section
 from sft.rules.single import answer_of, as_value, family_of, says_what_it_is, shown
-from sft.rules.text import number_of, sentences
+from sft.rules.text import number_of
 from sft.standalone import answer_needs_page
 from sft.tokens import estimate
 from sft.types import Sample

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from data.prompts import rag_messages, refusal_text
+from data.sentences import sentences
 from sft.nearest import Candidate, Passages, shuffled_in
 from sft.rules.facts import Definition
 from sft.rules.scene import Scene
 from sft.rules.single import answer_of, family_of, says_what_it_is
-from sft.rules.text import number_of, sentences
+from sft.rules.text import number_of
 from sft.standalone import answer_needs_page
 from sft.types import Sample
 

@@ -7,13 +7,14 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from data.sentences import sentences
 from sft.rules.blocks import Section
 from sft.rules.corpus import Document
 from sft.rules.facts import Definition
 from sft.rules.language import Asked, Heading
 from sft.rules.scene import Scene
 from sft.rules.single import shown
-from sft.rules.text import clean, sentences
+from sft.rules.text import clean
 from sft.standalone import answer_needs_page
 from sft.tokens import estimate
 from sft.types import Sample, Shape

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from data.sentences import sentences
 from sft.rules.facts import Definition, Record, records
 from sft.rules.scene import Scene
-from sft.rules.text import sentences
 from sft.standalone import answer_needs_page
 from sft.types import Sample
 

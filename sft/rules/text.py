@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from data.sentences import sentences
+
 # "For details, please refer to Custom Dataset." without a link: true, and of no use outside of the page.
 _POINTER = re.compile(
     r"(?:(?:For|To) [^.;]{3,80}, )?(?:please )?(?:also )?(?:refer to|see|check(?: out)?|read|visit|consult)\b[^.;]{3,90}\.?|"
@@ -28,8 +30,6 @@ _PICTURES = re.compile(r"[\U0001f000-\U0001faff\u2b50\u2b55\ufe0f\u200d]+ ?")
 _FENCE = re.compile(r"(?ms)^[ \t]*(```+|~~~+)[^\n]*\n.*?(?:^[ \t]*\1[ \t]*$|\Z)")
 _CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\]]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)")
-_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]*]*\s+(?=[A-Z0-9`\"'*(\[\u4e00-\u9fff-])|(?<=[。！？])(?![」”’)）])")
-_ABBREVIATION = re.compile(r"(?:e\.g|i\.e|etc|vs|cf|approx|No)\.$", re.IGNORECASE)
 # What is left of a link to a page beside this one once its target is gone: it leads nowhere.
 _NOWHERE = re.compile(
     r"(?:\b(?:see|refer to|check|found|available|view|details?)\b[^.()]{0,60}?\bhere\b)"
@@ -93,20 +93,6 @@ def _leads_nowhere(sentence: str) -> bool:
     if "](" in sentence or "http" in sentence:
         return False
     return bool(_NOWHERE.search(sentence) or ("`" not in sentence and _POINTER.fullmatch(sentence)))
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of one line of prose, English or Chinese; code spans are never cut."""
-    shown: list[str] = []
-    hidden = _CODE_SPAN.sub(lambda m: shown.append(m[0]) or f"\x00{len(shown) - 1}\x01", text)  # type: ignore[func-returns-value]
-    parts: list[str] = []
-    for part in _SENTENCE.split(hidden):
-        if parts and _ABBREVIATION.search(parts[-1]):
-            parts[-1] += f" {part}"
-        else:
-            parts.append(part)
-    back = [re.sub(r"\x00(\d+)\x01", lambda m: shown[int(m[1])], part).strip() for part in parts]
-    return [part for part in back if part]
 
 
 def balanced(text: str) -> bool:
