@@ -75,6 +75,8 @@ async def ask_oddly(served: Served, engine: FakeEngineServer) -> None:
     assert (await served.stream("yaktinsel"))[-1]["error"]["code"] == "engine_unavailable"
     engine.script = (chunk("x"), b'data: {"error": {"message": "no fjordpickle in: yaktinsel"}}\n\n')
     assert "fjordpickle" in (await served.stream("yaktinsel"))[-1]["error"]["message"]
+    both = await served.stream(QUESTION, model="compare", docduet={"arms": ["rag", "base"]})
+    assert "fjordpickle" in str(both)
     engine.script = (b"data: fjordpickle\n\n",)
     await served.stream(QUESTION, model="rag")
     engine.script = (chunk("xylotrombone"), 30.0)

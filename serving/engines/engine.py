@@ -129,7 +129,7 @@ class Engine:
     async def post(self, path: str, body: Mapping[str, Any], timeout_s: float) -> None:
         """Tell the server something, below /v1; EngineError when it refuses."""
         try:
-            async with asyncio.timeout(timeout_s), self._post(path, body):
+            async with asyncio.timeout(timeout_s), self._post(path, body, request_header()):
                 pass
         except TimeoutError:
             raise EngineError(f"engine {self.name!r} did not answer {path} within {timeout_s:g} s") from None
