@@ -98,12 +98,9 @@ class Gateway:
         return pair(self.arms, asked, blind) if model == COMPARE else (self.arm(model),)
 
     def reconfigured(self) -> None:
-        """Take over what was read from the configuration at the start: limits, and `base`, which is there as long as an
-        engine is configured."""
+        """Take over what was read from the configuration at the start: limits, and the voices of its engines."""
         self.admission.reconfigure(self.config)
-        self.fixed = {name: arm for name, arm in self.fixed.items() if name != "base"}
-        if self.config.engines:
-            self.fixed["base"] = BaseArm(lambda: self.supervisor.engine("base"), self.config)
+        self.fixed = named_arms(self.config, self.live, self.supervisor)
 
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, the metrics and the store remember what was said."""
@@ -206,6 +203,14 @@ def build_gateway(
     checkpoint: CheckpointEngine | None = None,
 ) -> Gateway:
     """The gateway with the arms that the configuration allows: ``base`` needs an engine to be configured."""
+    arms = named_arms(config, live, supervisor)
+    metrics = Metrics()
+    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
+    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+
+
+def named_arms(config: ServingConfig, live: LiveIndex, supervisor: Supervisor) -> dict[str, Arm]:
+    """``base`` needs an engine; an engine called ``sft`` is the fine-tuned model."""
 
     def engine_of(name: str) -> EngineOf:
         return lambda: supervisor.engine(name)
@@ -217,9 +222,7 @@ def build_gateway(
         arms |= _tuned_arms(TunedElsewhere(engine_of("sft")), live, config)
     if names - {"sft"}:
         arms["base"] = BaseArm(engine_of("base"), config, verifier)
-    metrics = Metrics()
-    recorder = Recorder(store, partial(_page_hash, live), metrics.store_failures.inc, config.keep_days)
-    return Gateway(config, live, supervisor, arms, recorder, checkpoint, refresher, metrics)
+    return arms
 
 
 def _page_hash(live: LiveIndex, page_id: str) -> str:

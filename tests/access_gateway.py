@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
+
 from data.home import Home
 from data.types import Page
 from rag.build import build_index
@@ -48,19 +50,23 @@ def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
+def gateway_app(home: Home, store: Store | None, engine: Any, config: dict[str, Any]) -> FastAPI:
+    """A gateway's app. ``engine``: an Engine, or the URL of one; ``store``: whose database it uses."""
+    if store:
+        config["database"] = store.engine.url.render_as_string(hide_password=False)
+    engine = Engine("base", engine, idle_timeout_s=20) if isinstance(engine, str) else engine
+    serving = ServingConfig(engines=(EngineConfig(name="base", base_url="http://scripted"),), **config)
+    supervisor: Any = ScriptedSupervisor(engine)
+    return create_app(serving, supervisor, LiveIndex(home, RagConfig(), HashedWords()))
+
+
 @contextmanager
 def starting(home: Home) -> Iterator[Start]:
-    """Starts gateways; gives their URLs. ``engine``: an Engine, or the URL of one."""
+    """Starts gateways; gives their URLs."""
     with ExitStack() as stack:
 
         def start(store: Store | None = None, engine: Any = None, **config: Any) -> str:
             engine = engine or ScriptedEngine("It is port 7860 [1].")
-            engine = Engine("base", engine, idle_timeout_s=20) if isinstance(engine, str) else engine
-            if store:
-                config["database"] = store.engine.url.render_as_string(hide_password=False)
-            serving = ServingConfig(engines=(EngineConfig(name="base", base_url="http://scripted"),), **config)
-            supervisor: Any = ScriptedSupervisor(engine)
-            app = create_app(serving, supervisor, LiveIndex(home, RagConfig(), HashedWords()))
-            return stack.enter_context(in_background(app))
+            return stack.enter_context(in_background(gateway_app(home, store, engine, config)))
 
         yield start

@@ -265,13 +265,26 @@ def test_the_refusal_is_quoted_word_for_word(lang: str) -> None:
 
 @each_language
 def test_the_metrics_are_the_gateways(lang: str) -> None:
+    """Each with all of its labels."""
     from serving.ops.metrics import Metrics
 
-    metrics = vars(Metrics()).values()
     real = {
-        metric.describe()[0].name + ("_total" * (metric._type == "counter"))
-        for metric in metrics
+        metric.describe()[0].name + "_total" * (metric._type == "counter"): metric._labelnames
+        for metric in vars(Metrics()).values()
         if hasattr(metric, "_type")
     }
-    text = (FOLDER / lang / "operations.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`(docduet_\w+)`", text)) == real
+    tables = sections(FOLDER / lang / "operations.md").values()
+    rows = {row[0].strip("`"): row[1] for table in tables for row in table if row[0].startswith("`docduet_")}
+    assert set(rows) == set(real)
+    for name, labels in real.items():
+        assert {label for label in labels if f"`{label}`" not in rows[name]} == set(), name
+
+
+@each_language
+def test_the_reloadable_keys_are_the_gateways(lang: str) -> None:
+    from serving.ops.reload import RELOADABLE
+
+    tables = sections(FOLDER / lang / "operations.md").values()
+    rows = {row[0].strip("`[]"): row[1] for table in tables for row in table if row[0].startswith("`[")}
+    for table, keys in RELOADABLE.items():
+        assert set(re.findall(r"`(\w+)`", rows[table])) == keys

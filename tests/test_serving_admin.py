@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import Request
 
 from data.config import DataConfig
 from data.home import Home
@@ -19,13 +18,14 @@ from data.sync import sync_source
 from rag.build import build_index
 from rag.config import RagConfig
 from rag.live import LiveIndex
+from serving.access import keys
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
 from serving.engines.supervisor import Policy, Supervisor
 from serving.engines.vllm import Launch
 from serving.gateway import Gateway
 from serving.ops.gaps import Asked, grouped
-from serving.principal import Principal, Role
+from serving.principal import Role
 from serving.refresh import Plan, Refresher
 from tests.serve_process import in_thread, until
 
@@ -51,18 +51,6 @@ ROUTES = [
 ]
 
 
-class Gate:
-    """Stands for the keys' middleware: everybody has the role that is set."""
-
-    role: Role = "admin"
-
-    def install(self, app: Any) -> None:
-        @app.middleware("http")
-        async def who(request: Request, call_next: Any) -> Any:
-            request.state.principal = Principal("somebody", self.role, "key_1")
-            return await call_next(request)
-
-
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
     docs = tmp_path / "docs"
@@ -72,12 +60,7 @@ def docs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
-async def client(tmp_path: Path, docs: Path, gate: Gate) -> AsyncIterator[httpx.AsyncClient]:
+async def client(tmp_path: Path, docs: Path) -> AsyncIterator[httpx.AsyncClient]:
     home = Home(tmp_path / "home")
     store = PageStore(home.pages)
     sync_source(str(docs), store, DataConfig())
@@ -97,7 +80,6 @@ async def client(tmp_path: Path, docs: Path, gate: Gate) -> AsyncIterator[httpx.
 
     supervisor = Supervisor(config.engines, home.logs, launch, Policy(poll_s=0.05, backoff_s=0.05, polite_s=1.0))
     app = create_app(config, supervisor, live, Refresher(plan, live))
-    gate.install(app)
     async with in_thread(app) as client:
         client.gateway = app.state.gateway  # type: ignore[attr-defined]
         yield client
@@ -231,7 +213,7 @@ def test_alike_questions_are_one_gap() -> None:
     ]
 
 
-async def test_admins_only_and_described(client: httpx.AsyncClient, gate: Gate) -> None:
+async def test_admins_only_and_described(client: httpx.AsyncClient) -> None:
     described = (await client.get("/v1/openapi.json")).json()
     paths = {
         (method.upper(), path)
@@ -245,9 +227,23 @@ async def test_admins_only_and_described(client: httpx.AsyncClient, gate: Gate) 
             reply for code, reply in described["paths"][path][method.lower()]["responses"].items() if code < "300"
         )
         assert "$ref" in ok["content"]["application/json"]["schema"], path
-    for role in ("staff", "service"):
-        gate.role = role  # type: ignore[assignment]
+    store = gateway_behind(client).store
+    roles: tuple[Role, ...] = ("staff", "service", "admin")
+    for role in roles:
+        _, secret = await store.run(keys.create, role, role)
+        statuses, headers = [], {"Authorization": f"Bearer {secret}"}
+        await until(lambda headers=headers: known(client, headers))
         for method, path in ROUTES:
-            refused = await client.request(method, path.replace("{name}", "own"))
-            error = refused.json()["error"]
-            assert (refused.status_code, error["code"], error["type"]) == (403, "admins_only", "permission_error"), path
+            answer = await client.request(method, path.replace("{name}", "other"), headers=headers)
+            statuses.append(answer.status_code)
+            if role != "admin":
+                error = answer.json()["error"]
+                assert (error["code"], error["type"]) == ("admins_only", "permission_error"), path
+        assert (set(statuses) == {403}) == (role != "admin"), statuses
+        assert (403 in statuses) == (role != "admin"), statuses
+    assert (await client.get("/v1/admin/engines")).status_code == 401
+
+
+async def known(client: httpx.AsyncClient, headers: dict[str, str]) -> bool:
+    """Whether the gateway has noticed the new key."""
+    return (await client.get("/v1/models", headers=headers)).status_code == 200

@@ -116,6 +116,10 @@ def test_keys_are_read_again_after_two_seconds_and_new_ones_are_looked_up_sooner
         assert (await ring.find(new_key(base, "ben"))).name == "ben"  # type: ignore[union-attr]
         now[0] = 4.0
         assert not await ring.find(anna)
+        now[0] = 120.0
+        await ring.any()
+        with base.reading() as db:
+            assert [bool(record.last_used_at) for record in keys.everything(db)] == [True, True]
 
     asyncio.run(story())
 
@@ -192,6 +196,15 @@ def test_without_any_key_this_machine_is_open_and_any_api_key_will_do(start: Sta
     assert httpx.get(f"{url}/v1/admin/nothing").status_code == 404
 
 
+def test_without_any_key_nobody_administers_through_a_proxy_or_by_another_name(start: Start, base: Store) -> None:
+    url = start(base)
+    for headers in ({"X-Forwarded-For": "203.0.113.9"}, {"X-Real-IP": "203.0.113.9"}, {"Host": "evil.test"}):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers=headers).status_code == 403
+        assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
+    for host in ("localhost:7860", "[::1]:7860", "127.0.0.1"):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers={"Host": host}).status_code == 404
+
+
 def test_an_address_that_others_reach_asks_for_keys_unless_told_not_to(start: Start, base: Store) -> None:
     assert httpx.get(f"{start(base, host='0.0.0.0')}/v1/models").status_code == 401
     assert httpx.get(f"{start(base, require_keys='always')}/v1/models").status_code == 401
@@ -233,6 +246,13 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "docduet keys list" in str(again.exception)
     assert run(app, ["keys", "create", "x", "--role", "king"]).exit_code == 1
     assert run(app, ["keys", "create", "a\nb"]).exit_code == 1
+
+
+def test_serve_says_what_is_missing_before_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path))
+    served = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0", "--port", "0", "--no-ui"])
+    assert served.exit_code == 1
+    assert "docduet keys create NAME --role admin" in str(served.exception)
 
 
 def test_signing_in_with_a_key(start: Start, base: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
 import time
@@ -15,13 +16,15 @@ import httpx
 import pytest
 
 from data.home import Home
+from serving.access import keyring, keys
 from serving.access.limits import MemoryLimiter
 from serving.access.shared import SharedLimiter
 from serving.access.slots import Slots
 from serving.errors import ApiError
+from serving.server import in_background
 from serving.store.database import Store
-from tests.access_gateway import BODY, QUESTION, Start, bearer, indexed, new_key, open_store, starting
-from tests.fake_engine import DONE, FakeEngineServer, chunk
+from tests.access_gateway import BODY, QUESTION, Start, bearer, gateway_app, indexed, new_key, open_store, starting
+from tests.fake_engine import DONE, GOOD, FakeEngineServer, chunk
 
 CHAT = "/v1/chat/completions"
 
@@ -119,6 +122,17 @@ async def test_the_queue_is_bounded_and_no_key_fills_it_alone() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert slots.waiting == 0
+
+
+async def test_without_keys_the_whole_queue_is_everybodys() -> None:
+    slots = Slots(1, 2, 60)
+    await slots.acquire("local", 1.0)
+    tasks = [asyncio.create_task(slots.acquire("local", 1.0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert [task.done() for task in tasks] == [False, False, True]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_who_waits_too_long_or_leaves_gives_the_place_back() -> None:
@@ -247,6 +261,51 @@ async def queue_up(client: httpx.AsyncClient, secret: str) -> asyncio.Task[httpx
             return asked
 
 
+async def test_nothing_is_left_of_clients_that_come_and_go(home: Home, base: Store) -> None:
+    """150 clients of three keys, most of whom leave sooner or later: no slot, place or task stays behind."""
+    chance = random.Random(7)
+    secrets = [new_key(base, name) for name in ("anna", "ben", "cleo")]
+    async with FakeEngineServer(script=(chunk("Hello "), 0.02, *GOOD)) as engine:
+        app = gateway_app(home, base, engine.url, {"max_answers": 4, "max_queue": 20})
+        with in_background(app) as url:
+            admission = app.state.gateway.admission
+            async with httpx.AsyncClient(base_url=url, timeout=30, limits=httpx.Limits(max_connections=None)) as client:
+                asked = [post(client, chance.choice(secrets), chance.random() < 0.5) for _ in range(150)]
+                for task in chance.sample(asked, 110):
+                    await asyncio.sleep(chance.random() * 0.01)
+                    task.cancel()
+                got = await asyncio.gather(*asked, return_exceptions=True)
+                await until(lambda: not admission.slots.running)
+                last = await client.post(CHAT, json=BODY, headers=bearer(secrets[0]))
+            assert last.json()["choices"][0]["message"]["content"].startswith("Hello")
+            await until(lambda: not admission.slots.running)
+            assert admission.slots.waiting == 0
+            assert admission.limiter._running == {}
+    answers = [answer for answer in got if isinstance(answer, httpx.Response)]
+    assert {answer.status_code for answer in answers} <= {200, 429, 503}
+    assert sum(isinstance(answer, asyncio.CancelledError) for answer in got) + len(answers) == 150
+
+
+async def test_an_answer_under_way_outlives_its_key(
+    home: Home, base: Store, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "REFRESH_S", 0.0)
+    secret = new_key(base)
+    async with FakeEngineServer(script=(chunk("Hello "), 0.5, *GOOD)) as engine:
+        url = start(base, engine=engine.url)
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            asking = client.stream("POST", CHAT, json=BODY | {"stream": True}, headers=bearer(secret))
+            async with asking as response:
+                lines = response.aiter_lines()
+                await anext(lines)
+                with base.writing() as db:
+                    keys.revoke(db, "anna")
+                assert (await client.post(CHAT, json=BODY, headers=bearer(secret))).status_code == 401
+                rest = [line async for line in lines if line]
+    assert rest[-1] == "data: [DONE]"
+    assert any("world" in line for line in rest)
+
+
 @pytest.mark.parametrize(
     ("more", "messages", "code"),
     [
@@ -296,7 +355,7 @@ async def main():
     print("ready", flush=True)
     sys.stdin.readline()
     taken = sum([(await limiter.take("a", 100)).allowed for _ in range(80)])
-    entered = sum([await limiter.enter("a", 5) for _ in range(5)])
+    entered = sum([bool(await limiter.enter("a", 5)) for _ in range(5)])
     print(taken, entered, flush=True)
     sys.stdin.readline()
 
@@ -327,6 +386,17 @@ def test_two_processes_share_their_limits_in_postgresql(database: Any) -> None:
     assert sum(entered for _, entered in counted) == 5
 
 
+def test_two_gateways_share_their_limits_in_postgresql(start: Start, database: Any) -> None:
+    store = Store.open(database.url)
+    secret = new_key(store, requests_per_minute=3)
+    one, two = start(store), start(store)
+    got = [httpx.post(url + CHAT, json=BODY, headers=bearer(secret)).status_code for url in (one, two, one, two, one)]
+    assert got == [200, 200, 200, 429, 429]
+    with store.writing() as db:
+        keys.revoke(db, "anna")
+    store.close()
+
+
 async def test_limits_in_postgresql_are_those_in_memory(database: Any) -> None:
     store = Store.open(database.url)
     shared = SharedLimiter.open(store, 60)
@@ -338,16 +408,20 @@ async def test_limits_in_postgresql_are_those_in_memory(database: Any) -> None:
         assert ours.left == pytest.approx(theirs.left, abs=1.0)
         assert ours.wait_s == pytest.approx(theirs.wait_s, abs=10.0)
     for _ in range(2):
-        assert [await shared.enter("k", 2) for _ in range(3)] == [True, True, False]
-        await shared.leave("k")
-        await shared.leave("k")
+        first, second, third = [await shared.enter("k", 2) for _ in range(3)]
+        assert (bool(first), bool(second), third) == (True, True, "")
+        await shared.leave("k", second)
+        await shared.leave("k", first)
     dead = SharedLimiter.open(store, -1.0)  # answers of a gateway that has died long ago
     assert await dead.enter("k", 1)
     assert await shared.enter("k", 1)
     database.relay.gone = True
     database.relay.cut()
     assert (await shared.take("alone", 60)).left == 59
-    assert [await shared.enter("z", 1) for _ in range(2)] == [True, False]
-    await shared.leave("z")
+    ticket = await shared.enter("z", 1)
+    assert ticket
+    assert not await shared.enter("z", 1)
+    database.relay.gone = False
+    await shared.leave("z", ticket)
     assert await shared.enter("z", 1)
     store.close()

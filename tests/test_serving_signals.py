@@ -75,6 +75,8 @@ async def ask_oddly(served: Served, engine: FakeEngineServer) -> None:
     assert (await served.stream("yaktinsel"))[-1]["error"]["code"] == "engine_unavailable"
     engine.script = (chunk("x"), b'data: {"error": {"message": "no fjordpickle in: yaktinsel"}}\n\n')
     assert "fjordpickle" in (await served.stream("yaktinsel"))[-1]["error"]["message"]
+    both = await served.stream(QUESTION, model="compare", docduet={"arms": ["rag", "base"]})
+    assert "fjordpickle" in str(both)
     engine.script = (b"data: fjordpickle\n\n",)
     await served.stream(QUESTION, model="rag")
     engine.script = (chunk("xylotrombone"), 30.0)
@@ -98,6 +100,7 @@ async def test_a_whole_life(folder: Path) -> None:
     async with FakeEngineServer() as engine, serving(folder, toml(engine, log="json", log_level="debug")) as served:
         await ask_oddly(served, engine)
         await served.says('"cancelled": true')
+        await served.says('"route": "/healthz"')
         entries = [json.loads(line) for line in served.said if line.startswith("{")]
         requests = [entry for entry in entries if "route" in entry]
         first = next(entry for entry in requests if entry["request_id"] == "from-the-client-1")

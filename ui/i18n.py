@@ -176,7 +176,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "failed.body_too_large": "问题太长",
         "failed.unknown_label": "没有符合筛选条件的页面",
         "failed.missing_key": "请先登录：重新打开本页",
-        "failed.invalid_key": "您的密钥已失效：请重新打开本页",
+        "failed.invalid_key": "你的密钥已失效：请重新打开本页",
         "failed.rate_limit_exceeded": "一分钟内的提问过多",
         "failed.too_many_answers": "同时进行的回答过多",
         "failed.overloaded": "当前提问的人过多",

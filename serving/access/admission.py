@@ -69,18 +69,19 @@ class Admission:
     async def admit(self, exchange: Exchange) -> AsyncIterator[None]:
         """Hold a slot for an answer; charge its tokens at the end."""
         limits, name = self.limits(exchange.principal), _name(exchange.principal)
-        if limits.concurrent and not await self.limiter.enter(name, limits.concurrent):
+        ticket = await self.limiter.enter(name, limits.concurrent) if limits.concurrent else "any"
+        if not ticket:
             message = f"this key already has {limits.concurrent} answers under way: wait for one to end"
             raise ApiError(message, 429, "too_many_answers", retry_after_s=CONCURRENT_RETRY_S)
         try:
-            await self.slots.acquire(name)
+            await self.slots.acquire(name, 0.5 if exchange.principal.key_id else 1.0)  # without keys all are one
             started = time.monotonic()
             try:
                 yield
             finally:
                 self.slots.release(time.monotonic() - started)
         finally:
-            settling = self._settle(exchange, limits, name)
+            settling = self._settle(exchange, limits, name, ticket)
             await (self._to_its_end(settling) if self.limiter.waits else settling)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
@@ -90,12 +91,12 @@ class Admission:
         task.add_done_callback(self._settling.discard)
         await asyncio.shield(task)
 
-    async def _settle(self, exchange: Exchange, limits: Limits, name: str) -> None:
+    async def _settle(self, exchange: Exchange, limits: Limits, name: str, ticket: str) -> None:
         used = exchange.usage["total_tokens"]
         if limits.tokens_per_minute and used:
             await self.limiter.take(f"tokens:{name}", limits.tokens_per_minute, used, need=float("-inf"))
         if limits.concurrent:
-            await self.limiter.leave(name)
+            await self.limiter.leave(name, ticket)
 
 
 def _name(principal: Principal) -> str:

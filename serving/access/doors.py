@@ -23,7 +23,7 @@ _FREE = ("/v1/models", "/v1/labels", "/v1/openapi.json")
 _NO_TOKENS = ("/v1/search", "/v1/votes", "/v1/feedback", "/v1/conversations", "/v1/report", "/v1/admin")
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def door(path: str) -> Door:
     """What a path asks for. ``page``: a stored page; ``app``: the chat app, which has all that is left over."""
     if path in _OPEN:
@@ -37,13 +37,13 @@ def door(path: str) -> Door:
     return "page" if _under(path, ("/pages",)) else "app"
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def counted(path: str, method: str) -> bool:
     """Whether a request is one of those per minute: all of the API but what clients read to find their way."""
     return _under(path, ("/v1",)) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def costs_tokens(path: str, method: str) -> bool:
     """Whether tokens must be left for a request: whatever may be an answer."""
     return method == "POST" and counted(path, method) and not _under(path, _NO_TOKENS)
@@ -72,13 +72,18 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.") or host.startswith("::ffff:127.")
 
 
+def asks_for_this_machine(scope: Scope) -> bool:
+    """Whether a request names this machine as its host: no proxy passed it on, and no web site whose name was pointed
+    here (DNS rebinding) sends it."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return is_loopback(name) and not _passed_on(scope)
+
+
 def from_here(scope: Scope) -> bool:
     """Whether a request comes from this machine and was not passed on by a proxy."""
-    passed_on = (b"x-forwarded-for", b"forwarded", b"x-real-ip")
     client = scope.get("client")
-    return bool(client and is_loopback(client[0])) and not any(
-        name.lower() in passed_on for name, _ in scope["headers"]
-    )
+    return bool(client and is_loopback(client[0])) and not _passed_on(scope)
 
 
 def sign_in_for(scope: Scope) -> str:
@@ -86,6 +91,10 @@ def sign_in_for(scope: Scope) -> str:
     query = scope["query_string"].decode("latin-1")
     back = scope["path"] + (f"?{query}" if query else "")
     return SIGN_IN if back == "/" else f"{SIGN_IN}?next={quote(back, safe='')}"
+
+
+def _passed_on(scope: Scope) -> bool:
+    return any(name.lower() in (b"x-forwarded-for", b"forwarded", b"x-real-ip") for name, _ in scope["headers"])
 
 
 def _secret(name: bytes, value: str) -> str:

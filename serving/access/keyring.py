@@ -72,16 +72,19 @@ class Keyring:
 
     async def _read(self) -> None:
         now = self._clock()
-        used = self._used if now - self._used_at >= USED_S else {}
+        used: dict[str, float] = {}
+        if now - self._used_at >= USED_S:
+            used, self._used = self._used, {}
         try:
-            found = await self._store.run(_read, dict(used), writes=bool(used))
+            found = await self._store.run(_read, used, writes=bool(used))
         except StoreError as error:
             log.warning("the keys could not be read again: %s", error)
+            self._used = used | self._used
         else:
             self._known = {record.id: record for record in found}
             self._read_at = now
             if used:
-                self._used, self._used_at = {}, now
+                self._used_at = now
         self._tried_at = now
 
 

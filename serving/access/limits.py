@@ -31,11 +31,11 @@ class Limiter(Protocol):
     async def take(self, name: str, per_minute: int, cost: float = 1.0, need: float = 1.0) -> Level:
         """Take ``cost`` out of a bucket that holds at least ``need``; otherwise nothing is taken."""
 
-    async def enter(self, name: str, most: int) -> bool:
-        """Begin an answer, unless ``most`` are running."""
+    async def enter(self, name: str, most: int) -> str:
+        """Begin an answer: a ticket, or "" when ``most`` are running."""
 
-    async def leave(self, name: str) -> None:
-        """End an answer that ``enter`` began."""
+    async def leave(self, name: str, ticket: str) -> None:
+        """End the answer that ``enter`` gave this ticket for."""
 
 
 def level_of(held: float, per_minute: int, cost: float, need: float) -> Level:
@@ -67,14 +67,14 @@ class MemoryLimiter:
             self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket[2] > now}
         return level
 
-    async def enter(self, name: str, most: int) -> bool:
+    async def enter(self, name: str, most: int) -> str:
         running = self._running.get(name, 0)
         if running >= most:
-            return False
+            return ""
         self._running[name] = running + 1
-        return True
+        return "here"
 
-    async def leave(self, name: str) -> None:
+    async def leave(self, name: str, ticket: str) -> None:
         running = self._running.pop(name, 0)
         if running > 1:
             self._running[name] = running - 1

@@ -27,7 +27,7 @@ NO_KEY = (
     "one with `docduet keys create NAME`"
 )
 _OPEN_ELSEWHERE = replace(LOCAL, role="staff")
-"""Whoever reaches a gateway that others can reach too and that was told to ask for no keys: nobody's administrator."""
+"""Whoever reaches a gateway without keys from elsewhere, or through a proxy: nobody's administrator."""
 
 
 class Access:
@@ -44,7 +44,7 @@ class Access:
             await self.app(scope, receive, send)
             return
         try:
-            scope = await self._let_in(scope)
+            await self._let_in(scope)
             levels = await self._count(scope) if scope["type"] == "http" else {}
         except ApiError as error:
             await _refusal(scope, error)(scope, receive, send)
@@ -57,30 +57,32 @@ class Access:
             return self._config.require_keys == "always"
         return not doors.is_loopback(self._config.host) or await self._keyring.any()
 
-    async def _let_in(self, scope: Scope) -> Scope:
-        """The scope with the principal in it. ApiError 400, 401 or 403."""
+    async def _let_in(self, scope: Scope) -> None:
+        """Put the principal into the scope. ApiError 400, 401 or 403."""
         path, headers = scope["path"], scope["headers"]
         door = doors.door(path)
         secret = doors.key_in(headers)
         cookie = doors.cookie_in(headers) if not secret and door in ("app", "page", "open") else ""
         record = await self._keyring.find(secret or cookie)
-        principal = await self._principal(door, record, bool(secret or cookie))
+        principal = self._of(record) if record else await self._without_key(scope, door, bool(secret or cookie))
         if door == "admin" and principal.role != "admin":
             raise ApiError("this needs a key with the role admin", 403, "admins_only")
         if door == "metrics" and principal.role != "admin" and not self._metrics_are_open(scope):
             raise ApiError("metrics need a key with the role admin, or a request from this machine", 403, "admins_only")
-        state = {**scope.get("state", {}), "principal": principal}
+        scope.setdefault("state", {})["principal"] = principal
         if cookie and record and door == "app":  # the app passes it on to the API as its user's key
             kept = [pair for pair in headers if pair[0].lower() != b"authorization"]
-            headers = [*kept, (b"authorization", b"Bearer " + cookie.encode("latin-1"))]
-        return {**scope, "state": state, "headers": headers}
+            scope["headers"] = [*kept, (b"authorization", b"Bearer " + cookie.encode("latin-1"))]
 
-    async def _principal(self, door: doors.Door, record: KeyRecord | None, given: bool) -> Principal:
-        if record:
-            limits = replace(self._admission.of_keys, **record.limits) if record.limits else None
-            return Principal(record.name, record.role, record.id, limits)
+    def _of(self, record: KeyRecord) -> Principal:
+        limits = replace(self._admission.of_keys, **record.limits) if record.limits else None
+        return Principal(record.name, record.role, record.id, limits)
+
+    async def _without_key(self, scope: Scope, door: doors.Door, given: bool) -> Principal:
+        """Who comes without a valid key. ApiError 401 where one is needed; ``given``: one was tried."""
         if not await self.required():
-            return LOCAL if doors.is_loopback(self._config.host) else _OPEN_ELSEWHERE
+            own = doors.is_loopback(self._config.host) and doors.asks_for_this_machine(scope)
+            return LOCAL if own else _OPEN_ELSEWHERE
         if door in ("open", "metrics"):
             return ANONYMOUS
         if given:

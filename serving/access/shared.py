@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import defaultdict
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,6 +24,10 @@ from serving.store.database import Store
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+AWAY_S = 5.0
+"""So long a database that did not answer is not asked again."""
+_ALONE = "alone"
 
 _TABLES = """
 CREATE UNLOGGED TABLE IF NOT EXISTS rate_buckets
@@ -60,7 +64,7 @@ class SharedLimiter:
         self._store = store
         self._lease_s = lease_s
         self._alone = MemoryLimiter()
-        self._own: defaultdict[str, list[str]] = defaultdict(list)
+        self._away_until = float("-inf")
         self._forgetting: set[asyncio.Future[Any]] = set()
 
     @classmethod
@@ -79,7 +83,7 @@ class SharedLimiter:
             return await self._alone.take(name, per_minute, cost, need)
         return level_of(float(held), per_minute, cost, need)
 
-    async def enter(self, name: str, most: int) -> bool:
+    async def enter(self, name: str, most: int) -> str:
         id = secrets.token_hex(8)
         asking = asyncio.ensure_future(self._ask(lambda db: self._enter(db, {"id": id, "name": name, "most": most})))
         try:
@@ -88,18 +92,14 @@ class SharedLimiter:
             asking.add_done_callback(lambda _: self._forget(id))
             raise
         if entered is None:
-            return await self._alone.enter(name, most)
-        if entered:
-            self._own[name].append(id)
-        return entered
+            return _ALONE if await self._alone.enter(name, most) else ""
+        return id if entered else ""
 
-    async def leave(self, name: str) -> None:
-        if not self._own[name]:
-            del self._own[name]
-            await self._alone.leave(name)
-            return
-        id = self._own[name].pop()  # of one key's answers, whichever: they are alike
-        await self._ask(lambda db: db.execute(_LEAVE, {"id": id}))
+    async def leave(self, name: str, ticket: str) -> None:
+        if ticket == _ALONE:
+            await self._alone.leave(name, ticket)
+        else:
+            await self._ask(lambda db: db.execute(_LEAVE, {"id": ticket}))
 
     def _forget(self, id: str) -> None:
         task = asyncio.ensure_future(self._ask(lambda db: db.execute(_LEAVE, {"id": id})))
@@ -112,10 +112,13 @@ class SharedLimiter:
         return db.execute(_ENTER, values | {"lease": self._lease_s}).first() is not None
 
     async def _ask(self, question: Callable[[Session], T]) -> T | None:
-        """None when the database does not answer."""
+        """None when the database does not answer, and for a while after that: nobody is to wait for it in vain."""
+        if time.monotonic() < self._away_until:
+            return None
         try:
             return await self._store.run(question)
         except StoreError as error:
+            self._away_until = time.monotonic() + AWAY_S
             log.warning("limits are counted by this gateway alone: %s", error)
             return None
 

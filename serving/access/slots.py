@@ -35,13 +35,16 @@ class Slots:
     def waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    async def acquire(self, key: str) -> None:
-        """Wait for a slot. ApiError 503 with Retry-After when there is no place to wait, or it took too long."""
+    async def acquire(self, key: str, share: float = 0.5) -> None:
+        """Wait for a slot. ApiError 503 with Retry-After when there is no place to wait, or it took too long.
+
+        ``share``: of the places to wait that this key may hold.
+        """
         if self.running < self._most and not self._waiting:
             self.running += 1
             return
         own = len(self._waiting.get(key, ()))
-        if self.waiting >= self._places or own >= max(1, self._places // 2):
+        if self.waiting >= self._places or own >= max(1, int(self._places * share)):
             message = "too many questions are waiting: try again soon"
             raise ApiError(message, 503, "overloaded", retry_after_s=self._soon())
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -138,7 +138,7 @@ async def reload(request: Request) -> dict[str, object]:
     """Read docduet.toml again. What cannot change while the gateway runs is named; a wrong file changes nothing."""
     reloader = gateway_of(request).reloader
     if reloader is None:
-        raise ApiError("this gateway was not started by `docduet serve`: it has no file to read", 409, "no_reload")
+        raise ApiError("this gateway was not started by `docduet serve`: it has no file to read", 409, "not_served")
     try:
         return asdict(await reloader.reload())
     except ConfigError as error:
@@ -149,7 +149,7 @@ async def reload(request: Request) -> dict[str, object]:
 
 def _refresher(gateway: Gateway) -> Refresher:
     if gateway.refresher is None:
-        raise ApiError("this gateway was not started by `docduet serve`: it syncs nothing", 409, "no_sync")
+        raise ApiError("this gateway was not started by `docduet serve`: it syncs nothing", 409, "not_served")
     return gateway.refresher
 
 

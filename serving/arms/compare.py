@@ -19,6 +19,7 @@ from serving.arms.retrieval import Found
 from serving.arms.turn import Arm, Turn
 from serving.errors import as_api_error
 from serving.exchange import Choices
+from serving.ops.logs import plainly
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ async def _run(index: int, arm: Arm, turn: Turn, found: Found | None, queue: asy
                 await queue.put((index, event))
     except Exception as error:
         known = isinstance(error, DocDuetError)
-        log.warning("%s could not answer: %s", arm.name, error, exc_info=None if known else error)
+        log.warning("%s could not answer: %s", arm.name, plainly(error), exc_info=None if known else error)
         ending = error
     await queue.put((index, ending))
 

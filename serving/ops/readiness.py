@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from data.errors import DocDuetError
+from serving.arms.verify import drift
 from serving.ops.drain import STOPPING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ async def readiness(gateway: Gateway) -> dict[str, Any]:
     index, engines = await asyncio.to_thread(_index, gateway), _engines(gateway)
     refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}
     checkpoint = gateway.checkpoint.status() if gateway.checkpoint else {"state": "off"}
+    checkpoint |= await asyncio.to_thread(_drift, gateway)
     parts = {"index": index, "engines": engines, "store": await _store(gateway), "refresh": refresh}
     parts["checkpoint"] = checkpoint
     ready = "error" not in index and not gateway.drain.begun
@@ -59,6 +61,17 @@ def _index(gateway: Gateway) -> dict[str, Any]:
         "embedder": info.embedder,
         "created_at": info.created_at,
     }
+
+
+def _drift(gateway: Gateway) -> dict[str, Any]:
+    """How many pages the model was trained on, and how many of them have changed or gone since."""
+    manifest = gateway.checkpoint.manifest if gateway.checkpoint else None
+    if manifest is None or not manifest.pages:
+        return {}
+    try:
+        return {"pages": drift(manifest.pages, gateway.live.retriever().page_hashes)}
+    except DocDuetError:
+        return {}
 
 
 def _engines(gateway: Gateway) -> dict[str, dict[str, str]]:
