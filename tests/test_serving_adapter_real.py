@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 
 def lora(folder: Path, base: Path, seed: int, rank: int = 8) -> Path:
-    """A PEFT adapter with large random weights: what it changes shows in the first token."""
+    """A PEFT adapter with random weights as large as the model's own: what it changes shows in a few tokens."""
     import torch
     from safetensors.torch import save_file
 
@@ -37,11 +37,11 @@ def lora(folder: Path, base: Path, seed: int, rank: int = 8) -> Path:
     weights: dict[str, Any] = {}
     for layer in range(sizes["num_hidden_layers"]):
         name = f"base_model.model.model.layers.{layer}.self_attn.q_proj.lora"
-        weights[f"{name}_A.weight"] = torch.randn(rank, hidden)
-        weights[f"{name}_B.weight"] = torch.randn(wide, rank)
+        weights[f"{name}_A.weight"] = torch.randn(rank, hidden) / 5
+        weights[f"{name}_B.weight"] = torch.randn(wide, rank) / 5
         name = f"base_model.model.model.layers.{layer}.self_attn.o_proj.lora"
-        weights[f"{name}_A.weight"] = torch.randn(rank, wide)
-        weights[f"{name}_B.weight"] = torch.randn(hidden, rank)
+        weights[f"{name}_A.weight"] = torch.randn(rank, wide) / 5
+        weights[f"{name}_B.weight"] = torch.randn(hidden, rank) / 5
     folder.mkdir(parents=True)
     save_file(weights, folder / "adapter_model.safetensors")
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj", "o_proj"],
@@ -72,11 +72,12 @@ def test_one_engine_base_and_two_adapters_one_after_the_other(tmp_path: Path) ->
             body = {
                 "model": model,
                 "messages": [{"role": "user", "content": "port"}],
-                "max_tokens": 8,
+                "max_tokens": 24,
                 "temperature": 0,
             }
             response = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60)
-            return str(response.json()["choices"][0]["message"]["content"]) if response.status_code == 200 else ""
+            message = response.json()["choices"][0]["message"] if response.status_code == 200 else {}
+            return f"{message.get('reasoning', '')}{message['content']}" if message else ""
 
         until(lambda: httpx.get(f"{url}/readyz").json()["parts"]["engines"]["base"]["state"] == "ready")
         publish(home, lora(tmp_path / "first", base, 1))
