@@ -16,6 +16,7 @@ from data.cli import app as data_app
 from data.errors import DocDuetError
 from evals.cli import app as eval_app
 from rag.cli import app as rag_app
+from serving.access.cli import app as keys_app
 from sft.cli import app as sft_app
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(rag_app, name="rag")
 app.add_typer(sft_app, name="sft")
 app.add_typer(eval_app, name="eval")
+app.add_typer(keys_app, name="keys")
 
 
 def _version(wanted: bool) -> None:
@@ -114,6 +116,9 @@ def serve(
     engine: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible server that runs already.")] = None,
     ui: Annotated[bool, typer.Option(help="Serve the chat app at /.")] = True,
     demo: Annotated[bool, typer.Option(help="Answer from the bundled handbook, in a home of its own.")] = False,
+    insecure_open: Annotated[
+        bool, typer.Option("--insecure-open", help="Ask for no keys, whoever can reach the address.")
+    ] = False,
 ) -> None:
     """Engines, gateway and chat app in one process tree; Ctrl-C stops them all.
 
@@ -122,13 +127,15 @@ def serve(
         docduet serve
 
         docduet serve --engine http://127.0.0.1:8000/v1 --port 8080
+
+        docduet serve --host 0.0.0.0     (once there is a key: docduet keys create NAME --role admin)
     """
     from rag.config import RagConfig
     from rag.live import LiveIndex
     from serving.server import listen, run, url_of
 
     settings: Settings = ctx.obj
-    serving = _serving_config(settings, host, port, engine)
+    serving = _guarded(settings, _serving_config(settings, host, port, engine, insecure_open))
     sock = listen(serving.host, serving.port)  # before any slow work, so that "port in use" is said at once
     if demo:
         _prepare_demo(settings)
@@ -149,6 +156,7 @@ def ask(
     product: Annotated[str, typer.Option(help="Only from pages of this product.")] = "",
     version: Annotated[str, typer.Option(help="Only from pages of this version.")] = "",
     lang: Annotated[str, typer.Option(help="Only from pages in this language, such as en or zh.")] = "",
+    key: Annotated[str, typer.Option(envvar="DOCDUET_API_KEY", help="Your key, where the gateway asks for one.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
 ) -> None:
     """Answer a question in the terminal, streaming, with sources.
@@ -174,10 +182,11 @@ def ask(
     asking: dict[str, Any] = {"model": model, "as_json": json, "filters": Filters(product, version, lang)}
     here = url or f"http://{serving.host}:{serving.port}"
     if url or answers(here):
-        raise typer.Exit(ask_in_terminal(Gateway(here), question, **asking))
+        raise typer.Exit(ask_in_terminal(Gateway(here, key), question, **asking))
     live = LiveIndex(settings.home, settings.table(RagConfig))
     live.retriever()  # "nothing indexed yet" is said before anything is started
-    with in_background(_gateway(settings, serving, live, "")) as own:
+    alone = serving.model_copy(update={"require_keys": "never"})  # nobody but this command knows its port
+    with in_background(_gateway(settings, alone, live, "")) as own:
         code = ask_in_terminal(Gateway(own), question, **asking)
     raise typer.Exit(code)
 
@@ -220,7 +229,9 @@ def sync_and_index(settings: Settings, sources: list[str], as_json: bool = False
     raise_failed(failed)
 
 
-def _serving_config(settings: Settings, host: str | None, port: int | None, engine: str | None) -> ServingConfig:
+def _serving_config(
+    settings: Settings, host: str | None, port: int | None, engine: str | None, insecure_open: bool = False
+) -> ServingConfig:
     """[serving] with what the command line says on top."""
     from serving.config import EngineConfig, ServingConfig
 
@@ -232,7 +243,25 @@ def _serving_config(settings: Settings, host: str | None, port: int | None, engi
         changes["port"] = port
     if engine is not None:
         changes["engines"] = (EngineConfig(name="base", base_url=engine),)
+    if insecure_open:
+        changes["require_keys"] = "never"
     return config.model_copy(update=changes)
+
+
+def _guarded(settings: Settings, serving: ServingConfig) -> ServingConfig:
+    """``serving`` where it may start: ConfigError when others could reach it and nobody has a key.
+
+    Where others reach it, the keys are those that `docduet keys` makes, also for --demo with its home of its own.
+    """
+    from serving.access.bind import check_reach
+    from serving.access.doors import is_loopback
+    from serving.store.database import database_url
+
+    if is_loopback(serving.host):
+        return serving
+    url = database_url(serving.database, settings.home)
+    check_reach(serving, url)
+    return serving.model_copy(update={"database": url})
 
 
 def _refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher | None:
@@ -289,6 +318,8 @@ def _prepare_demo(settings: Settings) -> None:
 
 def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refresher: Refresher | None) -> None:
     """What a person needs to know once the gateway answers."""
+    from serving.access.doors import is_loopback
+
     say = typer.secho
     say(f"\nDocDuet answers at {url}" + ("" if ui else " (API only)"), bold=True)
     try:
@@ -304,8 +335,8 @@ def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refre
         say(f"  engines   {names} (quoting until ready: see {url}/readyz)")
     else:
         say("  engines   none: quoting mode, answers are quotes from the best passages")
-    if serving.host not in ("127.0.0.1", "localhost", "::1"):
-        say(f"  warning   {serving.host} is reachable by others and there are no keys yet", fg="yellow")
+    if serving.require_keys == "never" and not is_loopback(serving.host):
+        say(f"  warning   {serving.host} is reachable by others, and no keys are asked for", fg="yellow")
     say(f"  API       {url}/v1 (OpenAI-compatible; described at {url}/v1/openapi.json)")
     say('  try       "How do I point DocDuet at my own docs?"\n')
     say("Ctrl-C stops it.", dim=True)

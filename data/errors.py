@@ -14,6 +14,7 @@
     ├── UnknownLabelError      (ValueError)          no page has the labels of a filter
     ├── VectorStoreError       (ConnectionError)     the vector database cannot be reached or answered with an error
     ├── StoreError             (ConnectionError)     the database of conversations, votes and keys cannot be used
+    ├── KeyNotFoundError       (LookupError)         no valid key is called so
     ├── ClusterError           (ConnectionError)     the Ray cluster cannot be reached, or its job failed
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   ├── EngineStartError                         ... or did not start
@@ -86,6 +87,10 @@ class VectorStoreError(DocDuetError, ConnectionError):
 
 class StoreError(DocDuetError, ConnectionError):
     """The database of conversations, votes and keys cannot be reached, is locked or full, or is a newer version's."""
+
+
+class KeyNotFoundError(DocDuetError, LookupError):
+    """No valid key has this id or name."""
 
 
 class ClusterError(DocDuetError, ConnectionError):

@@ -11,6 +11,11 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from rag.live import LiveIndex
 from serving import errors
+from serving.access import signin
+from serving.access.keyring import Keyring
+from serving.access.leaving import CancelWhenGone
+from serving.access.middleware import Access
+from serving.access.shared import limiter_of
 from serving.api import chat, conversations, fallback, judgements, responses, routes
 from serving.api.bodylimit import BodyLimit, whole_characters
 from serving.api.fallback import HeadAsGet
@@ -59,7 +64,11 @@ def create_app(
         dependencies=[Depends(whole_characters)],
     )
     app.state.gateway = gateway
-    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
+    keyring = Keyring(store)
+    gateway.admission.limiter = limiter_of(store, config)
+    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6), timeout_s=config.body_timeout_s)
+    app.add_middleware(Access, config=config, keyring=keyring, admission=gateway.admission)
+    app.add_middleware(CancelWhenGone)
     errors.install(app)
     app.add_middleware(HeadAsGet)
     if config.cors_origins:
@@ -67,6 +76,7 @@ def create_app(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
     parts = (chat, responses, conversations, judgements)
+    app.include_router(signin.router(keyring))
     for router in (*(part.router for part in parts), routes.api, routes.pages, routes.operations):
         app.include_router(router)
     app.include_router(fallback.router)  # after all others

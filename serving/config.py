@@ -63,6 +63,28 @@ class ServingConfig(Table):
         "", description="System prompt of an engine called 'sft'; default: that of DocDuet's training data."
     )
     sft_args: tuple[str, ...] = Field((), description="More arguments for `vllm serve` on the published checkpoint.")
+    require_keys: Literal["auto", "always", "never"] = Field(
+        "auto", description="Ask for keys; auto: when host is not this machine alone, or once a key was made."
+    )
+    metrics_without_key: Literal["loopback", "always", "never"] = Field(
+        "loopback", description="Who reads /metrics without an admin's key."
+    )
+    requests_per_minute: int = Field(120, ge=0, description="Requests of one key in a minute; 0: any number.")
+    tokens_per_minute: int = Field(
+        400_000, ge=0, description="Tokens of one key in a minute, prompts and answers; 0: any number."
+    )
+    concurrent_answers: int = Field(8, ge=0, description="Answers of one key at the same time; 0: any number.")
+    local_requests_per_minute: int = Field(
+        120_000, ge=0, description="Requests in a minute where no keys are asked for; 0: any number."
+    )
+    max_answers: int = Field(1024, gt=0, description="Answers of the whole gateway at the same time.")
+    max_queue: int = Field(256, ge=0, description="Questions that may wait for an answer to end.")
+    queue_wait_s: float = Field(30.0, gt=0, description="A question waits at most this long (seconds).")
+    max_messages: int = Field(500, gt=0, description="Longer conversations are refused (messages).")
+    max_prompt_chars: int = Field(
+        200_000, gt=0, description="All messages of a request together are at most this long (characters)."
+    )
+    body_timeout_s: float = Field(30.0, gt=0, description="A request's body must have come after this (seconds).")
     max_question_chars: int = Field(
         20_000, gt=0, description="Longer questions are refused with a clear error (characters)."
     )

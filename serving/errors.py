@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,19 +26,40 @@ from data.errors import (
 log = logging.getLogger(__name__)
 
 _NO_FIELD = re.compile(r"(body|str|list\[.*\])$")  # what pydantic puts between the names of fields
-_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 
 class ApiError(DocDuetError):
-    """A request that cannot be served. ``status`` is the HTTP status, ``code`` a stable word, ``param`` the field."""
+    """A request that cannot be served. ``status`` is the HTTP status, ``code`` a stable word, ``param`` the field.
+
+    ``retry_after_s``: when it may be tried again (seconds); ``headers``: more of the response's headers.
+    """
 
     def __init__(
-        self, message: str, status: int = 400, code: str = "invalid_request", param: str | None = None
+        self,
+        message: str,
+        status: int = 400,
+        code: str = "invalid_request",
+        param: str | None = None,
+        *,
+        retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.param = param
+        self.headers = dict(headers or {})
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+        if status == 401:
+            self.headers["WWW-Authenticate"] = "Bearer"
 
 
 def error_body(message: str, status: int, code: str, param: str | None = None) -> dict[str, Any]:
@@ -72,25 +94,28 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DocDuetError)
     async def known(_: Request, error: DocDuetError) -> JSONResponse:
-        return _response(as_api_error(error))
+        return error_response(as_api_error(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return _response(_from_validation(_telling(error.errors())))
+        return error_response(_from_validation(_telling(error.errors())))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
-        code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}.get(error.status_code, "http_error")
-        return _response(ApiError(str(error.detail), error.status_code, code), error.headers)
+        codes = {404: "not_found", 405: "method_not_allowed", 408: "body_too_slow", 413: "body_too_large"}
+        code = codes.get(error.status_code, "http_error")
+        return error_response(ApiError(str(error.detail), error.status_code, code), error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return _response(as_api_error(error))
+        return error_response(as_api_error(error))
 
 
-def _response(error: ApiError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(error_body(str(error), error.status, error.code, error.param), error.status, headers)
+def error_response(error: ApiError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error as a response."""
+    body = error_body(str(error), error.status, error.code, error.param)
+    return JSONResponse(body, error.status, {**(error.headers or {}), **(headers or {})})
 
 
 def _telling(errors: Sequence[Any]) -> Any:

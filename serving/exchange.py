@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from serving.arms.events import Cited, Event, Failed, Finished, Reasoning, Started, Text
 from serving.arms.sources import Source
 from serving.arms.turn import Turn
+from serving.engines.spent import Spent, with_tally
 from serving.principal import LOCAL, Principal
 
 Choices = AsyncGenerator[tuple[int, Event]]
@@ -77,6 +78,7 @@ class Exchange:
     ``conversation``: its id, "" outside any, "new" until one is made.
     ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
     ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
+    ``spent``: what the engines were asked and said.
     """
 
     model: str
@@ -92,9 +94,11 @@ class Exchange:
     answers: dict[int, Answer] = field(default_factory=dict)
     error: Exception | None = None
     cancelled: bool = False
+    spent: Spent = field(default_factory=Spent)
 
     async def follow(self, choices: Choices) -> Choices:
         """Pass the events on and remember what they say."""
+        with_tally(self.spent)
         try:
             async with aclosing(choices):
                 async for index, event in choices:
@@ -119,9 +123,13 @@ class Exchange:
 
     @property
     def usage(self) -> dict[str, int]:
-        """Tokens as the engines count them, all choices together; zeros where no engine was asked."""
+        """Tokens, all choices together; zeros where no engine was asked.
+
+        As the engines count them; where an answer was cut short before they told, as far as it had come, estimated.
+        """
         total = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
         for answer in self.answers.values():
             for key, count in ((answer.finished and answer.finished.usage) or {}).items():
                 total[key] = total.get(key, 0) + count
-        return total
+        whole = total["total_tokens"] and not self.cancelled and self.error is None
+        return total if whole else max(total, self.spent.usage, key=lambda usage: usage["total_tokens"])

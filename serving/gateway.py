@@ -12,6 +12,7 @@ from fastapi import Request
 
 from data.errors import IndexMismatchError, NoIndexError
 from rag.live import LiveIndex
+from serving.access.admission import Admission
 from serving.arms.compare import side_by_side
 from serving.arms.plain import BaseArm, SftArm, Tuned, TunedElsewhere
 from serving.arms.rag import RagArm
@@ -46,6 +47,10 @@ class Gateway:
     checkpoint: CheckpointEngine | None = None
     refresher: Refresher | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    admission: Admission = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admission = Admission.of(self.config)
 
     @property
     def store(self) -> Store:
@@ -80,15 +85,21 @@ class Gateway:
 
     async def answer(self, exchange: Exchange) -> Choices:
         """Answer an exchange; it, the metrics and the store remember what was said."""
+        try:
+            async with self.admission.admit(exchange), aclosing(self._recorded(exchange)) as choices:
+                async for choice in choices:
+                    yield choice
+        except Exception as error:
+            self.metrics.errors.labels(as_api_error(error).code).inc()
+            raise
+
+    async def _recorded(self, exchange: Exchange) -> Choices:
         await self.recorder.begin(exchange)
         try:
             async with aclosing(exchange.follow(self._until_stop(exchange))) as choices:
                 with self.metrics.streams.track_inprogress():
                     async for choice in choices:
                         yield choice
-        except Exception as error:
-            self.metrics.errors.labels(as_api_error(error).code).inc()
-            raise
         finally:
             self.metrics.answered(exchange)
             await self.recorder.end(exchange)

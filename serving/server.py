@@ -80,13 +80,15 @@ def in_background(app: FastAPI) -> Iterator[str]:
 def _server(app: FastAPI, started: Callable[[], None]) -> _Server:
     import uvicorn
 
+    from serving.access.heads import protocol
+
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
                 started()
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, access_log=False, http=protocol())
     return Announcing(config)
 
 

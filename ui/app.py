@@ -101,6 +101,7 @@ class Chat:
         with gr.Row(elem_id="dd-header"):
             gr.HTML(render.brand_html(self.config.title), elem_id="dd-title", apply_default_css=False)
             self.new = gr.Button(words("new_chat"), elem_id="dd-new", size="sm")
+            self.account = gr.HTML(elem_id="dd-account", apply_default_css=False)
             self.language = gr.Button(words("other_language"), elem_id="dd-language", size="sm")
             self.theme = gr.Button("◐", elem_id="dd-theme", size="sm")
 
@@ -133,7 +134,7 @@ class Chat:
 
     def _events(self, page: gr.Blocks) -> None:
         chrome = [self.chat, self.box, self.voice, self.hint, self.new, self.language]
-        chrome += [self.banner, self.status, self.filters]
+        chrome += [self.banner, self.status, self.filters, self.account]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         page.load(self.open, [self.saved], chrome, queue=False, **quiet)
         asking = gr.on(
@@ -158,20 +159,29 @@ class Chat:
     async def open(self, saved: dict[str, str] | None, request: gr.Request) -> dict[Any, Any]:
         """The page as it is first seen."""
         lang = choose(request.headers.get("accept-language", ""), (saved or {}).get("lang", ""))
-        return await self._page(Words(lang), [])
+        return await self._page(Words(lang), [], request)
 
-    async def look(self, chosen: Any) -> dict[Any, Any]:
+    async def look(self, chosen: Any, request: gr.Request | None = None) -> dict[Any, Any]:
         """What may have changed while the page was open."""
-        return await self._state(_words(chosen), filters.chosen(chosen))
+        return await self._state(_words(chosen), filters.chosen(chosen), self._for(request))
 
-    async def switch(self, value: Any, voice: str | None, chosen: Any) -> dict[Any, Any]:
+    async def switch(
+        self, value: Any, voice: str | None, chosen: Any, request: gr.Request | None = None
+    ) -> dict[Any, Any]:
         """The same page in the other language."""
         words = Words("en" if _words(value).lang == "zh" else "zh")
         turns = [stopped(turn) for turn in _turns(value)]
-        return {**await self._page(words, turns, voice, filters.chosen(chosen)), self.saved: {"lang": words.lang}}
+        page = await self._page(words, turns, request, voice, filters.chosen(chosen))
+        return {**page, self.saved: {"lang": words.lang}}
 
     async def ask(
-        self, question: str, value: Any, voice: str | None, chosen: Any, event: gr.EventData
+        self,
+        question: str,
+        value: Any,
+        voice: str | None,
+        chosen: Any,
+        event: gr.EventData,
+        request: gr.Request | None = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
         words, turns = _words(value), [stopped(turn) for turn in _turns(value)]
@@ -182,10 +192,11 @@ class Chat:
         turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen))
         items = [render.item(earlier, words) for earlier in turns]
         box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
-        async for now in paced(self._turn(turn, turns), REFRESH_S):
+        gateway = self._for(request)
+        async for now in paced(self._turn(turn, turns, gateway), REFRESH_S):
             yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip(), gr.skip()
             box = gr.skip()
-        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words)
+        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words, gateway)
 
     def stop(self, value: Any) -> tuple[Any, ...]:
         """What has been said so far stays."""
@@ -197,17 +208,21 @@ class Chat:
         """An empty conversation."""
         return self._conversation(_words(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
 
-    async def _turn(self, turn: Turn, earlier: list[Turn]) -> AsyncIterator[Turn]:
+    def _for(self, request: gr.Request | None) -> Gateway:
+        """The gateway, asked as whoever uses the page."""
+        return self.gateway.as_user(_authorization(request))
+
+    async def _turn(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Turn]:
         """The turn after each event."""
         yield turn
-        async for event in self._answer(turn, earlier):
+        async for event in self._answer(turn, earlier, gateway):
             turn = after(turn, with_local_links(event, self.gateway.url))
             yield turn
 
-    async def _answer(self, turn: Turn, earlier: list[Turn]) -> AsyncIterator[Event]:
+    async def _answer(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Event]:
         """The gateway's events; whatever goes wrong is a Failure a reader understands."""
         try:
-            async for event in self.gateway.ask_async(messages(earlier, turn.question), turn.voice, turn.filters):
+            async for event in gateway.ask_async(messages(earlier, turn.question), turn.voice, turn.filters):
                 yield event
         except RequestError as error:
             yield Failure(str(error), error.code)
@@ -218,13 +233,19 @@ class Chat:
             yield Failure("Something unexpected happened; the log of `docduet serve` says more.")
 
     async def _page(
-        self, words: Words, turns: list[Turn], voice: str | None = None, chosen: Filters = ANY
+        self,
+        words: Words,
+        turns: list[Turn],
+        request: gr.Request | None,
+        voice: str | None = None,
+        chosen: Filters = ANY,
     ) -> dict[Any, Any]:
-        names = await self._voices()
+        gateway = self._for(request)
+        names = await self._voices(gateway)
         choices = [(words.voice(name), name) for name in names]
         asked = voice if voice in names else next(iter(names), None)
         return {
-            **await self._state(words, chosen),
+            **await self._state(words, chosen, gateway),
             self.chat: self._conversation(words, [render.item(turn, words) for turn in turns]),
             self.box: gr.update(
                 placeholder=words("placeholder"), label=words("question_label"), submit_btn=True, stop_btn=False
@@ -233,31 +254,32 @@ class Chat:
             self.hint: words("hint"),
             self.new: words("new_chat"),
             self.language: words("other_language"),
+            self.account: render.account_html(words) if _authorization(request) else "",
         }
 
-    async def _voices(self) -> list[str]:
+    async def _voices(self, gateway: Gateway) -> list[str]:
         try:
-            return await self.gateway.models_async()
+            return await gateway.models_async()
         except GatewayError:
             return []
 
-    async def _state(self, words: Words, chosen: Filters) -> dict[Any, Any]:
+    async def _state(self, words: Words, chosen: Filters, gateway: Gateway) -> dict[Any, Any]:
         """What is known of the gateway, for every part of the page that shows some of it."""
         try:
-            labels = await self.gateway.labels_async()
+            labels = await gateway.labels_async()
         except GatewayError:
             labels = Labels()
-        banner, status = await self._readiness(words)
+        banner, status = await self._readiness(words, gateway)
         return {
             self.banner: banner,
             self.status: status,
             self.filters: filters.component(labels, words, chosen),
         }
 
-    async def _readiness(self, words: Words) -> tuple[str, str]:
+    async def _readiness(self, words: Words, gateway: Gateway) -> tuple[str, str]:
         """(banner, status) as HTML."""
         try:
-            state = await self.gateway.readiness_async()
+            state = await gateway.readiness_async()
         except GatewayError as error:
             return render.banner_html(str(error), words), ""
         return render.banner_html(state, words), render.status_html(state, words, time.time())
@@ -272,6 +294,11 @@ class Chat:
             "welcome": welcome,
             "turns": items,
         }
+
+
+def _authorization(request: gr.Request | None) -> str:
+    """What the page's own request carried: the key of whoever signed in, or what a proxy in front has put there."""
+    return str(request.headers.get("authorization", "")) if request else ""
 
 
 def _words(value: Any) -> Words:

@@ -10,6 +10,7 @@ who asked.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,10 +70,12 @@ def user(text: str) -> Message:
 
 
 class Gateway:
-    """A running gateway at ``url``. Cheap to make; connections are opened on first use and kept."""
+    """A running gateway at ``url``, asked with ``key`` where it wants one. Cheap to make; connections are opened on
+    first use and kept."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "") -> None:
         self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._options: dict[str, Any] = {"base_url": self.url, "timeout": TIMEOUT, "trust_env": not _is_local(self.url)}
         self._sync: httpx.Client | None = None
         self._async: httpx.AsyncClient | None = None
@@ -90,6 +93,15 @@ class Gateway:
             self._async = httpx.AsyncClient(**self._options)
         return self._async
 
+    def as_user(self, authorization: str) -> Gateway:
+        """The same gateway, over the same connections, asked with this ``Authorization``; "": as it is."""
+        if not authorization:
+            return self
+        other = copy.copy(self)
+        other._async = self.async_client
+        other._headers = {"Authorization": authorization}
+        return other
+
     def close(self) -> None:
         """Close the sync connections."""
         if self._sync is not None:
@@ -105,7 +117,11 @@ class Gateway:
     def ask(self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING) -> Iterator[Event]:
         """The answer to ``messages`` as events. Raises GatewayError when it cannot start."""
         parser = AnswerParser()
-        with self._readable(), self.sync_client.stream("POST", CHAT, json=_body(messages, model, filters)) as response:
+        body = _body(messages, model, filters)
+        with (
+            self._readable(),
+            self.sync_client.stream("POST", CHAT, json=body, headers=self._headers) as response,
+        ):
             if response.is_error:
                 raise error_of(response.status_code, response.read(), self.url)
             try:
@@ -122,7 +138,7 @@ class Gateway:
         parser = AnswerParser()
         body = _body(messages, model, filters)
         with self._readable():
-            async with self.async_client.stream("POST", CHAT, json=body) as response:
+            async with self.async_client.stream("POST", CHAT, json=body, headers=self._headers) as response:
                 if response.is_error:
                     raise error_of(response.status_code, await response.aread(), self.url)
                 try:
@@ -156,12 +172,12 @@ class Gateway:
 
     def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
-            response = self.sync_client.get(path)
+            response = self.sync_client.get(path, headers=self._headers)
             return self._checked(response, accept)
 
     async def _get_async(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
-            response = await self.async_client.get(path)
+            response = await self.async_client.get(path, headers=self._headers)
             return self._checked(response, accept)
 
     def _checked(self, response: httpx.Response, accept: tuple[int, ...]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Refuse request bodies over a size before they are read into memory, and such as hold what is no text."""
+"""Refuse request bodies over a size before they are read into memory, those that do not come to their end, and such as
+hold what is no text."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from fastapi import Request
@@ -13,11 +15,14 @@ from serving.errors import ApiError, error_body
 
 
 class BodyLimit:
-    """ASGI middleware for /v1: 413 by Content-Length or, where there is none, once too much has come in."""
+    """ASGI middleware for /v1: 413 by Content-Length or, where there is none, once too much has come in; 408 when the
+    body has not come within ``timeout_s``.
+    """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.timeout_s = timeout_s
         self._message = f"the request body is larger than {max_bytes / 1e6:g} MB"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,12 +34,21 @@ class BodyLimit:
             refusal = JSONResponse(error_body(self._message, 413, "body_too_large"), 413)
             await refusal(scope, receive, send)
             return
-        seen = 0
+        seen, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self.timeout_s
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                slow = f"the request body has not come within {self.timeout_s:g} s"
+                raise HTTPException(408, slow, {"Connection": "close"}) from None
             seen += len(message.get("body", b""))
+            whole = not message.get("more_body")
             if seen > self.max_bytes:
                 raise HTTPException(413, self._message)  # the one exception FastAPI lets through while it reads
             return message

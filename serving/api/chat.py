@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -14,11 +14,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from data.lang import detect_lang
 from data.prompts import Message
 from serving.api.models import ChatCompletion, answers
-from serving.api.schemas import ChatRequest
+from serving.api.schemas import ChatRequest, MessageIn
 from serving.api.wire import CompletionWriter
 from serving.arms.events import Event
 from serving.arms.turn import Turn
 from serving.blind import shown
+from serving.config import ServingConfig
 from serving.errors import ApiError, as_api_error
 from serving.exchange import Choices, Exchange
 from serving.gateway import Gateway, gateway_of
@@ -78,6 +79,7 @@ def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
         raise ApiError(
             "the last message must be a question from the user, not empty", 400, "empty_question", "messages"
         )
+    check_size(body.messages, gateway.config)
     question = last.text.strip()
     limit = gateway.config.max_question_chars
     if len(question) > limit:
@@ -91,6 +93,17 @@ def turn_of(body: ChatRequest, gateway: Gateway) -> Turn:
         lang=detect_lang(question),
         sampling=body.sampling(gateway.config.max_tokens),
     )
+
+
+def check_size(messages: Sequence[MessageIn], config: ServingConfig) -> None:
+    """ApiError when there are too many messages, or too much in them."""
+    if len(messages) > config.max_messages:
+        message = f"the conversation has {len(messages):,} messages; at most {config.max_messages:,} are allowed"
+        raise ApiError(f"{message}: leave out the oldest", 400, "too_many_messages", "messages")
+    chars = sum(len(message.text) for message in messages)
+    if chars > config.max_prompt_chars:
+        message = f"the messages have {chars:,} characters; at most {config.max_prompt_chars:,} are allowed"
+        raise ApiError(f"{message}: leave out the oldest", 400, "prompt_too_long", "messages")
 
 
 async def streamed(first: tuple[int, Event], choices: Choices, writer: Writer) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from serving.api.schemas import SearchRequest
 from serving.arms.verify import drift
 from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
+from serving.principal import ANONYMOUS, principal_of
 
 api = APIRouter(prefix="/v1")
 pages = APIRouter()
@@ -91,6 +92,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> JSONResponse:
     """Which part is up: 200 when questions can be answered, 503 with the reason when not."""
     gateway = gateway_of(request)
+    if principal_of(request) is ANONYMOUS:
+        _, ready = await asyncio.to_thread(_index_state, gateway)
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
     index, ready = await asyncio.to_thread(_index_state, gateway)
     engines = {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
     refresh = await asyncio.to_thread(gateway.refresher.status) if gateway.refresher else {"state": "off"}

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from data.errors import EngineError, PromptTooLongError
 from data.prompts import Message
+from serving.engines import spent
 
 # What a client of the gateway may influence. Never chat_template*, vllm_xargs or priority.
 SAMPLING = frozenset(
@@ -106,9 +107,13 @@ class Engine:
                 **self._extra_body,
             }
             finished = False
+            call = spent.begin(messages)
             async with self._post("/chat/completions", body) as response:
                 async for event in self._events(response):
                     delta = _delta(event)
+                    call.said(delta.text + delta.reasoning)
+                    if delta.usage:
+                        call.told(delta.usage)
                     finished = finished or delta.finish_reason is not None
                     yield delta
         finally:

@@ -1,0 +1,110 @@
+"""Which paths ask for what. Pure.
+
+What nobody has thought of is guarded, and what is under /v1 is counted, unless it stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Literal
+from urllib.parse import quote
+
+from starlette.types import Scope
+
+from serving.errors import ApiError
+
+Door = Literal["open", "metrics", "admin", "api", "page", "app"]
+
+SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
+COOKIE = "docduet_key"
+_OPEN = ("/healthz", "/readyz", SIGN_IN, SIGN_OUT)
+_FREE = ("/v1/models", "/v1/labels", "/v1/openapi.json")
+_NO_TOKENS = ("/v1/search", "/v1/votes", "/v1/feedback", "/v1/conversations", "/v1/report", "/v1/admin")
+
+
+@lru_cache(128)
+def door(path: str) -> Door:
+    """What a path asks for. ``page``: a stored page; ``app``: the chat app, which has all that is left over."""
+    if path in _OPEN:
+        return "open"
+    if path == "/metrics":
+        return "metrics"
+    if _under(path, ("/v1/admin",)):
+        return "admin"
+    if _under(path, ("/v1",)):
+        return "api"
+    return "page" if _under(path, ("/pages",)) else "app"
+
+
+@lru_cache(128)
+def counted(path: str, method: str) -> bool:
+    """Whether a request is one of those per minute: all of the API but what clients read to find their way."""
+    return _under(path, ("/v1",)) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
+
+
+@lru_cache(128)
+def costs_tokens(path: str, method: str) -> bool:
+    """Whether tokens must be left for a request: whatever may be an answer."""
+    return method == "POST" and counted(path, method) and not _under(path, _NO_TOKENS)
+
+
+def key_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The key that a request carries, "" for none. Every form is the same; ApiError 400 for two keys in one request."""
+    found = {secret for name, value in headers if (secret := _secret(name.lower(), value.decode("latin-1")))}
+    if len(found) > 1:
+        raise ApiError("the request carries two different keys: send one", 400, "two_keys")
+    return found.pop() if found else ""
+
+
+def cookie_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The key in the cookie of the chat app, "" for none."""
+    for name, value in headers:
+        for part in value.decode("latin-1").split(";") if name.lower() == b"cookie" else ():
+            key, _, secret = part.strip().partition("=")
+            if key == COOKIE:
+                return secret.strip('"')
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address reaches this machine only."""
+    return host in ("localhost", "::1") or host.startswith("127.") or host.startswith("::ffff:127.")
+
+
+def asks_for_this_machine(scope: Scope) -> bool:
+    """Whether a request names this machine as its host: no proxy passed it on, and no web site whose name was pointed
+    here (DNS rebinding) sends it."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return is_loopback(name) and not _passed_on(scope)
+
+
+def from_here(scope: Scope) -> bool:
+    """Whether a request comes from this machine and was not passed on by a proxy."""
+    client = scope.get("client")
+    return bool(client and is_loopback(client[0])) and not _passed_on(scope)
+
+
+def sign_in_for(scope: Scope) -> str:
+    """Where to sign in, and come back."""
+    query = scope["query_string"].decode("latin-1")
+    back = scope["path"] + (f"?{query}" if query else "")
+    return SIGN_IN if back == "/" else f"{SIGN_IN}?next={quote(back, safe='')}"
+
+
+def _passed_on(scope: Scope) -> bool:
+    return any(name.lower() in (b"x-forwarded-for", b"forwarded", b"x-real-ip") for name, _ in scope["headers"])
+
+
+def _secret(name: bytes, value: str) -> str:
+    if name in (b"x-api-key", b"api-key"):
+        return value.strip()
+    if name == b"authorization":
+        scheme, _, secret = value.strip().partition(" ")
+        return secret.strip() if scheme.lower() == "bearer" else ""
+    return ""
+
+
+def _under(path: str, roots: tuple[str, ...]) -> bool:
+    return any(path == root or path.startswith(f"{root}/") for root in roots)

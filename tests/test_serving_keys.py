@@ -1,0 +1,303 @@
+"""Keys over HTTP: both header forms, revoking, roles, open paths; and what is kept of a key."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from data.errors import ConfigError
+from data.home import Home
+from docduet import app
+from serving.access import doors, keyring, keys
+from serving.access.bind import check_reach
+from serving.access.keyring import Keyring
+from serving.access.signin import local
+from serving.config import ServingConfig
+from serving.errors import ApiError
+from serving.store.database import Store
+from tests.access_gateway import BODY, Start, bearer, indexed, new_key, open_store, starting
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return indexed(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def start(home: Home) -> Iterator[Start]:
+    with starting(home) as start:
+        yield start
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(tmp_path)
+    yield store
+    store.close()
+
+
+CHAT = "/v1/chat/completions"
+
+
+def test_both_header_forms_are_equal_and_two_keys_are_refused(start: Start, base: Store) -> None:
+    url, anna, ben = start(base), new_key(base), new_key(base, "ben")
+    forms: list[dict[str, str]] = [
+        bearer(anna),
+        {"authorization": f"bearer  {anna}"},
+        {"X-API-Key": anna},
+        {"api-key": anna},
+        {"Authorization": f"Bearer {anna}", "X-API-Key": anna},
+        {"Authorization": "Basic bmdpbng6eA==", "X-API-Key": anna},
+    ]
+    for headers in forms:
+        assert httpx.post(url + CHAT, json=BODY, headers=headers).status_code == 200, headers
+    two: list[Any] = [
+        {"Authorization": f"Bearer {anna}", "X-API-Key": ben},
+        {"Authorization": f"Bearer {anna}", "api-key": "x"},
+        [("X-API-Key", anna), ("X-API-Key", ben)],
+    ]
+    for headers in two:
+        answer = httpx.post(url + CHAT, json=BODY, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "two_keys")
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "x", "dd_", "dd_0123456789ab_" + "A" * 43, "' OR 1=1 --", "dd_' OR '1'='1_" + "A" * 43, "é" * 50]
+)
+def test_what_is_no_key_is_refused(start: Start, base: Store, secret: str) -> None:
+    new_key(base)
+    headers = {"X-API-Key": secret.encode()}
+    answer = httpx.post(start(base) + CHAT, json=BODY, headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["error"]["type"] == "authentication_error"
+    assert answer.json()["error"]["code"] == ("invalid_key" if secret else "missing_key")
+
+
+def test_a_key_with_a_wrong_secret_is_refused(start: Start, base: Store) -> None:
+    secret = new_key(base)
+    wrong = secret[:-1] + ("A" if secret[-1] != "A" else "B")
+    assert httpx.post(start(base) + CHAT, json=BODY, headers=bearer(wrong)).status_code == 401
+
+
+def test_a_revoked_key_is_refused_by_a_running_gateway_and_a_new_one_works_at_once(
+    start: Start, base: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "REFRESH_S", 0.0)  # two seconds, in life
+    monkeypatch.setattr(keyring, "NEW_KEY_S", 0.0)
+    url, anna = start(base), new_key(base)
+    assert httpx.get(f"{url}/v1/models", headers=bearer(anna)).status_code == 200
+    with base.writing() as db:
+        keys.revoke(db, "anna")
+    assert httpx.get(f"{url}/v1/models", headers=bearer(anna)).status_code == 401
+    assert httpx.get(f"{url}/v1/models").status_code == 401  # revoking the last key opens nothing
+    assert httpx.get(f"{url}/v1/models", headers=bearer(new_key(base, "ben"))).status_code == 200
+
+
+def test_keys_are_read_again_after_two_seconds_and_new_ones_are_looked_up_sooner(base: Store) -> None:
+    import asyncio
+
+    now = [0.0]
+
+    async def story() -> None:
+        ring, anna = Keyring(base, lambda: now[0]), new_key(base)
+        assert await ring.find(anna)
+        with base.writing() as db:
+            keys.revoke(db, "anna")
+        now[0] = 1.9
+        assert await ring.find(anna)
+        assert (await ring.find(new_key(base, "ben"))).name == "ben"  # type: ignore[union-attr]
+        now[0] = 4.0
+        assert not await ring.find(anna)
+        now[0] = 120.0
+        await ring.any()
+        with base.reading() as db:
+            assert [bool(record.last_used_at) for record in keys.everything(db)] == [True, True]
+
+    asyncio.run(story())
+
+
+def test_while_the_database_is_away_known_keys_hold_for_five_minutes(base: Store, tmp_path: Path) -> None:
+    import asyncio
+
+    now = [0.0]
+
+    async def story() -> None:
+        ring, anna = Keyring(base, lambda: now[0]), new_key(base)
+        assert await ring.find(anna)
+        with sqlite3.connect(tmp_path / "docduet.sqlite") as db:
+            db.execute("ALTER TABLE keys RENAME TO gone")
+        now[0] = 200.0
+        assert await ring.find(anna)
+        now[0] = 301.0
+        with pytest.raises(ApiError) as refused:
+            await ring.find(anna)
+        assert (refused.value.status, refused.value.code) == (503, "store_unavailable")
+
+    asyncio.run(story())
+
+
+def test_only_the_hash_is_kept(base: Store, tmp_path: Path) -> None:
+    secret = new_key(base)
+    base.close()
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("docduet.sqlite*"))
+    assert keys.hash_of(secret).encode() in kept
+    assert secret.encode() not in kept
+    assert secret.split("_", 2)[2].encode() not in kept
+    assert len({new_key(open_store(tmp_path / str(n))) for n in range(3)}) == 3
+
+
+def test_roles(start: Start, base: Store) -> None:
+    url = start(base, metrics_without_key="never")
+    staff, service, admin = (new_key(base, role, role) for role in ("staff", "service", "admin"))
+    for secret in (staff, service):
+        assert httpx.get(f"{url}/v1/models", headers=bearer(secret)).status_code == 200
+        for path in ("/v1/admin", "/v1/admin/sources", "/metrics"):
+            answer = httpx.get(url + path, headers=bearer(secret))
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "admins_only")
+            assert answer.json()["error"]["type"] == "permission_error"
+    assert httpx.get(f"{url}/metrics").status_code == 403
+    assert httpx.get(f"{url}/metrics", headers=bearer(admin)).status_code == 200
+    assert httpx.get(f"{url}/v1/admin/nothing", headers=bearer(admin)).status_code == 404
+    assert httpx.get(f"{url}/v1/admin/nothing").status_code == 401
+
+
+def test_metrics_without_a_key_from_this_machine_only(start: Start, base: Store) -> None:
+    new_key(base)
+    url = start(base)
+    assert httpx.get(f"{url}/metrics").status_code == 200
+    assert httpx.get(f"{url}/metrics", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 403
+    assert httpx.get(f"{start(base, metrics_without_key='always')}/metrics", headers={"Forwarded": "for=x"}).is_success
+
+
+def test_what_is_open_and_what_is_not(start: Start, base: Store) -> None:
+    secret, url = new_key(base), start(base)
+    assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{url}/readyz").json() == {"ready": True}
+    assert "parts" in httpx.get(f"{url}/readyz", headers=bearer(secret)).json()
+    for path in ("/v1/models", "/v1/labels", "/v1/openapi.json", "/pages/0123456789abcdef", "/", "/config", "/v1"):
+        assert httpx.get(url + path).status_code == 401, path
+    for path in (CHAT, "/v1/search", "//v1/chat/completions", "/V1/chat/completions", "/v1/%63hat/completions"):
+        assert httpx.post(url + path, json=BODY).status_code == 401, path
+
+
+def test_without_any_key_this_machine_is_open_and_any_api_key_will_do(start: Start, base: Store) -> None:
+    url = start(base)
+    assert httpx.post(url + CHAT, json=BODY).status_code == 200
+    assert httpx.post(url + CHAT, json=BODY, headers=bearer("unused")).status_code == 200
+    assert "parts" in httpx.get(f"{url}/readyz").json()
+    assert httpx.get(f"{url}/v1/admin/nothing").status_code == 404
+
+
+def test_without_any_key_nobody_administers_through_a_proxy_or_by_another_name(start: Start, base: Store) -> None:
+    url = start(base)
+    for headers in ({"X-Forwarded-For": "203.0.113.9"}, {"X-Real-IP": "203.0.113.9"}, {"Host": "evil.test"}):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers=headers).status_code == 403
+        assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
+    for host in ("localhost:7860", "[::1]:7860", "127.0.0.1"):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers={"Host": host}).status_code == 404
+
+
+def test_an_address_that_others_reach_asks_for_keys_unless_told_not_to(start: Start, base: Store) -> None:
+    assert httpx.get(f"{start(base, host='0.0.0.0')}/v1/models").status_code == 401
+    assert httpx.get(f"{start(base, require_keys='always')}/v1/models").status_code == 401
+    told = start(base, host="0.0.0.0", require_keys="never")
+    assert httpx.get(f"{told}/v1/models").status_code == 200
+    assert httpx.get(f"{told}/v1/admin/nothing").status_code == 403  # open to all is nobody's administrator
+
+
+def test_a_gateway_that_others_reach_does_not_start_without_a_key(base: Store) -> None:
+    url = str(base.engine.url)
+    for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
+        check_reach(ServingConfig(host=host), url)
+    for host in ("0.0.0.0", "::", "192.168.1.7", "example.org"):
+        with pytest.raises(ConfigError, match=r"docduet keys create NAME.*--insecure-open"):
+            check_reach(ServingConfig(host=host), url)
+        check_reach(ServingConfig(host=host, require_keys="never"), url)
+    new_key(base)
+    check_reach(ServingConfig(host="0.0.0.0"), url)
+    with base.writing() as db:
+        keys.revoke(db, "anna")
+    with pytest.raises(ConfigError):
+        check_reach(ServingConfig(host="0.0.0.0"), url)
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path))
+    run = CliRunner().invoke
+    made = run(app, ["keys", "create", "anna", "--role", "admin", "--concurrent", "2", "--json"])
+    key = json.loads(made.stdout)
+    assert key["limits"] == {"concurrent": 2}
+    assert run(app, ["keys", "create", "ben"]).stdout.startswith("dd_")
+    listed = run(app, ["keys", "list", "--json"])
+    assert [(k["name"], k["role"]) for k in json.loads(listed.stdout)] == [("anna", "admin"), ("ben", "staff")]
+    assert key["key"] not in listed.stdout
+    assert key["key"].split("_", 2)[2] not in run(app, ["keys", "list"]).stdout
+    assert json.loads(run(app, ["keys", "revoke", key["id"], "--json"]).stdout)[0]["revoked_at"]
+    again = run(app, ["keys", "revoke", key["id"]])
+    assert again.exit_code == 1
+    assert "docduet keys list" in str(again.exception)
+    assert run(app, ["keys", "create", "x", "--role", "king"]).exit_code == 1
+    assert run(app, ["keys", "create", "a\nb"]).exit_code == 1
+
+
+def test_serve_says_what_is_missing_before_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path))
+    served = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0", "--port", "0", "--no-ui"])
+    assert served.exit_code == 1
+    assert "docduet keys create NAME --role admin" in str(served.exception)
+
+
+def test_signing_in_with_a_key(start: Start, base: Store) -> None:
+    secret, url = new_key(base), start(base)
+    with httpx.Client(base_url=url) as client:
+        sent = client.get("/?q=1", headers={"Accept": "text/html"})
+        assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in?next=%2F%3Fq%3D1")
+        page = client.get(sent.headers["location"])
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        wrong = client.post("/sign-in", data={"key": "dd_wrong", "next": "/"})
+        assert (wrong.status_code, wrong.cookies.get(doors.COOKIE)) == (401, None)
+        right = client.post("/sign-in", data={"key": f" {secret} ", "next": "//evil.test"})
+        assert (right.status_code, right.headers["location"]) == (303, "/")
+        cookie = right.headers["set-cookie"]
+        assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", "Path=/"))
+        assert "Secure" not in cookie
+        assert client.get("/pages/0123456789abcdef").status_code == 404  # let in; there is no such page
+        assert client.post(CHAT, json=BODY).status_code == 401  # the cookie is not for the API
+        assert client.get("/sign-in").status_code == 303
+        client.post("/sign-out")
+        assert client.get("/pages/0123456789abcdef").status_code == 401
+    https = httpx.post(f"{url}/sign-in", data={"key": secret}, headers={"X-Forwarded-Proto": "https"})
+    assert "Secure" in https.headers["set-cookie"]
+    for path in ("/sign-in", "/sign-out"):
+        crossed = httpx.post(url + path, data={"key": secret}, headers={"Sec-Fetch-Site": "cross-site"})
+        assert crossed.status_code == 403
+        assert "set-cookie" not in crossed.headers
+    assert httpx.post(f"{url}/sign-in", data={"key": "x" * 9000}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.test", "https://evil.test", "/\\evil.test", "evil", "", "/a\r\nSet-Cookie: x=y", "\\\\evil.test"]
+)
+def test_signing_in_leads_nowhere_else(target: str) -> None:
+    assert local(target) == "/"
+    assert local("/pages/ab?quote=x%20y") == "/pages/ab?quote=x%20y"
+
+
+def test_a_key_given_on_the_command_line_reaches_the_gateway(start: Start, base: Store) -> None:
+    secret, url = new_key(base), start(base)
+    asked = ["ask", "Which port?", "--model", "base", "--url", url, "--json"]
+    run = CliRunner().invoke
+    refused = run(app, asked)
+    assert refused.exit_code == 1
+    assert "docduet keys create" in str(refused.exception)
+    for more, env in ((["--key", secret], {}), ([], {"DOCDUET_API_KEY": secret})):
+        answer = run(app, [*asked, *more], env=env)
+        assert "7860" in json.loads(answer.stdout)["answer"]
