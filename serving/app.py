@@ -77,13 +77,13 @@ def create_app(
     app.add_middleware(DrainGate, drain=gateway.drain)
     app.add_middleware(Requests, gateway=gateway)
     errors.install(app)
-    app.include_router(signin.router(keyring))
     app.add_middleware(HeadAsGet)
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
     parts = (admin, chat, responses, conversations, judgements)
+    app.include_router(signin.router(keyring))
     for router in (*(part.router for part in parts), routes.api, routes.pages, routes.operations):
         app.include_router(router)
     app.include_router(fallback.router)  # after all others
