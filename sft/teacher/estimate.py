@@ -6,7 +6,7 @@ is not guessed but tried: the plan is walked through with the cache alone.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -107,14 +107,12 @@ def calls(job: Job, settings: Settings) -> int:
 
 def estimated(plan: Plan, settings: Settings, cached: Usage, speed: float, concurrency: int) -> Estimate:
     """``cached``: what a walk with the cache alone found. ``speed``: seconds a token of an answer takes; 0: unknown."""
-    total: Counter[str] = Counter()
-    prompt: Counter[str] = Counter()
-    completion: Counter[str] = Counter()
+    total, prompt, completion = (defaultdict[str, float](float) for _ in range(3))
     for job in plan.jobs:
         for cost in costs(job, settings):
-            total[cost.kind] += cost.calls  # type: ignore[assignment]
-            prompt[cost.kind] += cost.prompt  # type: ignore[assignment]
-            completion[cost.kind] += cost.completion  # type: ignore[assignment]
+            total[cost.kind] += cost.calls
+            prompt[cost.kind] += cost.prompt
+            completion[cost.kind] += cost.completion
     left = {kind: max(0.0, 1 - cached.cached[kind] / count) if count else 0.0 for kind, count in total.items()}
     tokens = sum(completion[kind] * left[kind] for kind in total)
     return Estimate(

@@ -14,6 +14,7 @@ from sft.training.cli_options import AllowDrop, AsJson, Gpus, Nodes, RecipeName,
 if TYPE_CHECKING:
     from sft.training.dataset import Lengths
     from sft.training.plan import Duration, Plan
+    from sft.training.recipe import Recipe
 
 PARTS = {
     "weights": "weights",
@@ -75,7 +76,7 @@ def plan(
     raise typer.Exit(0 if made.fits else 1)
 
 
-def _lengths(dataset: Path | None, chosen, model: Path | None, allow_drop: bool) -> tuple[Lengths | None, str]:  # type: ignore[no-untyped-def]
+def _lengths(dataset: Path | None, chosen: Recipe, model: Path | None, allow_drop: bool) -> tuple[Lengths | None, str]:
     from sft.training.dataset import check_lengths, open_dataset
 
     if dataset is None:
