@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from sqlalchemy import delete
 
 from data.home import Home
 from data.types import Page
@@ -20,6 +21,7 @@ from serving.config import EngineConfig, ServingConfig
 from serving.engines.engine import Engine
 from serving.server import in_background
 from serving.store.database import Store
+from serving.store.tables import Key
 from tests.fakes import HashedWords, ScriptedEngine, ScriptedSupervisor
 
 PAGE = Page("port.md", "Ports", "# Ports\n\nThe gateway listens on port 7860 by default.\n")
@@ -44,6 +46,12 @@ def new_key(store: Store, name: str = "anna", role: Any = "staff", **limits: int
     """A key's secret."""
     with store.writing() as db:
         return keys.create(db, name, role, limits)[1]
+
+
+def forget_keys(store: Store) -> None:
+    """As if no key had ever been made: in a database that other tests use too."""
+    with store.writing() as db:
+        db.execute(delete(Key))
 
 
 def bearer(secret: str) -> dict[str, str]:

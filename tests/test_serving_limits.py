@@ -17,13 +17,26 @@ import pytest
 
 from data.home import Home
 from serving.access import keyring, keys
+from serving.access import shared as shared_limits
+from serving.access.keyring import Keyring
 from serving.access.limits import MemoryLimiter
 from serving.access.shared import SharedLimiter
 from serving.access.slots import Slots
 from serving.errors import ApiError
 from serving.server import in_background
 from serving.store.database import Store
-from tests.access_gateway import BODY, QUESTION, Start, bearer, gateway_app, indexed, new_key, open_store, starting
+from tests.access_gateway import (
+    BODY,
+    QUESTION,
+    Start,
+    bearer,
+    forget_keys,
+    gateway_app,
+    indexed,
+    new_key,
+    open_store,
+    starting,
+)
 from tests.fake_engine import DONE, GOOD, FakeEngineServer, chunk
 
 CHAT = "/v1/chat/completions"
@@ -392,8 +405,30 @@ def test_two_gateways_share_their_limits_in_postgresql(start: Start, database: A
     one, two = start(store), start(store)
     got = [httpx.post(url + CHAT, json=BODY, headers=bearer(secret)).status_code for url in (one, two, one, two, one)]
     assert got == [200, 200, 200, 429, 429]
-    with store.writing() as db:
-        keys.revoke(db, "anna")
+    forget_keys(store)
+    store.close()
+
+
+async def test_a_database_that_hangs_holds_nobody_up(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (shared_limits, keyring):
+        monkeypatch.setattr(module, "PATIENCE_S", 0.2)
+    now = [0.0]
+    store = Store.open(database.url)
+    limiter, ring, secret = SharedLimiter.open(store, 60), Keyring(store, lambda: now[0]), new_key(store)
+    assert await ring.find(secret)
+    now[0] = 10.0
+    database.relay.hanging = True
+    try:
+        assert (await limiter.take("hung", 60)).left == 59
+        assert (await limiter.take("hung", 60)).left == pytest.approx(58, abs=0.5)
+        assert await limiter.enter("hung", 1) == "alone"
+        assert await ring.find(secret)
+    finally:
+        database.relay.hanging = False
+        database.relay.cut()
+    now[0] = 20.0
+    assert await ring.find(secret)
+    forget_keys(store)
     store.close()
 
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 REFRESH_S = 2.0
 NEW_KEY_S = 0.2  # an unknown key is looked up again when the keys are older than this
+PATIENCE_S = 1.0  # so long a request waits for the database,
+AWAY_S = 5.0  # which is then not asked for a while
 STALE_S = 300.0
 USED_S = 60.0  # how often it is written down which keys were used
 
@@ -76,10 +78,12 @@ class Keyring:
         if now - self._used_at >= USED_S:
             used, self._used = self._used, {}
         try:
-            found = await self._store.run(_read, used, writes=bool(used))
-        except StoreError as error:
-            log.warning("the keys could not be read again: %s", error)
+            async with asyncio.timeout(PATIENCE_S):
+                found = await self._store.run(_read, used, writes=bool(used))
+        except (StoreError, TimeoutError) as error:
+            log.warning("the keys could not be read again: %s", error or "the database hangs")
             self._used = used | self._used
+            now += AWAY_S
         else:
             self._known = {record.id: record for record in found}
             self._read_at = now

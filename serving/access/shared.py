@@ -25,6 +25,8 @@ from serving.store.database import Store
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+PATIENCE_S = 1.0
+"""So long a request waits for the database."""
 AWAY_S = 5.0
 """So long a database that did not answer is not asked again."""
 _ALONE = "alone"
@@ -116,10 +118,11 @@ class SharedLimiter:
         if time.monotonic() < self._away_until:
             return None
         try:
-            return await self._store.run(question)
-        except StoreError as error:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._store.run(question)
+        except (StoreError, TimeoutError) as error:
             self._away_until = time.monotonic() + AWAY_S
-            log.warning("limits are counted by this gateway alone: %s", error)
+            log.warning("limits are counted by this gateway alone: %s", error or "the database hangs")
             return None
 
 
