@@ -13,7 +13,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from data.errors import ConfigError, StoreError
 from data.home import Home
+from serving.store.threads import DaemonThreads
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._threads = ThreadPoolExecutor(THREADS, "store")
+        self._threads = DaemonThreads(THREADS, "store")
 
     @classmethod
     def open(cls, url: str) -> Store:
@@ -68,7 +68,7 @@ class Store:
         return store
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self.engine.dispose()
 
     @contextmanager
@@ -93,7 +93,7 @@ class Store:
 
         try:
             async with asyncio.timeout(GIVE_UP_S):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                return await asyncio.wrap_future(self._threads.submit(work))
         except TimeoutError:
             raise StoreError("the database does not answer just now: try again") from None
         except SQLAlchemyError as error:

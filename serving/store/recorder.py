@@ -155,7 +155,7 @@ class Recorder:
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.shield(asyncio.wrap_future(done))
         except TimeoutError:
-            self._complain(f"the database has not answered for {PATIENCE_S:g} s")
+            self._complain(self.problem or f"the database has not answered for {PATIENCE_S:g} s")
 
     async def _purge(self) -> None:
         while True:
