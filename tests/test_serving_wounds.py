@@ -43,6 +43,10 @@ WOUNDS = {
     "a failed build destroys the index": "test_rag_disk_full.py::test_a_full_disk",
     "thinking in the answer": "test_serving_wounds.py::test_thinking_is_never_the_answer",
     "a failure that nothing logs": "test_serving_wounds.py::test_a_failed_stream_is_told_and_logged",
+    "somebody else's conversation by its id": "test_serving_conversations.py::test_nobody_reaches_anothers",
+    "citations lost on reload": "test_serving_conversations.py::test_a_source_outlives_the_index",
+    "a second header form": "test_serving_keys.py::test_both_header_forms_are_equal_and_two_keys_are_refused",
+    "SQL in the key check": "test_serving_keys.py::test_what_is_no_key_is_refused",
     "closed streams that work on": "test_serving_gateway.py::test_a_client_that_leaves_stops_the_engine",
 }
 
