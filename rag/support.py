@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from data.sentences import claims
 from rag.lexical import stem, terms, tokenize
@@ -100,6 +101,12 @@ class Source:
         return any(
             all(word in window.casefold() for word in exact) and counted <= numbers(window) for window in self._near
         )
+
+
+@lru_cache(maxsize=512)
+def source_of(text: str, context: str = "") -> Source:
+    """The same, remembered: answers to other questions come from the same passages."""
+    return Source(text, context)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 
 def lora(folder: Path, base: Path, seed: int, rank: int = 8) -> Path:
-    """A PEFT adapter with large random weights: what it changes shows in the first token."""
+    """A PEFT adapter with random weights as large as the model's own: what it changes shows in the first token."""
     import torch
     from safetensors.torch import save_file
 
@@ -37,11 +37,11 @@ def lora(folder: Path, base: Path, seed: int, rank: int = 8) -> Path:
     weights: dict[str, Any] = {}
     for layer in range(sizes["num_hidden_layers"]):
         name = f"base_model.model.model.layers.{layer}.self_attn.q_proj.lora"
-        weights[f"{name}_A.weight"] = torch.randn(rank, hidden)
-        weights[f"{name}_B.weight"] = torch.randn(wide, rank)
+        weights[f"{name}_A.weight"] = torch.randn(rank, hidden) / 5
+        weights[f"{name}_B.weight"] = torch.randn(wide, rank) / 5
         name = f"base_model.model.model.layers.{layer}.self_attn.o_proj.lora"
-        weights[f"{name}_A.weight"] = torch.randn(rank, wide)
-        weights[f"{name}_B.weight"] = torch.randn(hidden, rank)
+        weights[f"{name}_A.weight"] = torch.randn(rank, wide) / 5
+        weights[f"{name}_B.weight"] = torch.randn(hidden, rank) / 5
     folder.mkdir(parents=True)
     save_file(weights, folder / "adapter_model.safetensors")
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj", "o_proj"],
@@ -68,25 +68,34 @@ def test_one_engine_base_and_two_adapters_one_after_the_other(tmp_path: Path) ->
     app = create_app(config, supervisor, LiveIndex(home, RagConfig()), checkpoint=checkpoint)
     with in_background(app) as url:
 
-        def say(model: str) -> str:
-            body = {
-                "model": model,
-                "messages": [{"role": "user", "content": "port"}],
-                "max_tokens": 8,
-                "temperature": 0,
-            }
-            response = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60)
-            return str(response.json()["choices"][0]["message"]["content"]) if response.status_code == 200 else ""
+        def served() -> dict[str, float]:
+            """What the engine serves, with the log probability of its first word."""
+            address = supervisor.engines["base"].base_url
+            listed = [model["id"] for model in httpx.get(f"{address}/models", timeout=60).json()["data"]]
+            return {name: first_word(address, name) for name in listed}
+
+        def asked() -> int:
+            body = {"model": "sft", "messages": [{"role": "user", "content": "port"}], "max_tokens": 8}
+            return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60).status_code
 
         until(lambda: httpx.get(f"{url}/readyz").json()["parts"]["engines"]["base"]["state"] == "ready")
         publish(home, lora(tmp_path / "first", base, 1))
-        until(lambda: say("sft"))
-        first = say("sft")
-        assert first != say("base")
+        until(lambda: asked() == 200)
+        first = served()
+        assert list(first) == ["base", "sft-1"]
         publish(home, lora(tmp_path / "second", base, 2))
-        until(lambda: say("sft") not in ("", first))
-        assert list(supervisor.engines) == ["base"]
-        too_large = lora(tmp_path / "third", base, 3, rank=16)
-        publish(home, too_large)
-        until(lambda: httpx.get(f"{url}/readyz").json()["parts"]["checkpoint"].get("problem"))
-        assert say("sft") not in ("", first)
+        until(lambda: list(served()) == ["base", "sft-2"])
+        second = served()
+        assert asked() == 200
+        assert len({first["base"], first["sft-1"], second["sft-2"]}) == 3
+        assert first["base"] == pytest.approx(second["base"], abs=1e-3)
+        publish(home, lora(tmp_path / "third", base, 3, rank=16))
+        until(lambda: "LoRA rank 16" in httpx.get(f"{url}/readyz").json()["parts"]["checkpoint"].get("problem", ""))
+        assert list(served()) == ["base", "sft-2"]
+        assert asked() == 200
+
+
+def first_word(address: str, model: str) -> float:
+    body = {"model": model, "messages": [{"role": "user", "content": "port"}], "max_tokens": 1, "logprobs": True}
+    choice = httpx.post(f"{address}/chat/completions", json=body | {"temperature": 0}, timeout=60).json()["choices"][0]
+    return round(float(choice["logprobs"]["content"][0]["logprob"]), 4)

@@ -8,6 +8,7 @@ import pytest
 
 from data.handbook import FOLDER
 from data.prompts import REFUSAL, sft_messages
+from data.sentences import sentences
 from data.types import Page
 from sft.gates import overlap
 from sft.rules.blocks import parse
@@ -16,7 +17,7 @@ from sft.rules.comparison import kindred as pairs
 from sft.rules.corpus import Corpus
 from sft.rules.facts import definitions, passages, records
 from sft.rules.language import Heading, language
-from sft.rules.text import clean, plain, sentences
+from sft.rules.text import clean, plain
 from sft.rules.writer import RuleWriter
 from sft.types import Sample
 

@@ -27,13 +27,17 @@ LESS = 0.6
 
 @dataclass(frozen=True)
 class Fitted:
-    """A prompt, what it holds of the passages, and what had to go. ``tokens``: its estimate."""
+    """A prompt, what it holds of the passages, and what had to go."""
 
     messages: list[Message]
     sections: Sequence[Section]
     sampling: Mapping[str, Any]
-    tokens: int
     truncated: Truncated | None
+
+    @property
+    def tokens(self) -> int:
+        """The prompt's estimate."""
+        return _size(self.messages)
 
 
 def fitted(
@@ -54,15 +58,23 @@ def fitted(
     kept, before = list(sections), list(history)
     while True:
         messages = build(kept, before)
-        size = sum(estimate_tokens(message["content"]) for message in messages)
-        if tokens is None or size <= tokens or not (before or len(kept) > 1):
+        if tokens is None or _fits(messages, tokens) or not (before or len(kept) > 1):
             break
         if before:
             del before[:2]
         else:
             kept.pop()
     gone = Truncated(len(history) - len(before), len(sections) - len(kept))
-    return Fitted(messages, kept, sampling, size, gone if gone != Truncated() else None)
+    return Fitted(messages, kept, sampling, gone if gone != Truncated() else None)
+
+
+def _size(messages: Sequence[Message]) -> int:
+    return sum(estimate_tokens(message["content"]) for message in messages)
+
+
+def _fits(messages: Sequence[Message], tokens: int) -> bool:
+    """A character is never more than one token: most prompts need not be counted."""
+    return sum(len(message["content"]) for message in messages) <= tokens or _size(messages) <= tokens
 
 
 def _shortened(sampling: Mapping[str, Any], context: int | None) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from rag.expand import Section
 from rag.live import LiveIndex
 from rag.retriever import HybridRetriever
 from rag.support import Source as Text
-from rag.support import best_support, claim_of
+from rag.support import best_support, claim_of, source_of
 from rag.types import Passage
 from serving.arms.findings import Sentence, Stale, Unsupported
 from serving.arms.retrieval import Found, find
@@ -75,13 +75,12 @@ def _support(
 
 
 class _Desk:
-    """The passages at hand for one answer, taken apart once each."""
+    """One answer's sentences and the passages at hand for them."""
 
     def __init__(self, retriever: HybridRetriever, turn: Turn, passages: Sequence[Passage]) -> None:
         self._retriever = retriever
         self._turn = turn
         self._at_hand = list(passages)
-        self._texts: dict[int, Text] = {}
 
     def checked(self, sentence: str, span: Span) -> Sentence | None:
         """A sentence with its support; None when it claims nothing that could be looked for."""
@@ -90,7 +89,7 @@ class _Desk:
             return None
         for look in (lambda: self._at_hand, lambda: self._more(sentence)):
             if passages := look():
-                best = best_support(claim, [self._text(passage) for passage in passages])
+                best = best_support(claim, [_text(passage) for passage in passages])
                 if best.supported:
                     by = passages[best.source]
                     return Sentence(span.start, span.end, by.url, by.title, by.page_id, best.score)
@@ -101,10 +100,9 @@ class _Desk:
         found = self._retriever.by_words(sentence, MORE, self._turn.filters)
         return [passage for passage in found if passage.chunk_id not in known]
 
-    def _text(self, passage: Passage) -> Text:
-        if passage.chunk_id not in self._texts:
-            self._texts[passage.chunk_id] = Text(passage.text, " > ".join([passage.title, *passage.heading_path]))
-        return self._texts[passage.chunk_id]
+
+def _text(passage: Passage) -> Text:
+    return source_of(passage.text, " > ".join([passage.title, *passage.heading_path]))
 
 
 def _stale(
@@ -151,4 +149,4 @@ def _together(answer: Answer, read: Mapping[int, Section], cited: Sequence[int])
     """What a sentence cites, as one text: it may join what two sources say."""
     sources = {citation.source.n: citation.source for citation in answer.citations}
     pieces = [read[n].text if n in read else sources[n].quote for n in cited]
-    return Text("\n\n".join(pieces), "\n".join(sources[n].name for n in cited))
+    return source_of("\n\n".join(pieces), "\n".join(sources[n].name for n in cited))
