@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -75,9 +74,15 @@ def database(postgres: Any) -> Database:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database for what the gateway keeps, of each kind that is supported."""
+    import psycopg
+
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'docduet.sqlite'}"
     server = request.getfixturevalue("postgres")
-    name = f"d{secrets.token_hex(6)}"
-    server.psql(f"CREATE DATABASE {name}")
-    return str(server.get_uri(name))
+    if "store_of_tests" not in server.psql("SELECT datname FROM pg_database"):
+        server.psql("CREATE DATABASE store_of_tests")
+    url = str(server.get_uri("store_of_tests"))
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("DROP SCHEMA public CASCADE")
+        db.execute("CREATE SCHEMA public")
+    return url

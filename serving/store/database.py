@@ -13,7 +13,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from data.errors import ConfigError, StoreError
 from data.home import Home
+from serving.store.threads import DaemonThreads
 
 T = TypeVar("T")
 
@@ -33,6 +33,9 @@ HEAD = "0001"
 
 BUSY_S = 5.0
 """How long a writer waits for another one (SQLite), or a statement may take (PostgreSQL), in seconds."""
+
+GIVE_UP_S = 15.0
+"""Who waits for the database is told so after this many seconds."""
 
 THREADS = 4
 _LOCK = 0x646F6364  # of PostgreSQL's advisory locks: "docd"
@@ -44,7 +47,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._threads = ThreadPoolExecutor(THREADS, "store")
+        self._threads = DaemonThreads(THREADS, "store")
 
     @classmethod
     def open(cls, url: str) -> Store:
@@ -65,7 +68,7 @@ class Store:
         return store
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self.engine.dispose()
 
     @contextmanager
@@ -89,7 +92,10 @@ class Store:
                 return function(db, *arguments)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            async with asyncio.timeout(GIVE_UP_S):
+                return await asyncio.wrap_future(self._threads.submit(work))
+        except TimeoutError:
+            raise StoreError("the database does not answer just now: try again") from None
         except SQLAlchemyError as error:
             raise StoreError(f"the database cannot be used just now: {_reason(error)}") from error
 
@@ -141,7 +147,14 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
     limit = int(BUSY_S * 2000)
-    arguments = {"connect_timeout": int(BUSY_S), "options": f"-c statement_timeout={limit} -c lock_timeout={limit}"}
+    arguments = {
+        "connect_timeout": int(BUSY_S),
+        "options": f"-c statement_timeout={limit} -c lock_timeout={limit}",
+        "tcp_user_timeout": limit,  # a host that has vanished is noticed
+        "keepalives_idle": int(BUSY_S),
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
     try:
         return create_engine(
             parsed, pool_pre_ping=True, pool_size=THREADS + 1, pool_timeout=BUSY_S, connect_args=arguments

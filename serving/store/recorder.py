@@ -129,6 +129,8 @@ class Recorder:
 
     async def _check(self, exchange: Exchange) -> None:
         mine = exchange.principal.user, exchange.conversation
+        if self.problem:
+            return
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self.store.run(conversations.one, *mine, writes=False)
@@ -145,11 +147,15 @@ class Recorder:
             self._give_up(job, "too many wait for the database already")
         return job.done
 
-    @staticmethod
-    async def _wait(done: Future[None]) -> None:
-        with suppress(TimeoutError):
+    async def _wait(self, done: Future[None]) -> None:
+        """Wait for a job, but not for long, and not at all while the database is known to be in trouble."""
+        if self.problem:
+            return
+        try:
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.shield(asyncio.wrap_future(done))
+        except TimeoutError:
+            self._complain(self.problem or f"the database has not answered for {PATIENCE_S:g} s")
 
     async def _purge(self) -> None:
         while True:
@@ -208,7 +214,7 @@ class Recorder:
 
     def _complain(self, problem: str) -> None:
         if problem != self.problem:
-            log.error("answers cannot be written down, trying again: %s", problem)
+            log.error("answers cannot be written down just now, and are kept in memory: %s", problem)
         self.problem = problem
 
     def _give_up_all(self, batch: list[_Job], why: str) -> None:
