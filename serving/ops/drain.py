@@ -38,7 +38,8 @@ class Drain:
         self.open = 0
         self._begun_at: float | None = None
         self._cut = False
-        self._waits: set[asyncio.Timeout] = set()
+        self._waits: set[asyncio.Task[object]] = set()
+        self._cancelled: set[asyncio.Task[object]] = set()
 
     @property
     def begun(self) -> bool:
@@ -54,21 +55,26 @@ class Drain:
         waited = time.monotonic() - self._begun_at
         if waited >= patience_s and not self._cut:
             self._cut = True
-            for wait in list(self._waits):
-                wait.reschedule(0.0)
+            self._cancelled = set(self._waits)
+            for task in self._cancelled:
+                task.cancel()
         return not self.open or waited >= patience_s + LAST_WORDS_S
 
     async def guard(self, exchange: Exchange, choices: Choices) -> Choices:
         """Pass the events on; when the gateway stops, end what has begun and raise ApiError (503)."""
         async with aclosing(choices):
             while not self._cut:
+                task = self._wait()
                 try:
-                    async with self.wait():
-                        event = await anext(choices)
+                    event = await anext(choices)
                 except StopAsyncIteration:
                     return
-                except _Cut:
+                except asyncio.CancelledError:
+                    if not self._cut_off(task):
+                        raise
                     break
+                finally:
+                    self._waits.discard(task)
                 yield event
         for index, last in _last_events(exchange):
             yield index, last
@@ -76,18 +82,32 @@ class Drain:
 
     @asynccontextmanager
     async def wait(self) -> AsyncIterator[None]:
-        """Around whatever may take long: ApiError (503) when the gateway stops meanwhile."""
+        """Around whatever may take long before an answer: ApiError (503) when the gateway stops meanwhile."""
         if self._cut:
             raise _Cut()
+        task = self._wait()
         try:
-            async with asyncio.timeout(None) as wait:
-                self._waits.add(wait)
-                try:
-                    yield
-                finally:
-                    self._waits.discard(wait)
-        except TimeoutError:
-            raise (_Cut() if self._cut else TimeoutError()) from None
+            yield
+        except asyncio.CancelledError:
+            if not self._cut_off(task):
+                raise
+            raise _Cut() from None
+        finally:
+            self._waits.discard(task)
+
+    def _wait(self) -> asyncio.Task[object]:
+        """The current task may be cancelled by us until it is taken out of ``_waits``."""
+        task = asyncio.current_task()
+        assert task
+        self._waits.add(task)
+        return task
+
+    def _cut_off(self, task: asyncio.Task[object]) -> bool:
+        """Whether it was us, and us alone, who cancelled the task; then it goes on."""
+        if task not in self._cancelled:
+            return False
+        self._cancelled.discard(task)
+        return task.uncancel() == 0
 
 
 def _last_events(exchange: Exchange) -> list[tuple[int, Finished]]:

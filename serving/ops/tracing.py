@@ -11,6 +11,7 @@ conventions for HTTP and for generative AI; no text of questions, answers or pag
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ _REQUEST = {
     "presence_penalty": "gen_ai.request.presence_penalty",
     "frequency_penalty": "gen_ai.request.frequency_penalty",
 }
+
+FLUSH_S = 3.0
+"""Stopping waits so long at most for a collector to take the last spans."""
 
 _tracer: Any = None
 """None where traces are off."""
@@ -64,7 +68,9 @@ def tracing_to(processor: Any) -> Iterator[None]:
         yield
     finally:
         _tracer = before
-        provider.shutdown()
+        flush = threading.Thread(target=provider.shutdown, daemon=True)
+        flush.start()
+        flush.join(FLUSH_S)
 
 
 class _Off:
