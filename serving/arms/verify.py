@@ -25,6 +25,7 @@ from serving.arms.findings import Sentence, Stale, Unsupported
 from serving.arms.retrieval import Found, find
 from serving.arms.turn import Turn
 from serving.exchange import Answer
+from serving.ops.logs import plainly
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Verifier:
             found = found or await find(self._live, turn, None)
             return await asyncio.to_thread(_support, turn, answer, found, trained_on)
         except DocDuetError as error:
-            log.info("an answer is not checked: %s", error)
+            log.info("an answer is not checked: %s", plainly(error))
             return None, ()
 
     async def unsupported(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data.errors import CheckpointError, EngineError
 from serving.engines.engine import Engine
+from serving.ops.logs import plainly
 
 log = logging.getLogger(__name__)
 
@@ -45,5 +46,5 @@ class Adapter:
         try:
             await self.host.post("/unload_lora_adapter", {"lora_name": self.name}, LOAD_TIMEOUT_S)
         except EngineError as error:  # the engine ended: so did its adapters
-            log.info("adapter %s was not unloaded: %s", self.name, error)
+            log.info("adapter %s was not unloaded: %s", self.name, plainly(error))
         await self.engine.aclose()

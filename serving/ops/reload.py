@@ -45,9 +45,13 @@ RELOADABLE: Mapping[str, frozenset[str]] = {
             "queue_wait_s",
             "requests_per_minute",
             "require_keys",
+            "route_both",
+            "route_probe",
             "sft_args",
+            "sft_system_prompt",
             "shutdown_timeout_s",
             "tokens_per_minute",
+            "verify",
         }
     ),
     "rag": frozenset(

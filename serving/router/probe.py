@@ -18,6 +18,7 @@ from data.prompts import Message, answerable_messages
 from serving.arms.retrieval import Found
 from serving.arms.turn import Turn
 from serving.engines.engine import Engine
+from serving.ops.logs import plainly
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Probe:
             async with asyncio.timeout(self._budget_s):
                 first = await engine.first_token(messages)
         except (EngineError, TimeoutError) as error:
-            log.info("the engine was not heard on a route: %s", error or "no answer in time")
+            log.info("the engine was not heard on a route: %s", plainly(error) or "no answer in time")
             return None
         if not first:
             self._without.add(engine)

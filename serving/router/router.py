@@ -23,6 +23,7 @@ from serving.arms.retrieval import Found
 from serving.arms.turn import Arm, Clock, Turn
 from serving.engines.engine import Engine
 from serving.exchange import Choices, Exchange, Route
+from serving.ops.logs import plainly
 from serving.router.decide import Policy, decide, reason, weigh
 from serving.router.features import Learned, measure, names
 from serving.router.model import RouterModel, read_model
@@ -175,7 +176,7 @@ async def _alone(exchange: Exchange, name: str, found: Found | None, voices: Voi
     except EngineError as error:
         if spoken or name == FALLBACK or found is None:
             raise
-        log.warning("answer %s: %s could not answer: %s", exchange.id, name, error)
+        log.warning("answer %s: %s could not answer: %s", exchange.id, name, plainly(error))
     why = reason("fallen back", exchange.turn.lang, one=name, other=FALLBACK)
     exchange.route = Route((FALLBACK,), why, exchange.route.scores)
     async with aclosing(voices.arms[FALLBACK].answer(exchange.turn, found)) as events:
