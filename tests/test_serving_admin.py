@@ -245,5 +245,6 @@ async def test_admins_only_and_described(client: httpx.AsyncClient) -> None:
 
 
 async def known(client: httpx.AsyncClient, headers: dict[str, str]) -> bool:
-    """Whether the gateway has noticed the new key."""
-    return (await client.get("/v1/models", headers=headers)).status_code == 200
+    """Whether the gateway has noticed the new key; before the first one it asks for none."""
+    without = (await client.get("/v1/models")).status_code
+    return without == 401 and (await client.get("/v1/models", headers=headers)).status_code == 200
