@@ -118,6 +118,8 @@ def test_keys_are_read_again_after_two_seconds_and_new_ones_are_looked_up_sooner
         assert not await ring.find(anna)
         now[0] = 120.0
         await ring.any()
+        assert ring._noting
+        await ring._noting
         with base.reading() as db:
             assert [bool(record.last_used_at) for record in keys.everything(db)] == [True, True]
 
@@ -175,6 +177,8 @@ def test_web_pages_of_other_sites_use_no_gateway_without_keys(start: Start, base
     assert httpx.post(reload).json()["error"]["code"] == "not_served"
     own = {"cors_origins": ("https://help.test",), "public_url": "https://docs.test/"}
     told = start(base, **own)
+    everyone = httpx.post(reload.replace(url, start(base, cors_origins=("*",))), headers={"Origin": "https://x.test"})
+    assert everyone.json()["error"]["code"] == "not_served"
     for origin in ("https://help.test", "https://docs.test"):
         assert httpx.post(f"{told}/v1/search", json={"query": "port"}, headers={"Origin": origin}).status_code == 200
 

@@ -471,6 +471,6 @@ async def test_a_form_that_does_not_end_is_not_read_to_its_end(start: Start, bas
 
 
 async def test_bodies_for_the_chat_app_are_limited_too(start: Start) -> None:
-    head = b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 20000\r\n\r\n"
+    head = b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 50000\r\n\r\n"
     answer = await raw(start(max_body_mb=0.01), head)
     assert b" 413 " in answer.split(b"\r\n")[0]

@@ -1,6 +1,6 @@
 """Which paths ask for what. Pure.
 
-What nobody has thought of is guarded, and what is under /v1 is counted, unless it stands here.
+What nobody has thought of is guarded, and what is under /v1 or /pages is counted, unless it stands here.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def door(path: str) -> Door:
 
 @lru_cache(128)
 def counted(path: str, method: str) -> bool:
-    """Whether a request is one of those per minute: all of the API but what clients read to find their way."""
-    return _under(path, ("/v1",)) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
+    """Whether a request is one of those per minute: stored pages, and the API but what clients find their way by."""
+    return _under(path, ("/v1", "/pages")) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
 
 
 @lru_cache(128)
@@ -99,7 +99,7 @@ def from_another_site(scope: Scope, ours: Iterable[str] = ()) -> bool:
     A proxy may change the host that the browser asked for; it says so in a header, which no page can add unasked.
     """
     origin = _header(scope, b"origin")
-    if not origin or origin in ours or _passed_on(scope):
+    if not origin or "*" in ours or origin in ours or _passed_on(scope):
         return False
     return origin == "null" or urlsplit(origin).netloc.lower() != _header(scope, b"host").lower()
 

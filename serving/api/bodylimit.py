@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import ApiError, error_body
 
+APP_FACTOR = 4
+"""The chat app's requests carry a conversation as it is shown, which is several times what is asked of the API."""
 NONE: Mapping[str, int] = MappingProxyType({})
 
 
@@ -33,7 +35,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        most = self._of_path.get(scope["path"], self.max_bytes)
+        usual = self.max_bytes if scope["path"].startswith("/v1/") else APP_FACTOR * self.max_bytes
+        most = self._of_path.get(scope["path"], usual)
         too_large = f"the request body is larger than {most / 1e6:g} MB"
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if length.isdigit() and int(length) > most:

@@ -56,8 +56,13 @@ def one(db: Session, owner: str, id: str) -> Conversation:
     """Conversation ``id`` of ``owner``; ApiError 404."""
     found = db.get(Conversation, clean(id))
     if found is None or found.owner != owner:
-        raise ApiError(f"there is no conversation {id!r}", 404, "conversation_not_found", "conversation")
+        raise not_found(id)
     return found
+
+
+def not_found(id: str) -> ApiError:
+    """What is said of a conversation that there is not, and of somebody else's."""
+    return ApiError(f"there is no conversation {id!r}", 404, "conversation_not_found", "conversation")
 
 
 def listed(

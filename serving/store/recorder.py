@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import re
 import secrets
 import threading
 import time
@@ -44,6 +45,7 @@ PATIENCE_S = 2.0
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 PURGE_EVERY_S = 3600.0
 PURGE_BATCH = 200
+_ID = re.compile(r"conv_[\w-]{1,60}", re.ASCII)
 _AGAIN = (OperationalError, InterfaceError, PoolTimeout)
 
 Phase = Literal["asked", "answered", "barrier"]
@@ -130,6 +132,8 @@ class Recorder:
 
     async def _check(self, exchange: Exchange) -> None:
         mine = exchange.principal.user, exchange.conversation
+        if not _ID.fullmatch(exchange.conversation):  # none of ours, which the database need not be asked for
+            raise conversations.not_found(exchange.conversation)
         if self.problem:
             return
         try:
