@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from rag.live import LiveIndex
 from serving import errors
-from serving.access import signin
+from serving.access import doors, signin
 from serving.access.keyring import Keyring
 from serving.access.leaving import CancelWhenGone
 from serving.access.middleware import Access
@@ -71,7 +71,8 @@ def create_app(
     keyring = Keyring(store)
     gateway.admission.limiter = limiter_of(store, config)
     app.add_middleware(Innermost)
-    app.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6), timeout_s=config.body_timeout_s)
+    largest, forms = int(config.max_body_mb * 1e6), {doors.SIGN_IN: signin.MAX_FORM_BYTES}
+    app.add_middleware(BodyLimit, max_bytes=largest, timeout_s=config.body_timeout_s, of_path=forms)
     app.add_middleware(Access, config=config, keyring=keyring, admission=gateway.admission)
     app.add_middleware(CancelWhenGone)
     app.add_middleware(DrainGate, drain=gateway.drain)

@@ -228,11 +228,13 @@ def test_twenty_at_once(http: httpx.Client) -> None:
     assert len(http.get("/conversations", params={"limit": 100}).json()["data"]) == 21
 
 
-def test_old_conversations_go_with_keep_days(home: Home, store_url: str) -> None:
+def test_old_conversations_go_with_keep_days(home: Home, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.store.recorder.PURGE_BATCH", 2)
     day = 86400.0
     store = Store.open(store_url)
     with store.writing() as db:
-        db.add(conversations.new("conv_old", "ann", "old", time.time() - 3 * day))
+        for n in range(5):
+            db.add(conversations.new(f"conv_old{n}", "ann", "old", time.time() - 3 * day))
         db.add(conversations.new("conv_young", "ann", "young", time.time() - day))
     store.close()
     with client(gateway(home, store_url, keep_days=2)) as http:

@@ -8,10 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from data.feedback import Turn, read_feedback
 from data.home import Home
+from serving.store.database import Store
 from serving.store.judgements import battles
+from serving.store.tables import Rating
 from tests.fakes import ScriptedEngine
 from tests.store_gateway import QUESTION, ask, client, gateway, home_of
 
@@ -161,3 +164,31 @@ def test_battles_say_what_the_votes_prove() -> None:
     assert few["verdict"] == "too few votes"
     (none,) = battles(Counter({(("rag", "sft"), "tie"): 1}))
     assert none["win_rate"] == {"arm": "rag", "of": 0, "share": None, "low": 0.0, "high": 1.0}
+
+
+def test_nothing_else_tells_the_sides_of_a_blind_comparison(http: httpx.Client) -> None:
+    """Not the report, where a thumb shows up under its arm; not the search, which knows of markers; not a response."""
+    answer = compare(http, blind=True, conversation="new")
+    before = http.get("/report").json()["answers"]
+    http.post("/feedback", json={"answer_id": answer["id"], "choice": 0, "rating": "up"}).raise_for_status()
+    assert http.get("/report").json()["answers"] == before
+    assert http.get("/conversations", params={"q": "7860 [1]"}).json()["data"] == []
+    later = {"model": "base", "input": "What did you say?", "previous_response_id": f"resp_{answer['id'][4:]}"}
+    refused = http.post("/responses", json=later)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "blind_comparison")
+    vote(http, answer["id"]).raise_for_status()
+    assert sum(counts["up"] for counts in http.get("/report").json()["answers"].values()) == 1
+    assert len(http.get("/conversations", params={"q": "7860 [1]"}).json()["data"]) == 1
+    assert http.post("/responses", json=later).status_code == 200
+
+
+def test_deleting_leaves_no_words_of_a_thumb(http: httpx.Client, store_url: str) -> None:
+    id = ask(http)["id"]
+    words = {"reasons": ["names a customer"], "comment": "a secret", "should_have_said": "another"}
+    http.post("/feedback", json={"answer_id": id, "rating": "down"} | words).raise_for_status()
+    http.delete("/conversations").raise_for_status()
+    store = Store.open(store_url)
+    with store.reading() as db:
+        (kept,) = db.scalars(select(Rating).where(Rating.answer_id == id))
+    store.close()
+    assert (kept.owner, kept.reasons, kept.comment, kept.should_have_said, kept.rating) == ("", [], "", "", "down")

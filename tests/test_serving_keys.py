@@ -118,6 +118,8 @@ def test_keys_are_read_again_after_two_seconds_and_new_ones_are_looked_up_sooner
         assert not await ring.find(anna)
         now[0] = 120.0
         await ring.any()
+        assert ring._noting
+        await ring._noting
         with base.reading() as db:
             assert [bool(record.last_used_at) for record in keys.everything(db)] == [True, True]
 
@@ -142,6 +144,60 @@ def test_while_the_database_is_away_known_keys_hold_for_five_minutes(base: Store
         assert (refused.value.status, refused.value.code) == (503, "store_unavailable")
 
     asyncio.run(story())
+
+
+def test_a_database_that_takes_nothing_more_still_tells_which_keys_there_are(base: Store, tmp_path: Path) -> None:
+    """Locked for writing, as a full disk is: that keys were used cannot be written down, but nobody is locked out."""
+    import asyncio
+
+    now = [0.0]
+
+    async def story() -> None:
+        ring, anna, ben = Keyring(base, lambda: now[0]), new_key(base), new_key(base, "ben")
+        assert await ring.find(anna)
+        with base.writing() as db:
+            keys.revoke(db, "ben")
+        lock = sqlite3.connect(tmp_path / "docduet.sqlite", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        for now[0] in (100.0, 200.0, 300.0, 400.0, 500.0):
+            assert await ring.find(anna)
+            assert not await ring.find(ben)
+        lock.close()
+
+    asyncio.run(story())
+
+
+def test_web_pages_of_other_sites_use_no_gateway_without_keys(start: Start, base: Store) -> None:
+    url = start(base)
+    reload = f"{url}/v1/admin/reload"
+    for origin in ("https://evil.test", "null", "http://127.0.0.1:1", "http://localhost"):
+        refused = httpx.post(reload, headers={"Origin": origin})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_site"), origin
+    assert httpx.post(reload, headers={"Origin": url}).json()["error"]["code"] == "not_served"  # let in
+    assert httpx.post(reload).json()["error"]["code"] == "not_served"
+    own = {"cors_origins": ("https://help.test",), "public_url": "https://docs.test/"}
+    told = start(base, **own)
+    everyone = httpx.post(reload.replace(url, start(base, cors_origins=("*",))), headers={"Origin": "https://x.test"})
+    assert everyone.json()["error"]["code"] == "not_served"
+    for origin in ("https://help.test", "https://docs.test"):
+        assert httpx.post(f"{told}/v1/search", json={"query": "port"}, headers={"Origin": origin}).status_code == 200
+
+
+def test_names_that_look_like_this_machine_are_not(start: Start, base: Store) -> None:
+    url = start(base)
+    for host in ("127.evil.test", "127.0.0.1.evil.test:7860", "127.0.0.256", "localhost.evil.test"):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers={"Host": host}).status_code == 403, host
+    for host in ("LOCALHOST", "127.0.0.1:80", "[::ffff:127.0.0.1]:7860"):
+        assert httpx.get(f"{url}/v1/admin/nothing", headers={"Host": host}).status_code == 404, host
+
+
+def test_who_comes_from_elsewhere_without_a_key_sees_no_conversations_of_this_machine(
+    start: Start, base: Store
+) -> None:
+    url = start(base)
+    httpx.post(f"{url}/v1/conversations", json={"title": "mine"}).raise_for_status()
+    assert len(httpx.get(f"{url}/v1/conversations").json()["data"]) == 1
+    assert httpx.get(f"{url}/v1/conversations", headers={"Host": "evil.test"}).json()["data"] == []
 
 
 def test_only_the_hash_is_kept(base: Store, tmp_path: Path) -> None:
@@ -280,6 +336,9 @@ def test_signing_in_with_a_key(start: Start, base: Store) -> None:
         crossed = httpx.post(url + path, data={"key": secret}, headers={"Sec-Fetch-Site": "cross-site"})
         assert crossed.status_code == 403
         assert "set-cookie" not in crossed.headers
+    assert (
+        httpx.post(f"{url}/sign-in", data={"key": secret}, headers={"Origin": "https://evil.test"}).status_code == 403
+    )
     assert httpx.post(f"{url}/sign-in", data={"key": "x" * 9000}).status_code == 413
 
 

@@ -460,3 +460,17 @@ async def test_limits_in_postgresql_are_those_in_memory(database: Any) -> None:
     await shared.leave("z", ticket)
     assert await shared.enter("z", 1)
     store.close()
+
+
+async def test_a_form_that_does_not_end_is_not_read_to_its_end(start: Start, base: Store) -> None:
+    """Everybody may send one, without a key."""
+    new_key(base)
+    head = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = await raw(start(base), head, b"2328\r\n" + b"x" * 9000 + b"\r\n")
+    assert b" 413 " in answer.split(b"\r\n")[0]
+
+
+async def test_bodies_for_the_chat_app_are_limited_too(start: Start) -> None:
+    head = b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 50000\r\n\r\n"
+    answer = await raw(start(max_body_mb=0.01), head)
+    assert b" 413 " in answer.split(b"\r\n")[0]

@@ -19,7 +19,9 @@ import pytest
 from data.home import Home
 from serving.arms.events import Finished, Started, Text
 from serving.arms.turn import Turn
-from serving.exchange import Choices, Exchange
+from serving.engines.spent import Call
+from serving.exchange import Answer as Said
+from serving.exchange import Choices, Exchange, Route
 from serving.store import recorder as module
 from serving.store.database import Store
 from serving.store.recorder import Recorder
@@ -216,6 +218,31 @@ async def test_one_that_cannot_be_kept_takes_no_other_along(store_url: str, kept
         await recorder.written()
         assert kept() == ["ans_0", "ans_1", "ans_3", "ans_4"]
         assert lost == [1]
+
+
+async def test_what_an_answer_used_is_kept_also_when_it_was_cut_short(store_url: str) -> None:
+    whole, left, unheard = await answered(an_exchange()), an_exchange(cancelled=True), an_exchange(cancelled=True)
+    left.answers[0] = Said("As far as it c")
+    for exchange in (whole, left, unheard):
+        exchange.spent.calls.append(Call(100, 4))
+    async with Recorder(store := Store.open(store_url)) as recorder:
+        for exchange in (whole, left, unheard):
+            await recorder.end(exchange)
+        await recorder.written()
+        with store.reading() as db:
+            used = [db.get_one(Answer, exchange.id).usage for exchange in (whole, left, unheard)]
+    assert used == [{"prompt_tokens": 100, "completion_tokens": 4, "total_tokens": 104}] * 3
+
+
+async def test_what_a_database_says_of_values_is_not_logged(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """PostgreSQL quotes what it does not take; SQLite takes it."""
+    exchange = await answered(an_exchange())
+    exchange.route = Route(("rag",), scores={"words of the question": float("nan")})
+    async with Recorder(Store.open(store_url)) as recorder:
+        await recorder.end(exchange)
+        await recorder.written()
+    assert "words of the question" not in caplog.text
+    assert ("is not kept" in caplog.text) == store_url.startswith("postgresql")
 
 
 async def test_what_is_queued_at_the_end_is_written(store_url: str, kept: Callable[[], list[str]]) -> None:

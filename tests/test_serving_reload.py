@@ -174,6 +174,22 @@ async def test_an_engine_that_does_not_answer_does_not_take_over(setup: Setup, t
     assert (await setup.ask()).json()["choices"][0]["message"]["content"] == "two"
 
 
+async def test_an_engine_whose_name_is_taken_stays_out(
+    setup: Setup, one: FakeEngineServer, two: FakeEngineServer
+) -> None:
+    """As that of the published checkpoint may be, which stands in no file."""
+    watched = setup.gateway.supervisor._watched
+    watched["sft"] = watched["base"]
+    assert (await setup.reload(engines(("base", one), ("sft", two))))["engines"] == {"sft": "added"}
+    await until(lambda: settled(setup))
+    assert setup.gateway.reloader
+    assert "two engines" in setup.gateway.reloader.problems["sft"]
+    assert [engine.name for engine in setup.gateway.config.engines] == ["base"]
+    assert "sft" not in setup.gateway.fixed
+    assert (await setup.reload(engines(("base", one))))["engines"] == {}
+    del watched["sft"]
+
+
 def test_reloadable_keys_are_settings() -> None:
     for table, keys in RELOADABLE.items():
         assert keys <= set(TABLES[table].model_fields), table

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from data.errors import ConfigError, StoreError
@@ -46,6 +48,20 @@ def test_the_migrations_give_the_tables_of_the_code(store_url: str) -> None:
         differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     store.close()
     assert differences == []
+
+
+def test_a_database_of_the_first_version_is_upgraded_with_what_is_in_it(store_url: str) -> None:
+    before = Store(database._engine(store_url))
+    with before.writing() as db:
+        config = Config(attributes={"connection": db.connection()})
+        config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+        command.upgrade(config, "0001")
+        db.execute(insert(Answer).values({"conversation_id": None} | ANSWER))
+    before.close()
+    after = Store.open(store_url)
+    with after.reading() as db:
+        assert db.get_one(Answer, "ans_1").usage == {}
+    after.close()
 
 
 def test_head_is_the_newest_migration() -> None:

@@ -1,14 +1,15 @@
 """Which paths ask for what. Pure.
 
-What nobody has thought of is guarded, and what is under /v1 is counted, unless it stands here.
+What nobody has thought of is guarded, and what is under /v1 or /pages is counted, unless it stands here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.types import Scope
 
@@ -39,8 +40,8 @@ def door(path: str) -> Door:
 
 @lru_cache(128)
 def counted(path: str, method: str) -> bool:
-    """Whether a request is one of those per minute: all of the API but what clients read to find their way."""
-    return _under(path, ("/v1",)) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
+    """Whether a request is one of those per minute: stored pages, and the API but what clients find their way by."""
+    return _under(path, ("/v1", "/pages")) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
 
 
 @lru_cache(128)
@@ -68,14 +69,20 @@ def cookie_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address reaches this machine only."""
-    return host in ("localhost", "::1") or host.startswith("127.") or host.startswith("::ffff:127.")
+    """Whether an address reaches this machine only. A name such as 127.example.com may point anywhere."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def asks_for_this_machine(scope: Scope) -> bool:
     """Whether a request names this machine as its host: no proxy passed it on, and no web site whose name was pointed
     here (DNS rebinding) sends it."""
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
+    host = _header(scope, b"host")
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return is_loopback(name) and not _passed_on(scope)
 
@@ -86,11 +93,26 @@ def from_here(scope: Scope) -> bool:
     return bool(client and is_loopback(client[0])) and not _passed_on(scope)
 
 
+def from_another_site(scope: Scope, ours: Iterable[str] = ()) -> bool:
+    """Whether a web page of another site makes a browser send this. ``ours``: origins that are not another's.
+
+    A proxy may change the host that the browser asked for; it says so in a header, which no page can add unasked.
+    """
+    origin = _header(scope, b"origin")
+    if not origin or "*" in ours or origin in ours or _passed_on(scope):
+        return False
+    return origin == "null" or urlsplit(origin).netloc.lower() != _header(scope, b"host").lower()
+
+
 def sign_in_for(scope: Scope) -> str:
     """Where to sign in, and come back."""
     query = scope["query_string"].decode("latin-1")
     back = scope["path"] + (f"?{query}" if query else "")
     return SIGN_IN if back == "/" else f"{SIGN_IN}?next={quote(back, safe='')}"
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name), "")
 
 
 def _passed_on(scope: Scope) -> bool:

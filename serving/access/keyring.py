@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from data.errors import StoreError
@@ -18,8 +18,6 @@ from serving.access.keys import KeyRecord
 from serving.errors import ApiError
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from serving.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -42,6 +40,7 @@ class Keyring:
         self._read_at = self._tried_at = self._used_at = float("-inf")
         self._used: dict[str, float] = {}
         self._reading = asyncio.Lock()
+        self._noting: asyncio.Task[None] | None = None
 
     async def any(self) -> bool:
         """Whether a key was ever made, revoked ones included. ApiError 503 when that is not known."""
@@ -74,24 +73,25 @@ class Keyring:
 
     async def _read(self) -> None:
         now = self._clock()
-        used: dict[str, float] = {}
-        if now - self._used_at >= USED_S:
-            used, self._used = self._used, {}
         try:
             async with asyncio.timeout(PATIENCE_S):
-                found = await self._store.run(_read, used, writes=bool(used))
+                found = await self._store.run(keys.everything, writes=False)
         except (StoreError, TimeoutError) as error:
             log.warning("the keys could not be read again: %s", error or "the database hangs")
-            self._used = used | self._used
             now += AWAY_S
         else:
             self._known = {record.id: record for record in found}
             self._read_at = now
-            if used:
+            if self._used and now - self._used_at >= USED_S:
                 self._used_at = now
+                self._noting = asyncio.create_task(self._note_used())
         self._tried_at = now
 
-
-def _read(db: Session, used: Mapping[str, float]) -> list[KeyRecord]:
-    keys.used(db, used)
-    return keys.everything(db)
+    async def _note_used(self) -> None:
+        """Beside the reading: a database that is full or locked still tells which keys there are."""
+        used, self._used = self._used, {}
+        try:
+            await self._store.run(keys.used, used)
+        except StoreError as error:
+            log.warning("when keys were used is not written down: %s", error)
+            self._used = used | self._used

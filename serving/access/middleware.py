@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,8 +27,9 @@ NO_KEY = (
     "this gateway needs a key, sent as `Authorization: Bearer KEY` (`docduet ask --key KEY`); whoever runs it makes "
     "one with `docduet keys create NAME`"
 )
-_OPEN_ELSEWHERE = replace(LOCAL, role="staff")
-"""Whoever reaches a gateway without keys from elsewhere, or through a proxy: nobody's administrator."""
+_OPEN_ELSEWHERE = Principal("elsewhere", "staff")
+"""Whoever reaches a gateway without keys from elsewhere, or through a proxy: nobody's administrator, and not the one
+whose conversations are kept on this machine."""
 
 
 class Access:
@@ -81,6 +83,9 @@ class Access:
     async def _without_key(self, scope: Scope, door: doors.Door, given: bool) -> Principal:
         """Who comes without a valid key. ApiError 401 where one is needed; ``given``: one was tried."""
         if not await self.required():
+            if doors.from_another_site(scope, _ours(self._config)):
+                message = "web pages of other sites may not use this gateway: name theirs in [serving] cors_origins"
+                raise ApiError(message, 403, "cross_site")
             own = doors.is_loopback(self._config.host) and doors.asks_for_this_machine(scope)
             return LOCAL if own else _OPEN_ELSEWHERE
         if door in ("open", "metrics"):
@@ -107,6 +112,12 @@ class Access:
             levels["requests"] = (limits.requests_per_minute, requests)
             _check(levels, "requests")
         return levels
+
+
+def _ours(config: ServingConfig) -> tuple[str, ...]:
+    """Origins whose pages may use a gateway that asks for no keys, beside its own."""
+    public = urlsplit(config.public_url)
+    return (*config.cors_origins, f"{public.scheme}://{public.netloc}")
 
 
 def _check(levels: dict[str, tuple[int, Level]], name: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from serving.access.doors import COOKIE, SIGN_IN, SIGN_OUT
+from serving.access.doors import COOKIE, SIGN_IN, SIGN_OUT, from_another_site
 from serving.access.keyring import Keyring
 from serving.errors import ApiError
 from serving.principal import ANONYMOUS, principal_of
@@ -115,7 +115,8 @@ def _page(request: Request, back: str, wrong: bool = False) -> HTMLResponse:
 
 def _same_site(request: Request) -> None:
     """ApiError 403 where another site makes the browser sign somebody in or out."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    foreign = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+    if foreign or from_another_site(request.scope):  # over plain HTTP browsers tell only the origin
         raise ApiError("sign in on DocDuet's own page", 403, "cross_site")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
@@ -13,25 +15,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import ApiError, error_body
 
+APP_FACTOR = 4
+"""The chat app's requests carry a conversation as it is shown, which is several times what is asked of the API."""
+NONE: Mapping[str, int] = MappingProxyType({})
+
 
 class BodyLimit:
-    """ASGI middleware for /v1: 413 by Content-Length or, where there is none, once too much has come in; 408 when the
-    body has not come within ``timeout_s``.
+    """ASGI middleware: 413 by Content-Length or, where there is none, once too much has come in; 408 when the
+    body has not come within ``timeout_s``. ``of_path``: other limits for some paths.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float, of_path: Mapping[str, int] = NONE) -> None:
         self.app = app
         self.max_bytes = max_bytes
         self.timeout_s = timeout_s
-        self._message = f"the request body is larger than {max_bytes / 1e6:g} MB"
+        self._of_path = of_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        usual = self.max_bytes if scope["path"].startswith("/v1/") else APP_FACTOR * self.max_bytes
+        most = self._of_path.get(scope["path"], usual)
+        too_large = f"the request body is larger than {most / 1e6:g} MB"
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.max_bytes:
-            refusal = JSONResponse(error_body(self._message, 413, "body_too_large"), 413)
+        if length.isdigit() and int(length) > most:
+            refusal = JSONResponse(error_body(too_large, 413, "body_too_large"), 413)
             await refusal(scope, receive, send)
             return
         seen, whole = 0, False
@@ -49,8 +58,8 @@ class BodyLimit:
                 raise HTTPException(408, slow, {"Connection": "close"}) from None
             seen += len(message.get("body", b""))
             whole = not message.get("more_body")
-            if seen > self.max_bytes:
-                raise HTTPException(413, self._message)  # the one exception FastAPI lets through while it reads
+            if seen > most:
+                raise HTTPException(413, too_large)  # the one exception FastAPI lets through while it reads
             return message
 
         await self.app(scope, counted, send)

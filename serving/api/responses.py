@@ -147,6 +147,9 @@ async def _earlier(response_id: str | None, request: Request) -> list[Message]:
     except ApiError:
         message = f"there is no response {response_id!r}: it was not stored, has been deleted, or is somebody else's"
         raise ApiError(message, 404, "response_not_found", "previous_response_id") from None
+    if turn.hidden:
+        message = f"{response_id!r} is a blind comparison: vote on it first"
+        raise ApiError(message, 400, "blind_comparison", "previous_response_id")
     said = turn.choices[0].text if turn.choices else ""
     history = [Message(role=message["role"], content=message["content"]) for message in turn.answer.history]
     return [

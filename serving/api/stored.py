@@ -40,6 +40,7 @@ def turn_body(turn: Turn, public_url: str) -> dict[str, Any]:
         "blind": answer.blind,
         "state": state(turn),
         "error": answer.error or None,
+        "usage": answer.usage,
         "route": {} if turn.hidden else answer.route,
         "choices": [choice_as_answered(choice, public_url, turn.hidden) for choice in turn.choices],
         "vote": vote_body(turn.vote) if turn.vote else None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from data.errors import BusyError, EngineError
+from data.errors import BusyError, ConfigError, EngineError
 from rag.config import RagConfig
 from serving.config import EngineConfig, ServingConfig
 from serving.ops import logs
@@ -163,11 +163,12 @@ class Reloader:
                 supervisor.add(change.new)
             else:
                 await supervisor.replace(change.new, patience_s)
-        except EngineError as error:
+        except (EngineError, ConfigError) as error:
             self.problems[change.name] = str(error)
-            log.warning("engine %s stays as it was: %s", change.name, error.plain)
+            log.warning("engine %s stays as it was: %s", change.name, logs.plainly(error))
             kept = [change.old if engine.name == change.name else engine for engine in self._serving.engines]
-            self._serving.__dict__["engines"] = tuple(kept)  # so that the next reload tries again
+            self._serving.__dict__["engines"] = tuple(filter(None, kept))  # so that the next reload tries again
+            self._gateway.reconfigured()
 
 
 def _take(config: ServingConfig, fresh: BaseModel, keys: set[str]) -> None:

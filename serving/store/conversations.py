@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, literal, or_, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from serving.errors import ApiError
 from serving.store.snapshot import clean
@@ -56,8 +56,13 @@ def one(db: Session, owner: str, id: str) -> Conversation:
     """Conversation ``id`` of ``owner``; ApiError 404."""
     found = db.get(Conversation, clean(id))
     if found is None or found.owner != owner:
-        raise ApiError(f"there is no conversation {id!r}", 404, "conversation_not_found", "conversation")
+        raise not_found(id)
     return found
+
+
+def not_found(id: str) -> ApiError:
+    """What is said of a conversation that there is not, and of somebody else's."""
+    return ApiError(f"there is no conversation {id!r}", 404, "conversation_not_found", "conversation")
 
 
 def listed(
@@ -114,21 +119,32 @@ def remove_all(db: Session, owner: str) -> int:
     return _count(db.execute(delete(Conversation).where(Conversation.owner == owner)))
 
 
-def purge(db: Session, before: float) -> int:
-    """Delete conversations without a question since ``before``, and older answers outside any; how many answers."""
-    old = select(Conversation.id).where(Conversation.updated_at < before)
-    alone = Answer.conversation_id.is_(None) & (Answer.asked_at < before)
-    gone = _forget(db, or_(alone, Answer.conversation_id.in_(old)))
-    db.execute(delete(Conversation).where(Conversation.updated_at < before))
-    return gone
+def purge(db: Session, before: float, most: int) -> int:
+    """Delete conversations without a question since ``before``, and older answers outside any, at most so many of
+    each; how many there were of both."""
+    old = list(db.scalars(select(Conversation.id).where(Conversation.updated_at < before).limit(most)))
+    alone = select(Answer.id).where(Answer.conversation_id.is_(None), Answer.asked_at < before).limit(most)
+    single = list(db.scalars(alone))
+    _forget(db, or_(Answer.id.in_(single), Answer.conversation_id.in_(old)))
+    db.execute(delete(Conversation).where(Conversation.id.in_(old), Conversation.updated_at < before))
+    return len(old) + len(single)
+
+
+def secret() -> ColumnElement[bool]:
+    """Whether an answer's arms are not told yet, as ``Turn.hidden``."""
+    failed = aliased(Choice)
+    voted = exists().where(Vote.answer_id == Answer.id)
+    broken = exists().where(failed.answer_id == Answer.id, failed.finish_reason.in_(("", "error")))
+    return Answer.blind & ~voted & ~broken
 
 
 def _forget(db: Session, which: ColumnElement[bool]) -> int:
     """Delete answers; votes and thumbs stay as counts, without owner and words."""
     ids = select(Answer.id).where(which)
     nobody: dict[str, Any] = {"owner": "", "comment": ""}
+    silent: dict[str, Any] = {"reasons": [], "should_have_said": ""}
     db.execute(update(Vote).where(Vote.answer_id.in_(ids)).values(nobody))
-    db.execute(update(Rating).where(Rating.answer_id.in_(ids)).values(nobody | {"should_have_said": ""}))
+    db.execute(update(Rating).where(Rating.answer_id.in_(ids)).values(nobody | silent))
     return _count(db.execute(delete(Answer).where(which)))
 
 
@@ -137,7 +153,7 @@ def _count(result: Any) -> int:
 
 
 def _mentions(query: str) -> ColumnElement[bool]:
-    answered = exists().where(Choice.answer_id == Answer.id, Choice.text.icontains(query, autoescape=True))
+    answered = exists().where(Choice.answer_id == Answer.id, Choice.text.icontains(query, autoescape=True)) & ~secret()
     said = or_(Answer.question.icontains(query, autoescape=True), answered)
     return or_(
         Conversation.title.icontains(query, autoescape=True),

@@ -10,6 +10,7 @@ The threads are the store's own, so that a database that hangs holds up nothing 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -19,16 +20,17 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from data.errors import ConfigError, StoreError
 from data.home import Home
 from serving.store.threads import DaemonThreads
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration."""
 
 BUSY_S = 5.0
@@ -61,7 +63,7 @@ class Store:
         except DBAPIError as error:
             store.close()
             shown = store.engine.url.render_as_string(hide_password=True)
-            raise StoreError(f"the database {shown} cannot be used: {_reason(error)}") from None
+            raise StoreError(f"the database {shown} cannot be used: {reason(error)}") from None
         except StoreError:
             store.close()
             raise
@@ -97,11 +99,14 @@ class Store:
         except TimeoutError:
             raise StoreError("the database does not answer just now: try again") from None
         except SQLAlchemyError as error:
-            raise StoreError(f"the database cannot be used just now: {_reason(error)}") from error
+            log.warning("the database cannot be used just now: %s", reason(error))  # where it is, clients need not know
+            raise StoreError("the database cannot be used just now: try again soon") from error
 
     def _upgrade(self) -> None:
         with self._first() as connection, connection.begin():
             if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration of much takes its time,
+                connection.execute(text("SET LOCAL lock_timeout = 0"))  # and others wait for it
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             current = _revision(connection)
             if current != HEAD:
@@ -206,9 +211,11 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _reason(error: SQLAlchemyError) -> str:
-    """One line, without statement and parameters."""
-    return " ".join(str(getattr(error, "orig", error)).split())[:300]
+def reason(error: Exception) -> str:
+    """One line for the log, without statement, parameters and values: of failures that can quote them, the kind."""
+    if isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError:
+        return " ".join(str(error.orig).split())[:300]
+    return type(getattr(error, "orig", error)).__name__
 
 
 def database_url(configured: str, home: Home) -> str:

@@ -18,7 +18,7 @@ from serving.errors import ApiError
 from serving.store import conversations
 from serving.store.conversations import Turn
 from serving.store.snapshot import clean
-from serving.store.tables import Choice, Rating, Vote
+from serving.store.tables import Answer, Choice, Rating, Vote
 
 Winner = Literal["0", "1", "tie", "both_bad"]
 Thumb = Literal["up", "down"]
@@ -89,12 +89,17 @@ def rate(db: Session, owner: str, judgement: Judgement) -> tuple[Turn, bool]:
 
 
 def report(db: Session) -> dict[str, Any]:
-    """What all users' answers, thumbs and votes add up to, by arm and by pair of arms. No words, no names."""
+    """What all users' answers, thumbs and votes add up to, by arm and by pair of arms. No words, no names.
+
+    What tells the sides of a blind comparison apart is counted once it is voted on.
+    """
     arms: dict[str, dict[str, int]] = {}
     for arm, answers, refused, degraded, failed in db.execute(_by_arm()):
         arms[arm] = {"answers": answers, "refused": refused, "degraded": degraded, "failed": failed}
     for arm, rating, count in db.execute(
-        select(Rating.arm, Rating.rating, func.count()).group_by(Rating.arm, Rating.rating)
+        select(Rating.arm, Rating.rating, func.count())
+        .where(Rating.answer_id.not_in(select(Answer.id).where(conversations.secret())))
+        .group_by(Rating.arm, Rating.rating)
     ):
         arms.setdefault(arm, {"answers": 0, "refused": 0, "degraded": 0, "failed": 0})[rating] = count
     for counts in arms.values():
@@ -135,5 +140,6 @@ def _by_arm() -> Any:
         return func.sum(case((condition, 1), else_=0))
 
     failed = Choice.finish_reason.in_(("", "error"))
-    columns = Choice.arm, func.count(), count(Choice.refused), count(Choice.degraded != ""), count(failed)
-    return select(*columns).group_by(Choice.arm)
+    told = Choice.answer_id.not_in(select(Answer.id).where(conversations.secret()))
+    columns = count(Choice.refused & told), count((Choice.degraded != "") & told), count(failed & told)
+    return select(Choice.arm, func.count(), *columns).group_by(Choice.arm)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import re
 import secrets
 import threading
 import time
@@ -31,7 +32,7 @@ from data.errors import StoreError
 from serving.errors import ApiError
 from serving.exchange import Exchange
 from serving.store import conversations
-from serving.store.database import Store
+from serving.store.database import Store, reason
 from serving.store.snapshot import PageHash, answer_row, choice_rows, question_row
 from serving.store.tables import Answer, Choice, Conversation
 
@@ -43,6 +44,8 @@ PATIENCE_S = 2.0
 """So long a question or a reader waits for what is queued before them."""
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 PURGE_EVERY_S = 3600.0
+PURGE_BATCH = 200
+_ID = re.compile(r"conv_[\w-]{1,60}", re.ASCII)
 _AGAIN = (OperationalError, InterfaceError, PoolTimeout)
 
 Phase = Literal["asked", "answered", "barrier"]
@@ -129,6 +132,8 @@ class Recorder:
 
     async def _check(self, exchange: Exchange) -> None:
         mine = exchange.principal.user, exchange.conversation
+        if not _ID.fullmatch(exchange.conversation):  # none of ours, which the database need not be asked for
+            raise conversations.not_found(exchange.conversation)
         if self.problem:
             return
         try:
@@ -160,12 +165,18 @@ class Recorder:
     async def _purge(self) -> None:
         while True:
             try:
-                gone = await self.store.run(conversations.purge, time.time() - self._keep_s)
-                if gone:
-                    log.info("deleted %d answers older than keep_days", gone)
+                await self._purge_now()
             except StoreError as error:
                 log.warning("old conversations were not deleted: %s", error)
             await asyncio.sleep(PURGE_EVERY_S)
+
+    async def _purge_now(self) -> None:
+        """A little at a time, so that nobody waits for it, and that it comes to an end however much there is."""
+        gone, before = 0, time.time() - self._keep_s
+        while deleted := await self.store.run(conversations.purge, before, PURGE_BATCH):
+            gone += deleted
+        if gone:
+            log.info("deleted %d conversations and single answers older than keep_days", gone)
 
     def _write_all(self) -> None:
         """The thread: one transaction for all that waits."""
@@ -186,7 +197,7 @@ class Recorder:
             try:
                 self._transact(batch)
             except _AGAIN as error:
-                self._complain(str(error.orig) if hasattr(error, "orig") else str(error))
+                self._complain(reason(error))
                 if not self._stopping.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)]):
                     continue
                 self._give_up_all(batch, self.problem)
@@ -195,7 +206,7 @@ class Recorder:
                     for job in batch:
                         self._write([job])
                 elif not isinstance(error, IntegrityError) or batch[0].phase != "answered":
-                    self._give_up(batch[0], str(getattr(error, "orig", error)))
+                    self._give_up(batch[0], reason(error))
             self.problem = ""
             for job in batch:
                 if not job.done.done():

@@ -47,6 +47,7 @@ def question_row(exchange: Exchange) -> dict[str, Any]:
         "error": {},
         "cancelled": False,
         "finished_at": None,
+        "usage": {},
     }
     return clean(row)
 
@@ -60,6 +61,7 @@ def answer_row(exchange: Exchange) -> dict[str, Any]:
         "error": {"code": known.code, "message": str(known)} if known else {},
         "cancelled": exchange.cancelled,
         "finished_at": time.time(),
+        "usage": exchange.usage,
     }
     return question_row(exchange) | clean(ended)
 

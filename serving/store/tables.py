@@ -42,6 +42,7 @@ class Answer(Base):
     ``conversation_id``: None outside any. ``history``: the messages before the question as they were sent, newest kept
     where they were too many. ``model``: the name asked for. ``route``: arms, reason, scores, and the query searched.
     ``blind``: arms and sources are not told before the vote. ``error``: code and message of what ended it.
+    ``usage``: tokens of all choices and of what went before them, also where it was cut short.
     ``finished_at``: None while it is under way, and for ever after a crash.
     """
 
@@ -62,6 +63,7 @@ class Answer(Base):
     error: Mapped[dict[str, Any]]
     cancelled: Mapped[bool]
     finished_at: Mapped[float | None]
+    usage: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
 
 
 class Choice(Base):
