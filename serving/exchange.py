@@ -76,6 +76,7 @@ class Exchange:
     """``model``: the name that was asked for. ``asked_at``: Unix seconds. ``keep``: whether it is stored.
 
     ``conversation``: its id, "" outside any, "new" until one is made.
+    ``unused``: parameters that the request holds and nothing is done with.
     ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
     ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
     ``spent``: what the engines were asked and said.
@@ -88,6 +89,7 @@ class Exchange:
     keep: bool = True
     asked: tuple[str, ...] = ()
     blind: bool = False
+    unused: tuple[str, ...] = ()
     route: Route = Route(())
     id: str = field(default_factory=lambda: f"ans_{secrets.token_hex(12)}")
     asked_at: float = field(default_factory=time.time)

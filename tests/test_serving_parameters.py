@@ -164,6 +164,57 @@ def test_usage_is_the_engines_in_both_ways_and_null_before_the_end(url: str, eng
     assert ask(url).json()["usage"] == expected  # it said nothing, and read the prompt all the same
 
 
+TOOL = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "unused"),
+    [
+        ({"tools": [TOOL]}, ["tools"]),
+        ({"tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": True}, ["tools"]),
+        ({"tools": [TOOL], "functions": [TOOL["function"]], "function_call": "auto"}, ["functions", "tools"]),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}}, ["tools"]),
+        ({"tools": []}, None),
+    ],
+)
+def test_tools_are_left_unused_and_the_response_says_so(
+    url: str, engine: FakeEngineServer, more: dict[str, Any], unused: list[str] | None
+) -> None:
+    engine.script = says("Port 7860 [1].")
+    whole = ask(url, **more)
+    assert (whole.status_code, content(whole)) == (200, "Port 7860 [1].")
+    assert whole.json()["docduet"].get("unused") == unused
+    first = ask(url, stream=True, **more).text.split("\n\n")[0]
+    assert json.loads(first.removeprefix("data: "))["docduet"].get("unused") == unused
+    assert not {"tools", "functions", "tool_choice", "function_call"} & set(engine.requests[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "search"}}),
+        ("tool_choice", {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}}),
+        ("tool_choice", {"type": "allowed_tools", "allowed_tools": "x"}),
+        ("function_call", {"name": "search"}),
+    ],
+)
+def test_a_call_cannot_be_demanded(url: str, name: str, value: Any) -> None:
+    response = ask(url, tools=[TOOL], **{name: value})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", name)
+    assert "call nothing" in error["message"]
+
+
+def test_responses_leave_tools_unused_too(url: str, engine: FakeEngineServer) -> None:
+    engine.script = says("Port 7860 [1].")
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": []}
+    body = {"model": "rag", "input": PORT_QUESTION, "tools": [{"type": "web_search"}], "tool_choice": choice}
+    response = httpx.post(f"{url}/v1/responses", json=body, timeout=30)
+    assert (response.status_code, response.json()["docduet"]["unused"]) == (200, ["tools"])
+    assert (response.json()["tools"], response.json()["tool_choice"]) == ([], "none")
+
+
 def test_thinking_has_both_names(url: str, engine: FakeEngineServer) -> None:
     engine.script = (chunk(reasoning="Hm."), *says("Port [1]."))
     message = ask(url).json()["choices"][0]["message"]

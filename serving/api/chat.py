@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from data.lang import detect_lang
 from data.prompts import Message
 from serving.api.models import ChatCompletion, answers
+from serving.api.parameters import CHAT_UNUSED, unused
 from serving.api.schemas import ChatRequest, MessageIn
 from serving.api.wire import CompletionWriter
 from serving.arms.events import Event
@@ -69,6 +70,7 @@ def exchange_of(body: ChatRequest, request: Request) -> Exchange:
     gateway.picked(body.model, asked, blind)
     exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
     exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
+    exchange.unused = unused(body, CHAT_UNUSED)
     return exchange
 
 

@@ -86,6 +86,7 @@ class ResponseRequest(BaseModel):
     previous_response_id: str | None = Field(None, max_length=100)
     store: bool | None = True
     metadata: dict[str, str] | None = Field(None, max_length=16)
+    tools: list[dict[str, Any]] | None = Field(None, description="Taken and left unused.")
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +99,7 @@ class ResponseRequest(BaseModel):
             message = f"the model {COMPARE!r} gives two answers and a response has one: use /v1/chat/completions"
             raise ApiError(message, 400, "unsupported_parameter", "model")
         format_ = self.text.format.as_response_format() if self.text and self.text.format else None
-        sent = self.model_dump(include={"model", "docduet", "temperature", "top_p"})
+        sent = self.model_dump(include={"model", "docduet", "temperature", "top_p", "tools"})
         try:
             return ChatRequest(
                 messages=self._messages(earlier), max_tokens=self.max_output_tokens, response_format=format_, **sent

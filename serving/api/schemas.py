@@ -121,6 +121,8 @@ class ChatRequest(BaseModel):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     response_format: ResponseFormat | None = None
+    tools: list[dict[str, Any]] | None = Field(None, description="Taken and left unused.")
+    functions: list[dict[str, Any]] | None = Field(None, description="Taken and left unused.")
 
     @model_validator(mode="before")
     @classmethod
