@@ -82,11 +82,51 @@ def test_what_is_used_reaches_the_engine_and_nothing_else_does(url: str, engine:
 
 @pytest.mark.parametrize("name", CHAT_REFUSED)
 def test_what_is_refused_is_named(url: str, name: str) -> None:
-    value = 2 if name == "n" else 5 if name == "top_logprobs" else {"type": "x"}
+    value = 5 if name == "top_logprobs" else {"type": "x"}
     response = ask(url, **{name: value})
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", name)
     assert error["message"].startswith(f"{name} is not supported: ")
+
+
+@pytest.mark.parametrize(
+    ("model", "n", "status"),
+    [("rag", 1, 200), ("rag", 2, 400), ("auto", 2, 200), ("auto", 3, 400), ("auto", 0, 400), ("auto", 1, 200)],
+)
+def test_no_more_choices_than_there_are(url: str, engine: FakeEngineServer, model: str, n: int, status: int) -> None:
+    engine.script = says("Port 7860 [1].")
+    response = ask(url, model=model, n=n)
+    assert response.status_code == status
+    if status == 400:
+        error = response.json()["error"]
+        assert (error["code"], error["param"]) == ("unsupported_parameter", "n")
+
+
+def test_what_the_engine_will_not_do_is_the_clients_to_mend(url: str, engine: FakeEngineServer) -> None:
+    asked = {"model": "base", "response_format": {"type": "json_object"}}
+    complaint = b'data: {"error": {"message": "no such grammar", "type": "BadRequestError", "code": 400}}\n\n'
+    try:
+        engine.status, engine.complaint = 400, "no such grammar"
+        whole = ask(url, **asked)
+        unasked = ask(url, model="base")
+    finally:
+        engine.status, engine.complaint = 200, ""
+    engine.script = (complaint, DONE)  # as vLLM says it once a stream has begun
+    later = ask(url, **asked)
+    for response in (whole, later):
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (400, "engine_refused"), error
+        assert "no such grammar" in error["message"]
+    assert unasked.status_code == 503  # the client had no say in it
+
+
+def test_usage_counts_what_was_spent_on_rewriting(url: str, engine: FakeEngineServer) -> None:
+    engine.script = says("Port 7860 [1].")
+    before = len(engine.requests)
+    said = [{"role": "user", "content": PORT_QUESTION}, {"role": "assistant", "content": "7860."}]
+    response = ask(url, messages=[*said, {"role": "user", "content": "and how do I change that port?"}])
+    assert len(engine.requests) - before == 2
+    assert response.json()["usage"] == {"prompt_tokens": 6, "completion_tokens": 4, "total_tokens": 10}
 
 
 @pytest.mark.parametrize(

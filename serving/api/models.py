@@ -89,7 +89,7 @@ class ChoiceExtra(BaseModel):
 
 
 class Top(BaseModel):
-    """What DocDuet says of the whole. ``route`` tells what was searched; ``unused``: parameters that came for nothing."""
+    """What DocDuet says of the whole. ``route``: what was searched; ``unused``: parameters that came for nothing."""
 
     model_config = ConfigDict(extra="allow")
     answer_id: str

@@ -1,9 +1,10 @@
 """What becomes of each parameter of OpenAI's APIs that a request may hold: used, left unused, ignored or refused.
 
-Tools are left unused, and the response says so: a model that may call them need not. Ignored is what asks for nothing that an answer from the docs would have to do differently. What cannot be honoured and
-would be missed is refused by name, but for the values that ask for nothing (``logprobs: false``). Fields that are in no table
-(``chat_template``, ``vllm_xargs``, ``priority``, ``guided_json``) are ignored too: nothing but what schemas.py
-names ever reaches an engine. The handbook's tables (api.md) are checked against these.
+Tools are left unused, and the response says so: a model that may call them need not. Ignored is what asks for nothing
+that an answer from the docs would have to do differently. What cannot be honoured and would be missed is refused by
+name, but for the values that ask for nothing (``logprobs: false``). Fields that are in no table (``chat_template``,
+``vllm_xargs``, ``priority``, ``guided_json``) are ignored too: nothing but what schemas.py names ever reaches an
+engine. The handbook's tables (parameters.md) are checked against these.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ CHAT_REFUSED: Mapping[str, tuple[str, Sequence[Any]]] = {
     "logprobs": ("answers are checked and renumbered after the engine wrote them", (False,)),
     "modalities": ("answers are text", ([], ["text"])),
     "moderation": ("nothing is moderated here", ()),
-    "n": ("one answer is given; the model 'compare' gives those of two voices", (1,)),
     "tool_choice": (_TOOLS, ("none", "auto")),
     "top_logprobs": ("answers are checked and renumbered after the engine wrote them", (0,)),
     "web_search_options": ("the documentation is searched, not the web", ()),

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data.prompts import Message
-from serving.api.chat import NO_BUFFER, exchange_of, streamed
+from serving.api.chat import EventStream, exchange_of
 from serving.api.models import ResponseOut, answers
 from serving.api.parameters import RESPONSES_REFUSED, refuse, unsupported
 from serving.api.responses_wire import ResponseWriter
@@ -134,7 +134,7 @@ async def responses(body: ResponseRequest, request: Request) -> JSONResponse | S
                 pass
         return JSONResponse(writer.response())
     first = await anext(choices)  # so that "no index" or "no engine" is still an HTTP error
-    return StreamingResponse(streamed(first, choices, writer), media_type="text/event-stream", headers=NO_BUFFER)
+    return EventStream(first, choices, writer)
 
 
 async def _earlier(response_id: str | None, request: Request) -> list[Message]:

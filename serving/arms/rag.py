@@ -62,15 +62,14 @@ class RagArm:
         yield Started(query=found.query, rewritten=found.rewritten, translated=found.translated)
         reply = Reply(found.passages, found.query)
         if not found.verdict.answerable:
-            async for event in _refusal(self.name, turn.lang, clock):
+            answer = _refusal(self.name, turn.lang, clock)
+        elif engine is None:
+            answer = self._quoted(reply, "no engine", clock)
+        else:
+            answer = self._generated(engine, turn, found, reply, clock)
+        async with aclosing(answer) as events:
+            async for event in events:
                 yield event
-            return
-        if engine is None:
-            async for event in self._quoted(reply, "no engine", clock):
-                yield event
-            return
-        async for event in self._generated(engine, turn, found, reply, clock):
-            yield event
 
     async def _generated(
         self, engine: Engine, turn: Turn, found: Found, reply: Reply, clock: Clock
