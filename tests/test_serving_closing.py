@@ -1,4 +1,5 @@
-"""Whoever stops reading an answer, wherever it stands then, ends the work behind it there and then."""
+"""When an answer takes its engine, and when it lets go of it: whoever stops reading, wherever the answer stands then,
+ends the work behind it there and then."""
 
 from __future__ import annotations
 
@@ -59,3 +60,16 @@ async def test_a_stream_that_cannot_be_sent_ends_the_answer(begun: bool) -> None
         await stream({"type": "http", "asgi": {"spec_version": "2.4"}}, None, send)  # type: ignore[arg-type]
     assert closed
     assert exchange.cancelled
+
+
+async def test_the_engine_is_the_one_that_is_there_after_the_search(tmp_path: Path) -> None:
+    """A checkpoint may be replaced while a question is rewritten; the old engine is gone soon after."""
+    home = Home(tmp_path)
+    build_index(PAGES, home, RagConfig())
+    old, new = ScriptedEngine("Which port does the gateway listen on?"), ScriptedEngine("7860 [1].")
+    engines = iter([old, new])
+    arm = RagArm(LiveIndex(home, RagConfig()), lambda: next(engines), ServingConfig())
+    turn = Turn("and which port is it?", ({"role": "user", "content": PORT_QUESTION},))
+    said = "".join([event.text async for event in arm.answer(turn) if isinstance(event, Text)])
+    assert said.startswith("7860")
+    assert (len(old.asked), len(new.asked)) == (1, 1)

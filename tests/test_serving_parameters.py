@@ -120,6 +120,16 @@ def test_what_the_engine_will_not_do_is_the_clients_to_mend(url: str, engine: Fa
     assert unasked.status_code == 503  # the client had no say in it
 
 
+def test_responses_name_their_own_fields_in_errors_of_the_engine(url: str, engine: FakeEngineServer) -> None:
+    try:
+        engine.status, engine.complaint = 400, "This model's maximum context length is 10 tokens"
+        response = httpx.post(f"{url}/v1/responses", json={"model": "base", "input": "x"}, timeout=30)
+    finally:
+        engine.status, engine.complaint = 200, ""
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "context_length_exceeded", "input")
+
+
 def test_usage_counts_what_was_spent_on_rewriting(url: str, engine: FakeEngineServer) -> None:
     engine.script = says("Port 7860 [1].")
     before = len(engine.requests)

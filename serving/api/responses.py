@@ -12,13 +12,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from data.errors import DocDuetError
 from data.prompts import Message
 from serving.api.chat import EventStream, exchange_of
 from serving.api.models import ResponseOut, answers
 from serving.api.parameters import RESPONSES_REFUSED, refuse, unsupported
 from serving.api.responses_wire import ResponseWriter
 from serving.api.schemas import MAX_TOKENS, ChatRequest, ContentPart, DocDuetIn
-from serving.errors import ApiError
+from serving.errors import ApiError, as_api_error
 from serving.gateway import gateway_of
 from serving.pairing import COMPARE
 from serving.principal import principal_of
@@ -119,12 +120,18 @@ class ResponseRequest(BaseModel):
 @router.post("/responses", response_model=None, responses=answers(ResponseOut, stream=True))
 async def responses(body: ResponseRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last message of ``input``. Streams typed server-sent events when ``stream`` is true."""
-    gateway = gateway_of(request)
     try:
-        exchange = exchange_of(body.as_chat(await _earlier(body.previous_response_id, request)), request)
-    except ApiError as error:
-        error.param = _NAMES.get(error.param or "", error.param)
-        raise
+        return await _answered(body, request)
+    except DocDuetError as error:
+        known = as_api_error(error)
+        known.param = _NAMES.get(known.param or "", known.param)
+        raise known from error
+
+
+async def _answered(body: ResponseRequest, request: Request) -> JSONResponse | StreamingResponse:
+    """Errors name the fields of a chat request."""
+    gateway = gateway_of(request)
+    exchange = exchange_of(body.as_chat(await _earlier(body.previous_response_id, request)), request)
     exchange.keep = exchange.keep and body.store is not False
     writer = ResponseWriter(exchange, gateway.public_url(request), _echo(body))
     choices = gateway.answer(exchange)

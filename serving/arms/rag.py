@@ -56,8 +56,8 @@ class RagArm:
         self._config = config
 
     async def answer(self, turn: Turn, found: Found | None = None) -> AsyncGenerator[Event]:
-        engine = self._engine_of()
-        found = found or await find(self._live, turn, engine)
+        found = found or await find(self._live, turn, self._engine_of())
+        engine = self._engine_of()  # only now: a checkpoint may have changed while the question was searched for
         clock = Clock(found.timings_ms)
         yield Started(query=found.query, rewritten=found.rewritten, translated=found.translated)
         reply = Reply(found.passages, found.query)
