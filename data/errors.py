@@ -18,7 +18,8 @@
     ├── ClusterError           (ConnectionError)     the Ray cluster cannot be reached, or its job failed
     ├── EngineError            (ConnectionError)     an engine cannot be reached or broke off
     │   ├── EngineStartError                         ... or did not start
-    │   └── PromptTooLongError                       ... or cannot take so long a prompt
+    │   ├── PromptTooLongError                       ... or cannot take so long a prompt
+    │   └── EngineRefusedError                       ... or will not do what the request asks for
     ├── CheckpointError        (ValueError)          a checkpoint folder is not whole, or cannot be made
     ├── DiskFullError          (OSError)             no room left; what was there before still serves
     ├── PortInUseError         (OSError)             somebody else listens there
@@ -114,6 +115,10 @@ class EngineStartError(EngineError):
 
 class PromptTooLongError(EngineError):
     """The prompt and the answer together are longer than the engine's context."""
+
+
+class EngineRefusedError(EngineError):
+    """The engine will not do what the client asked for, such as JSON by a schema that it cannot follow."""
 
 
 class CheckpointError(DocDuetError, ValueError):

@@ -102,7 +102,8 @@ class ServingConfig(Table):
         30.0, ge=0, description="Answers under way may take so long to end when the gateway stops (seconds)."
     )
     route_both: bool = Field(
-        True, description="Let `auto` answer with two voices where it cannot tell which is better."
+        True,
+        description="Let `auto` answer with two voices where it cannot tell which is better and the client reads two.",
     )
     route_probe: bool = Field(
         False, description="Let `auto` ask the engine whether the passages answer (one token, at most 0.5 s)."

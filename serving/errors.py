@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from data.errors import (
     DocDuetError,
     EngineError,
+    EngineRefusedError,
     IndexMismatchError,
     NoIndexError,
     PromptTooLongError,
@@ -81,6 +82,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(str(error), 400, "unknown_label", f"filters.{error.label}")
         case PromptTooLongError():
             return ApiError(str(error), 400, "context_length_exceeded", "messages")
+        case EngineRefusedError():
+            return ApiError(str(error), 400, "engine_refused")
         case EngineError():
             return ApiError(str(error), 503, "engine_unavailable")
         case StoreError():

@@ -76,6 +76,8 @@ class Exchange:
     """``model``: the name that was asked for. ``asked_at``: Unix seconds. ``keep``: whether it is stored.
 
     ``conversation``: its id, "" outside any, "new" until one is made.
+    ``most``: choices that the client can read, where the router decides how many there are.
+    ``unused``: parameters that the request holds and nothing is done with.
     ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
     ``error``: what ended the whole exchange, where something did; ``cancelled``: the client went away.
     ``spent``: what the engines were asked and said.
@@ -88,6 +90,8 @@ class Exchange:
     keep: bool = True
     asked: tuple[str, ...] = ()
     blind: bool = False
+    most: int = 1
+    unused: tuple[str, ...] = ()
     route: Route = Route(())
     id: str = field(default_factory=lambda: f"ans_{secrets.token_hex(12)}")
     asked_at: float = field(default_factory=time.time)
@@ -123,7 +127,7 @@ class Exchange:
 
     @property
     def usage(self) -> dict[str, int]:
-        """Tokens, all choices together; zeros where no engine was asked.
+        """Tokens of all that engines were asked, rewriting the question included; zeros where none was asked.
 
         As the engines count them; where an answer was cut short before they told, as far as it had come, estimated.
         """
@@ -131,5 +135,4 @@ class Exchange:
         for answer in self.answers.values():
             for key, count in ((answer.finished and answer.finished.usage) or {}).items():
                 total[key] = total.get(key, 0) + count
-        whole = total["total_tokens"] and not self.cancelled and self.error is None
-        return total if whole else max(total, self.spent.usage, key=lambda usage: usage["total_tokens"])
+        return max(total, self.spent.usage, key=lambda usage: usage["total_tokens"])

@@ -131,7 +131,7 @@ class Gateway:
     async def _choices(self, exchange: Exchange) -> Choices:
         """Let the arms that were asked for answer, each as its choice."""
         if exchange.model == AUTO:
-            async with aclosing(self.router.choices(exchange, self._voices())) as routed:
+            async with aclosing(self.router.choices(exchange, self._voices(exchange.most > 1))) as routed:
                 async for choice in routed:
                     yield choice
             return
@@ -150,8 +150,9 @@ class Gateway:
             async for choice in choices:
                 yield choice
 
-    def _voices(self) -> Voices:
-        """What the router can choose from now: the fine-tuned voices only while their engine answers."""
+    def _voices(self, both: bool) -> Voices:
+        """What the router can choose from now: the fine-tuned voices only while their engine answers. ``both``: whether
+        the client can read two answers."""
         engine, elsewhere = self.supervisor.engine("base"), "sft" in self.fixed
         checkpoint = None if elsewhere else self.checkpoint
         tuned = self.supervisor.engine("sft") if elsewhere else checkpoint.engine() if checkpoint else None
@@ -162,7 +163,7 @@ class Gateway:
             search=lambda turn: find(self.live, turn, engine),
             learned=Learned(known) if tuned else None,
             engine=engine if self.config.route_probe else None,
-            both=self.config.route_both,
+            both=both and self.config.route_both,
         )
 
     async def _found(self, turn: Turn) -> Found | None:

@@ -23,7 +23,7 @@ def openai(base_url: str, question: str) -> dict[str, Any]:
     part = response.output[-1].content[0]
     events = list(client.responses.create(model="rag", input=question, stream=True))
     try:
-        client.chat.completions.create(**ask, tools=[{"type": "function", "function": {"name": "f"}}])
+        client.chat.completions.create(**ask, tool_choice="required")
         refused = ""
     except openai.BadRequestError as error:
         refused = f"{error.code} {error.param}"

@@ -38,7 +38,6 @@ SETTINGS = {
     "ENABLE_OLLAMA_API": "False",
     "OPENAI_API_KEY": "unused",
     "DEFAULT_MODELS": "rag",
-    "DEFAULT_MODEL_PARAMS": '{"function_calling": "legacy"}',
     "ENABLE_TITLE_GENERATION": "False",
     "ENABLE_TAGS_GENERATION": "False",
     "ENABLE_FOLLOW_UP_GENERATION": "False",

@@ -50,7 +50,7 @@ def check_openai(saw: dict[str, Any]) -> None:
     assert texts == {CLEAN}
     assert saw["cited"] == saw["response_cited"] == ["[1]", "[2]"]
     assert (saw["streamed_cited"], saw["usage"], saw["response_ended"]) == (2, 5, "response.completed")
-    assert (saw["models"], saw["refused"]) == (["auto", "rag", "base"], "unsupported_parameter tools")
+    assert (saw["models"], saw["refused"]) == (["auto", "rag", "base"], "unsupported_parameter tool_choice")
 
 
 def test_openai_sdk_2(gateway: str) -> None:

@@ -7,7 +7,14 @@ import re
 import pytest
 
 from data.handbook import FOLDER
-from serving.api.parameters import CHAT_IGNORED, CHAT_REFUSED, RESPONSES_IGNORED, RESPONSES_REFUSED
+from serving.api.parameters import (
+    CHAT_IGNORED,
+    CHAT_REFUSED,
+    CHAT_UNUSED,
+    RESPONSES_IGNORED,
+    RESPONSES_REFUSED,
+    RESPONSES_UNUSED,
+)
 from serving.api.responses import ResponseRequest
 from serving.api.schemas import ChatRequest
 from tests.test_client_openwebui import SETTINGS, VERSION
@@ -22,10 +29,12 @@ def test_every_parameter_is_in_its_table(lang: str) -> None:
     ]
     extra = {"docduet"}
     assert tables == [
-        set(ChatRequest.model_fields) - extra,
+        set(ChatRequest.model_fields) - extra - CHAT_UNUSED,
+        set(CHAT_UNUSED),
         set(CHAT_IGNORED),
         set(CHAT_REFUSED),
-        set(ResponseRequest.model_fields) - extra,
+        set(ResponseRequest.model_fields) - extra - RESPONSES_UNUSED,
+        set(RESPONSES_UNUSED),
         set(RESPONSES_IGNORED),
         set(RESPONSES_REFUSED),
     ]

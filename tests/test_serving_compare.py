@@ -8,11 +8,12 @@ from contextlib import aclosing
 
 import pytest
 
-from data.errors import EngineError, NoIndexError
+from data.errors import EngineError, NoIndexError, PromptTooLongError
 from serving.arms.compare import BROKE_OFF, HELD, SILENT, side_by_side
 from serving.arms.events import Event, Failed, Finished, Started, Text
 from serving.arms.retrieval import Found
 from serving.arms.turn import Turn
+from serving.errors import ApiError
 from serving.exchange import Answer
 
 TURN = Turn("Which port?")
@@ -102,6 +103,11 @@ async def test_what_nobody_expected_stays_with_its_choice(caplog: pytest.LogCapt
 async def test_none_that_can_answer_is_an_error() -> None:
     with pytest.raises(EngineError, match=r"rag: no engine; sft: it still starts"):
         await collect(Speaker("rag", [], EngineError("no engine")), Speaker("sft", [], EngineError("it still starts")))
+    with pytest.raises(ApiError, match=r"rag: 9 tokens; sft: 8 tokens") as refused:
+        await collect(
+            Speaker("rag", [], PromptTooLongError("9 tokens")), Speaker("sft", [], PromptTooLongError("8 tokens"))
+        )
+    assert (refused.value.status, refused.value.code) == (400, "context_length_exceeded")
     with pytest.raises(NoIndexError):
         await collect(Speaker("rag", [], NoIndexError("no index")), Speaker("sft-rag", [], NoIndexError("no index")))
 

@@ -96,6 +96,21 @@ async def test_whole_answers_pass_and_nothing_begins_after_the_cut() -> None:
     assert refused.value.headers["Retry-After"] == "10"
 
 
+async def test_what_the_router_says_by_itself_is_ended_too() -> None:
+    drain, exchange, seen = Drain(), Exchange("auto", Turn("hello")), []  # type: ignore[var-annotated]
+    drain.open = 1
+
+    async def read() -> None:
+        async for _, event in exchange.follow(drain.guard(exchange, talking([], "Hello!"))):
+            seen.append(event)
+            drain.begin()
+            drain.over(0.0)
+
+    with pytest.raises(ApiError, match="shutting down"):
+        await read()
+    assert (seen[-1].arm, seen[-1].degraded) == ("auto", "shutting down")
+
+
 async def test_who_waits_in_the_queue_is_told() -> None:
     drain = Drain()
 

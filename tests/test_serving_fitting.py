@@ -54,6 +54,21 @@ def test_a_passage_and_the_question_stay_whatever_happens() -> None:
     assert least.messages[-1]["content"] == "Which port?"
 
 
+def test_a_long_conversation_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+
+    def estimate(text: str) -> int:
+        measured.append(text)
+        return len(text)
+
+    monkeypatch.setattr("serving.arms.fitting.estimate_tokens", estimate)
+    said = [Message(role="user", content=f"message {n} " * 40) for n in range(400)]
+    found = fitted(lambda _, before: rag_messages("Which port?", (), before), (), said, {}, 2000)
+    assert found.truncated
+    assert found.truncated.history > 380
+    assert len(measured) == 402  # each message, the system prompt and the question
+
+
 def test_the_answer_gets_half_of_the_context_at_most() -> None:
     assert fit(1000, max_tokens=4000).sampling["max_tokens"] == 500
     assert fit(1000, max_tokens=100).sampling["max_tokens"] == 100

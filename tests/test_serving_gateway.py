@@ -327,10 +327,10 @@ BAD = [
     ({"model": "rag", "messages": [{"role": "user", "content": "x" * 200_000}]}, 400, "question_too_long", "messages"),
     ({"model": "rag", "messages": [{"role": "user", "content": "x"}], "n": 3}, 400, "unsupported_parameter", "n"),
     (
-        {"model": "rag", "messages": [{"role": "user", "content": "x"}], "tools": [{}]},
+        {"model": "rag", "messages": [{"role": "user", "content": "x"}], "tool_choice": "required"},
         400,
         "unsupported_parameter",
-        "tools",
+        "tool_choice",
     ),
     ({"model": "rag", "messages": [{"role": "wizard", "content": "x"}]}, 400, "invalid_request", "messages.0.role"),
     ({"messages": [{"role": "user", "content": "x"}]}, 400, "invalid_request", "model"),

@@ -82,11 +82,61 @@ def test_what_is_used_reaches_the_engine_and_nothing_else_does(url: str, engine:
 
 @pytest.mark.parametrize("name", CHAT_REFUSED)
 def test_what_is_refused_is_named(url: str, name: str) -> None:
-    value = 2 if name == "n" else 5 if name == "top_logprobs" else {"type": "x"}
+    value = 5 if name == "top_logprobs" else {"type": "x"}
     response = ask(url, **{name: value})
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", name)
     assert error["message"].startswith(f"{name} is not supported: ")
+
+
+@pytest.mark.parametrize(
+    ("model", "n", "status"),
+    [("rag", 1, 200), ("rag", 2, 400), ("auto", 2, 200), ("auto", 3, 400), ("auto", 0, 400), ("auto", 1, 200)],
+)
+def test_no_more_choices_than_there_are(url: str, engine: FakeEngineServer, model: str, n: int, status: int) -> None:
+    engine.script = says("Port 7860 [1].")
+    response = ask(url, model=model, n=n)
+    assert response.status_code == status
+    if status == 400:
+        error = response.json()["error"]
+        assert (error["code"], error["param"]) == ("unsupported_parameter", "n")
+
+
+def test_what_the_engine_will_not_do_is_the_clients_to_mend(url: str, engine: FakeEngineServer) -> None:
+    asked = {"model": "base", "response_format": {"type": "json_object"}}
+    complaint = b'data: {"error": {"message": "no such grammar", "type": "BadRequestError", "code": 400}}\n\n'
+    try:
+        engine.status, engine.complaint = 400, "no such grammar"
+        whole = ask(url, **asked)
+        unasked = ask(url, model="base")
+    finally:
+        engine.status, engine.complaint = 200, ""
+    engine.script = (complaint, DONE)  # as vLLM says it once a stream has begun
+    later = ask(url, **asked)
+    for response in (whole, later):
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (400, "engine_refused"), error
+        assert "no such grammar" in error["message"]
+    assert unasked.status_code == 503  # the client had no say in it
+
+
+def test_responses_name_their_own_fields_in_errors_of_the_engine(url: str, engine: FakeEngineServer) -> None:
+    try:
+        engine.status, engine.complaint = 400, "This model's maximum context length is 10 tokens"
+        response = httpx.post(f"{url}/v1/responses", json={"model": "base", "input": "x"}, timeout=30)
+    finally:
+        engine.status, engine.complaint = 200, ""
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "context_length_exceeded", "input")
+
+
+def test_usage_counts_what_was_spent_on_rewriting(url: str, engine: FakeEngineServer) -> None:
+    engine.script = says("Port 7860 [1].")
+    before = len(engine.requests)
+    said = [{"role": "user", "content": PORT_QUESTION}, {"role": "assistant", "content": "7860."}]
+    response = ask(url, messages=[*said, {"role": "user", "content": "and how do I change that port?"}])
+    assert len(engine.requests) - before == 2
+    assert response.json()["usage"] == {"prompt_tokens": 6, "completion_tokens": 4, "total_tokens": 10}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +212,57 @@ def test_usage_is_the_engines_in_both_ways_and_null_before_the_end(url: str, eng
     assert refused["usage"] == expected
     engine.script = (chunk(finish="stop"), USAGE, DONE)
     assert ask(url).json()["usage"] == expected  # it said nothing, and read the prompt all the same
+
+
+TOOL = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "unused"),
+    [
+        ({"tools": [TOOL]}, ["tools"]),
+        ({"tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": True}, ["tools"]),
+        ({"tools": [TOOL], "functions": [TOOL["function"]], "function_call": "auto"}, ["functions", "tools"]),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}}, ["tools"]),
+        ({"tools": []}, None),
+    ],
+)
+def test_tools_are_left_unused_and_the_response_says_so(
+    url: str, engine: FakeEngineServer, more: dict[str, Any], unused: list[str] | None
+) -> None:
+    engine.script = says("Port 7860 [1].")
+    whole = ask(url, **more)
+    assert (whole.status_code, content(whole)) == (200, "Port 7860 [1].")
+    assert whole.json()["docduet"].get("unused") == unused
+    first = ask(url, stream=True, **more).text.split("\n\n")[0]
+    assert json.loads(first.removeprefix("data: "))["docduet"].get("unused") == unused
+    assert not {"tools", "functions", "tool_choice", "function_call"} & set(engine.requests[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "search"}}),
+        ("tool_choice", {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}}),
+        ("tool_choice", {"type": "allowed_tools", "allowed_tools": "x"}),
+        ("function_call", {"name": "search"}),
+    ],
+)
+def test_a_call_cannot_be_demanded(url: str, name: str, value: Any) -> None:
+    response = ask(url, tools=[TOOL], **{name: value})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", name)
+    assert "call nothing" in error["message"]
+
+
+def test_responses_leave_tools_unused_too(url: str, engine: FakeEngineServer) -> None:
+    engine.script = says("Port 7860 [1].")
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": []}
+    body = {"model": "rag", "input": PORT_QUESTION, "tools": [{"type": "web_search"}], "tool_choice": choice}
+    response = httpx.post(f"{url}/v1/responses", json=body, timeout=30)
+    assert (response.status_code, response.json()["docduet"]["unused"]) == (200, ["tools"])
+    assert (response.json()["tools"], response.json()["tool_choice"]) == ([], "none")
 
 
 def test_thinking_has_both_names(url: str, engine: FakeEngineServer) -> None:

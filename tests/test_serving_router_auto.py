@@ -112,9 +112,9 @@ def scored(home: Home, rag: float, sft: float, margin: float = 0.1, refuse_below
     write_model(home.router, RouterModel(voices=voices, margin=margin, refuse_below=refuse_below, target_risk=0.2))
 
 
-def ask(url: str, question: str, stream: bool) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+def ask(url: str, question: str, stream: bool, n: int = 2) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
     """(the top object, choice -> {text, docduet})."""
-    body = {"model": "auto", "messages": [{"role": "user", "content": question}], "stream": stream}
+    body = {"model": "auto", "messages": [{"role": "user", "content": question}], "stream": stream, "n": n}
     response = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30)
     assert response.status_code == 200, response.text
     if not stream:
@@ -222,6 +222,17 @@ def test_one_answers_alone_where_two_are_not_wanted(serve: Serve, home: Home) ->
     scored(home, rag=0.8, sft=0.85)
     top, choices = ask(serve(RAG, checkpoint=Published(), route_both=False), HELD, False)
     assert (top["route"]["arms"], list(choices)) == (["sft"], [0])
+
+
+@both_ways
+def test_a_client_that_reads_one_choice_gets_the_better_one(serve: Serve, home: Home, stream: bool) -> None:
+    scored(home, rag=0.8, sft=0.85)
+    url = serve(RAG, checkpoint=Published())
+    top, choices = ask(url, HELD, stream, n=1)
+    assert (top["route"]["arms"], {n: choice["arm"] for n, choice in choices.items()}) == (["sft"], {0: "sft"})
+    body = httpx.post(f"{url}/v1/responses", json={"model": "auto", "input": HELD, "stream": stream}, timeout=30).text
+    assert "I remember port 7860." in body
+    assert "It is port 7860" not in body
 
 
 def test_a_fine_tuned_server_elsewhere_is_a_voice_like_any_other(serve: Serve, home: Home) -> None:

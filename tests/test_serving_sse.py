@@ -69,6 +69,13 @@ async def test_one_end_for_all_waits_even_when_it_is_past() -> None:
         await asyncio.sleep(5)
 
 
+async def test_an_end_that_is_past_leaves_nothing_behind_for_the_next_wait() -> None:
+    patience = Patience(until=asyncio.get_running_loop().time() - 1)
+    with pytest.raises(TimeoutError), patience:
+        pass  # as where what is waited for is there already
+    await asyncio.sleep(0)
+
+
 async def test_nobody_is_interrupted_between_waits() -> None:
     patience = Patience(each_s=0.05)
     with patience:

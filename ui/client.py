@@ -205,6 +205,8 @@ def _is_local(url: str) -> bool:
 
 def _body(messages: Sequence[Message], model: str, filters: Filters) -> dict[str, Any]:
     body: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
+    if model == "auto":
+        body["n"] = 2  # both voices may answer
     if filters:
         kept = {"product": filters.product, "version": filters.version, "lang": filters.lang}
         body["docduet"] = {"filters": {name: value for name, value in kept.items() if value}}

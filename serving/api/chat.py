@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from data.lang import detect_lang
 from data.prompts import Message
 from serving.api.models import ChatCompletion, answers
+from serving.api.parameters import CHAT_UNUSED, unused
 from serving.api.schemas import ChatRequest, MessageIn
 from serving.api.wire import CompletionWriter
 from serving.arms.events import Event
@@ -45,7 +47,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
         return JSONResponse(writer.completion())
     # The first event is awaited here, so that "no index" or "no engine" is still an HTTP error.
     first = await anext(choices)
-    return StreamingResponse(streamed(first, choices, writer), media_type="text/event-stream", headers=NO_BUFFER)
+    return EventStream(first, choices, writer)
 
 
 NO_BUFFER = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the stream back otherwise
@@ -69,6 +71,7 @@ def exchange_of(body: ChatRequest, request: Request) -> Exchange:
     gateway.picked(body.model, asked, blind)
     exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
     exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
+    exchange.unused, exchange.most = unused(body, CHAT_UNUSED), body.n or 1
     return exchange
 
 
@@ -107,7 +110,20 @@ def check_size(messages: Sequence[MessageIn], config: ServingConfig) -> None:
         raise ApiError(f"{message}: leave out the oldest", 400, "prompt_too_long", "messages")
 
 
-async def streamed(first: tuple[int, Event], choices: Choices, writer: Writer) -> AsyncIterator[bytes]:
+class EventStream(StreamingResponse):
+    """An answer's stream. However it ends, also before its first byte, the answer behind it ends with it."""
+
+    def __init__(self, first: tuple[int, Event], choices: Choices, writer: Writer) -> None:
+        self._choices = choices
+        self._bytes = streamed(first, choices, writer)
+        super().__init__(self._bytes, media_type="text/event-stream", headers=NO_BUFFER)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._choices), aclosing(self._bytes):
+            await super().__call__(scope, receive, send)
+
+
+async def streamed(first: tuple[int, Event], choices: Choices, writer: Writer) -> AsyncGenerator[bytes]:
     """The stream's bytes. A failure on the way leaves as an error object; the stream always ends as it should."""
     try:
         for chunk in writer.sse(*first):

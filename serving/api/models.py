@@ -89,10 +89,11 @@ class ChoiceExtra(BaseModel):
 
 
 class Top(BaseModel):
-    """What DocDuet says of the whole. ``route`` tells what was searched."""
+    """What DocDuet says of the whole. ``route``: what was searched; ``unused``: parameters that came for nothing."""
 
     model_config = ConfigDict(extra="allow")
     answer_id: str
+    unused: list[str] = []
 
 
 class MessageOut(BaseModel):

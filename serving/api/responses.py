@@ -12,13 +12,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from data.errors import DocDuetError
 from data.prompts import Message
-from serving.api.chat import NO_BUFFER, exchange_of, streamed
+from serving.api.chat import EventStream, exchange_of
 from serving.api.models import ResponseOut, answers
 from serving.api.parameters import RESPONSES_REFUSED, refuse, unsupported
 from serving.api.responses_wire import ResponseWriter
 from serving.api.schemas import MAX_TOKENS, ChatRequest, ContentPart, DocDuetIn
-from serving.errors import ApiError
+from serving.errors import ApiError, as_api_error
 from serving.gateway import gateway_of
 from serving.pairing import COMPARE
 from serving.principal import principal_of
@@ -86,6 +87,7 @@ class ResponseRequest(BaseModel):
     previous_response_id: str | None = Field(None, max_length=100)
     store: bool | None = True
     metadata: dict[str, str] | None = Field(None, max_length=16)
+    tools: list[dict[str, Any]] | None = Field(None, description="Taken and left unused.")
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +100,7 @@ class ResponseRequest(BaseModel):
             message = f"the model {COMPARE!r} gives two answers and a response has one: use /v1/chat/completions"
             raise ApiError(message, 400, "unsupported_parameter", "model")
         format_ = self.text.format.as_response_format() if self.text and self.text.format else None
-        sent = self.model_dump(include={"model", "docduet", "temperature", "top_p"})
+        sent = self.model_dump(include={"model", "docduet", "temperature", "top_p", "tools"})
         try:
             return ChatRequest(
                 messages=self._messages(earlier), max_tokens=self.max_output_tokens, response_format=format_, **sent
@@ -118,12 +120,18 @@ class ResponseRequest(BaseModel):
 @router.post("/responses", response_model=None, responses=answers(ResponseOut, stream=True))
 async def responses(body: ResponseRequest, request: Request) -> JSONResponse | StreamingResponse:
     """Answer the last message of ``input``. Streams typed server-sent events when ``stream`` is true."""
-    gateway = gateway_of(request)
     try:
-        exchange = exchange_of(body.as_chat(await _earlier(body.previous_response_id, request)), request)
-    except ApiError as error:
-        error.param = _NAMES.get(error.param or "", error.param)
-        raise
+        return await _answered(body, request)
+    except DocDuetError as error:
+        known = as_api_error(error)
+        known.param = _NAMES.get(known.param or "", known.param)
+        raise known from error
+
+
+async def _answered(body: ResponseRequest, request: Request) -> JSONResponse | StreamingResponse:
+    """Errors name the fields of a chat request."""
+    gateway = gateway_of(request)
+    exchange = exchange_of(body.as_chat(await _earlier(body.previous_response_id, request)), request)
     exchange.keep = exchange.keep and body.store is not False
     writer = ResponseWriter(exchange, gateway.public_url(request), _echo(body))
     choices = gateway.answer(exchange)
@@ -133,7 +141,7 @@ async def responses(body: ResponseRequest, request: Request) -> JSONResponse | S
                 pass
         return JSONResponse(writer.response())
     first = await anext(choices)  # so that "no index" or "no engine" is still an HTTP error
-    return StreamingResponse(streamed(first, choices, writer), media_type="text/event-stream", headers=NO_BUFFER)
+    return EventStream(first, choices, writer)
 
 
 async def _earlier(response_id: str | None, request: Request) -> list[Message]:

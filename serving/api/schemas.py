@@ -11,11 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from data.types import Filters
 from serving.api.parameters import CHAT_REFUSED, refuse, unsupported
+from serving.pairing import COMPARE
+from serving.router.router import AUTO
 
 MAX_TOKENS = 1_000_000
 MAX_STOPS = 4
 FREE_FORM = ("base", "sft")
 """The voices whose answers hold nothing but what a model writes, and may therefore be JSON."""
+
+
+TWO_VOICED = (AUTO, COMPARE)
+"""The models whose responses may hold two choices."""
 
 
 class FiltersIn(BaseModel):
@@ -121,6 +127,9 @@ class ChatRequest(BaseModel):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     response_format: ResponseFormat | None = None
+    n: int | None = Field(None, description="2: the client can read two choices; for the models auto and compare.")
+    tools: list[dict[str, Any]] | None = Field(None, description="Taken and left unused.")
+    functions: list[dict[str, Any]] | None = Field(None, description="Taken and left unused.")
 
     @model_validator(mode="before")
     @classmethod
@@ -136,6 +145,13 @@ class ChatRequest(BaseModel):
         if "" in stops:
             raise ValueError("a stop sequence may not be empty")
         return value
+
+    @model_validator(mode="after")
+    def _as_many_as_there_are(self) -> ChatRequest:
+        if self.n not in (None, 1) and not (self.n == 2 and self.model in TWO_VOICED):
+            message = f"n is not supported: {self.model} gives one answer; 'compare', and 'auto' with n = 2, up to two"
+            raise unsupported("n", message)
+        return self
 
     @model_validator(mode="after")
     def _json_is_not_cited(self) -> ChatRequest:

@@ -180,8 +180,10 @@ class CompletionWriter:
     def top(self) -> dict[str, Any]:
         """The object at the top of a response, or of a stream's first chunk."""
         exchange = self.exchange
+        told: dict[str, Any] = {"answer_id": exchange.id, "conversation": exchange.conversation or None}
+        told |= {"unused": list(exchange.unused)} if exchange.unused else {}
         if exchange.blind:
-            return {"answer_id": exchange.id, "conversation": exchange.conversation or None, "blind": True}
+            return told | {"blind": True}
         started = exchange.answers[min(exchange.answers)].started
         assert started is not None
         route = {
@@ -192,7 +194,7 @@ class CompletionWriter:
             "rewritten": started.rewritten,
             "translated": started.translated,
         }
-        return {"answer_id": exchange.id, "conversation": exchange.conversation or None, "route": route}
+        return told | {"route": route}
 
     def _last(self, index: int, finish_reason: str) -> dict[str, Any]:
         """The chunk that ends a choice."""

@@ -17,7 +17,7 @@ from data.prompts import prompt_lang
 from serving.arms.events import Event, Failed, Started, Text
 from serving.arms.retrieval import Found
 from serving.arms.turn import Arm, Turn
-from serving.errors import as_api_error
+from serving.errors import ApiError, as_api_error
 from serving.exchange import Choices
 from serving.ops.logs import plainly
 
@@ -124,5 +124,10 @@ class _Progress:
         errors = [choice.error for choice in self._choices if choice.error]
         if len({str(error) for error in errors}) == 1:
             return errors[0]
-        whose = zip(self._arms, errors, strict=True)
-        return EngineError("no voice could answer: " + "; ".join(f"{arm.name}: {as_api_error(e)}" for arm, e in whose))
+        known = [as_api_error(error) for error in errors]
+        whose = zip(self._arms, known, strict=True)
+        message = "no voice could answer: " + "; ".join(f"{arm.name}: {error}" for arm, error in whose)
+        first = known[0]
+        if first.status < 500 and all(error.code == first.code for error in known):  # the request is at fault
+            return ApiError(message, first.status, first.code, first.param)
+        return EngineError(message)

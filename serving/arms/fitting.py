@@ -56,9 +56,10 @@ def fitted(
         room = context - int(sampling.get("max_tokens", 0)) - MARGIN
         tokens = room if tokens is None else min(tokens, room)
     kept, before = list(sections), list(history)
+    size = _Sizes()
     while True:
         messages = build(kept, before)
-        if tokens is None or _fits(messages, tokens) or not (before or len(kept) > 1):
+        if tokens is None or _fits(messages, tokens, size) or not (before or len(kept) > 1):
             break
         if before:
             del before[:2]
@@ -72,9 +73,18 @@ def _size(messages: Sequence[Message]) -> int:
     return sum(estimate_tokens(message["content"]) for message in messages)
 
 
-def _fits(messages: Sequence[Message], tokens: int) -> bool:
+class _Sizes(dict[str, int]):
+    """Text -> its estimate, made once: a long conversation is measured again for each message that goes."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = found = estimate_tokens(text)
+        return found
+
+
+def _fits(messages: Sequence[Message], tokens: int, size: _Sizes) -> bool:
     """A character is never more than one token: most prompts need not be counted."""
-    return sum(len(message["content"]) for message in messages) <= tokens or _size(messages) <= tokens
+    texts = [message["content"] for message in messages]
+    return sum(map(len, texts)) <= tokens or sum(size[text] for text in texts) <= tokens
 
 
 def _shortened(sampling: Mapping[str, Any], context: int | None) -> Mapping[str, Any]:

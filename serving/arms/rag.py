@@ -56,21 +56,20 @@ class RagArm:
         self._config = config
 
     async def answer(self, turn: Turn, found: Found | None = None) -> AsyncGenerator[Event]:
-        engine = self._engine_of()
-        found = found or await find(self._live, turn, engine)
+        found = found or await find(self._live, turn, self._engine_of())
+        engine = self._engine_of()  # only now: a checkpoint may have changed while the question was searched for
         clock = Clock(found.timings_ms)
         yield Started(query=found.query, rewritten=found.rewritten, translated=found.translated)
         reply = Reply(found.passages, found.query)
         if not found.verdict.answerable:
-            async for event in _refusal(self.name, turn.lang, clock):
+            answer = _refusal(self.name, turn.lang, clock)
+        elif engine is None:
+            answer = self._quoted(reply, "no engine", clock)
+        else:
+            answer = self._generated(engine, turn, found, reply, clock)
+        async with aclosing(answer) as events:
+            async for event in events:
                 yield event
-            return
-        if engine is None:
-            async for event in self._quoted(reply, "no engine", clock):
-                yield event
-            return
-        async for event in self._generated(engine, turn, found, reply, clock):
-            yield event
 
     async def _generated(
         self, engine: Engine, turn: Turn, found: Found, reply: Reply, clock: Clock

@@ -89,7 +89,6 @@ class CheckpointEngine:
         try:
             folder, manifest = await asyncio.to_thread(_read, self._home)
             await self._switch(folder, manifest)
-            self.problem = ""
         except CheckpointError as error:
             self.problem = str(error)
             log.warning("the published checkpoint is not served: %s", error)
@@ -105,7 +104,7 @@ class CheckpointEngine:
         else:
             await self._start(name, folder, manifest)
             self._serving, self._adapter = name, None
-        self.manifest = manifest
+        self.manifest, self.problem = manifest, ""
         if old_adapter:
             await old_adapter.retire(self._config.answer_timeout_s, self._supervisor.linger_s)
         elif old:

@@ -12,13 +12,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 import orjson
 
-from data.errors import EngineError, PromptTooLongError
+from data.errors import EngineError, EngineRefusedError, PromptTooLongError
 from data.prompts import Message
 from serving.engines import spent
 from serving.engines.patience import Patience
@@ -39,6 +40,8 @@ SAMPLING = frozenset(
         "response_format",
     }
 )
+ASKED_FOR = SAMPLING - {"max_tokens"}
+"""What stands in a request only because somebody asked for it."""
 CONNECT_TIMEOUT_S = 5.0
 GOODBYE_S = 0.1
 """How long the end of a response is waited for after [DONE]."""
@@ -102,6 +105,8 @@ class Engine:
         unknown = params.keys() - SAMPLING
         if unknown:
             raise TypeError(f"not a sampling parameter: {', '.join(sorted(unknown))}")
+        finished = answered = False
+        call = spent.begin(messages)
         self.active += 1
         patience = Patience(self._first_timeout_s)
         try:
@@ -113,14 +118,13 @@ class Engine:
                 **{name: value for name, value in params.items() if name not in self._ignores},
                 **self._extra_body,
             }
-            finished = False
-            call = spent.begin(messages)
             with model_call(self.base_url, body) as trace:
                 headers = {**request_header(), **trace.headers}
                 async with (
                     self._post("/chat/completions", body, headers, patience) as response,
-                    aclosing(self._events(response, patience)) as reads,
+                    aclosing(self._events(response, patience, body)) as reads,
                 ):
+                    answered = True
                     async for events in reads:
                         for delta in joined(map(_delta, events)):
                             call.said(delta.text + delta.reasoning)
@@ -129,6 +133,10 @@ class Engine:
                             finished = finished or delta.finish_reason is not None
                             trace.heard(delta.finish_reason, delta.usage)
                             yield delta
+        except EngineError:
+            if not answered:
+                call.refused()
+            raise
         finally:
             self.active -= 1
             patience.close()
@@ -151,10 +159,13 @@ class Engine:
         }
         with closing(Patience(self._first_timeout_s)) as patience:
             async with self._post("/chat/completions", body, request_header(), patience) as response:
+                call = spent.begin(messages)
                 try:
-                    return _first_token(await response.json(content_type=None))
+                    said = await response.json(content_type=None)
                 except ValueError:
                     return {}  # a stream, or whatever else is not the JSON that was asked for
+                call.told(_counted(said.get("usage")) if isinstance(said, dict) else {})
+                return _first_token(said)
 
     def serving(self, model: str, extra_body: Mapping[str, Any]) -> Engine:
         """Another model of the same server, such as an adapter. Whoever asks for it closes it."""
@@ -251,9 +262,11 @@ class Engine:
                 response = await request
             async with response:
                 if response.status != 200:
-                    complaint = await self._complaint(response)
-                    too_long = response.status in (400, 413) and _TOO_LONG.search(str(complaint))
-                    raise PromptTooLongError(str(complaint), complaint.plain) if too_long else complaint
+                    with patience:
+                        complaint = await self._complaint(response)
+                    if response.status in (400, 413) and _TOO_LONG.search(str(complaint)):
+                        raise PromptTooLongError(str(complaint), complaint.plain)
+                    raise _blamed(complaint, response.status, body)
                 yield response
         except TimeoutError:
             raise EngineError(f"engine {self.name!r} said nothing for {self._first_timeout_s:g} s") from None
@@ -261,7 +274,7 @@ class Engine:
             raise EngineError(self._unreachable(error)) from None
 
     async def _events(
-        self, response: aiohttp.ClientResponse, patience: Patience
+        self, response: aiohttp.ClientResponse, patience: Patience, asked: Mapping[str, Any]
     ) -> AsyncGenerator[Iterator[dict[str, Any]]]:
         """The JSON objects of a server-sent event stream, up to [DONE] or the end: those of each read together."""
         reader = EventReader()
@@ -272,7 +285,7 @@ class Engine:
                 found = reader.feed(read) if read else reader.close()
                 ended = next((n for n, data in enumerate(found) if data.strip() == b"[DONE]"), None)
                 if found:
-                    yield map(self._event, found[:ended])
+                    yield map(partial(self._event, asked), found[:ended])
                     patience.each_s = self._idle_timeout_s
                 if not read:
                     return
@@ -286,7 +299,7 @@ class Engine:
         except LineTooLong:
             raise EngineError(f"engine {self.name!r} sent an endless line") from None
 
-    def _event(self, data: bytes) -> dict[str, Any]:
+    def _event(self, asked: Mapping[str, Any], data: bytes) -> dict[str, Any]:
         try:
             event = _parsed(data)
         except ValueError:
@@ -295,8 +308,9 @@ class Engine:
             raise EngineError(f"engine {self.name!r} sent something that is not a chunk")
         if event.get("error"):
             error = event["error"]
-            message = error.get("message") if isinstance(error, dict) else error
-            raise EngineError(f"engine {self.name!r}: {message}", plain=f"engine {self.name!r} sent an error")
+            message, code = (error.get("message"), error.get("code")) if isinstance(error, dict) else (error, None)
+            complaint = EngineError(f"engine {self.name!r}: {message}", plain=f"engine {self.name!r} sent an error")
+            raise _blamed(complaint, code, asked)
         return event
 
     async def _complaint(self, response: aiohttp.ClientResponse) -> EngineError:
@@ -313,6 +327,13 @@ class Engine:
     def _unreachable(self, error: Exception) -> str:
         reason = str(error).replace(" ssl:default", "") or type(error).__name__
         return f"engine {self.name!r} at {self.base_url} cannot be reached: {reason}; is it running?"
+
+
+def _blamed(complaint: EngineError, status: Any, asked: Mapping[str, Any]) -> EngineError:
+    """A complaint about the request itself, where a client had a say in it, is the client's to mend."""
+    if status in (400, 422) and asked.keys() & ASKED_FOR:
+        return EngineRefusedError(str(complaint), complaint.plain)
+    return complaint
 
 
 def _first_token(body: Any) -> dict[str, float]:
@@ -369,5 +390,12 @@ def _delta(event: Mapping[str, Any]) -> EngineDelta:
         text=str(delta.get("content") or ""),
         reasoning=str(delta.get("reasoning") or delta.get("reasoning_content") or ""),
         finish_reason=choice.get("finish_reason"),
-        usage={key: int(value) for key, value in usage.items() if isinstance(value, int)} or None,
+        usage=_counted(usage) or None,
+    )
+
+
+def _counted(usage: Any) -> dict[str, int]:
+    """The whole numbers of a ``usage``."""
+    return (
+        {key: int(value) for key, value in usage.items() if isinstance(value, int)} if isinstance(usage, dict) else {}
     )

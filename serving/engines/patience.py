@@ -28,9 +28,10 @@ class Patience:
         self._cancelling = task.cancelling()
         now = self._loop.time()
         self._due = min(now + self.each_s, self._until)
-        if self._due <= now:  # in the past already: the first thing that waits is interrupted
-            self._look()
-        elif self._timer is None or self._timer.when() > self._due:
+        if self._due <= now:
+            self._task = None
+            raise TimeoutError
+        if self._timer is None or self._timer.when() > self._due:
             self._set()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

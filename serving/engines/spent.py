@@ -24,6 +24,10 @@ class Call:
     prompt: float
     completion: float = 0.0
 
+    def refused(self) -> None:
+        """The engine never began: nothing was read."""
+        self.prompt = 0.0
+
     def said(self, text: str) -> None:
         self.completion += len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN
 

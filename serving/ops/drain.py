@@ -116,7 +116,7 @@ def _last_events(exchange: Exchange) -> list[tuple[int, Finished]]:
     for index, answer in exchange.answers.items():
         if answer.started and not (answer.finished or answer.failed):
             sources = tuple(dict.fromkeys(citation.source for citation in answer.citations))
-            arm = arms[index] if index < len(arms) else arms[0]
+            arm = arms[index] if index < len(arms) else exchange.model  # `auto` speaks for itself too
             ends.append((index, Finished(arm, sources, degraded="shutting down", finish_reason="length")))
     return ends
 
