@@ -260,8 +260,9 @@ def test_phone_width_folds_the_sources_under_the_answer(open_page: Open, tmp_pat
     article.locator(".dd-cite").first.click()
     card = article.locator(".dd-card").first
     assert card.is_visible()
-    answer = article.locator(".dd-answer").bounding_box()
-    assert card.bounding_box()["y"] >= answer["y"] + answer["height"]
+    edge = "(a) => [a.querySelector('.dd-card'), a.querySelector('.dd-answer')].map((e) => e.getBoundingClientRect())"
+    top, answer = article.evaluate(edge)  # both at once: the page may still be scrolling to the card
+    assert top["y"] >= answer["y"] + answer["height"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     shoot(page, "phone-dark", tmp_path)
 
