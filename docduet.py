@@ -118,7 +118,9 @@ def serve(
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; default from docduet.toml (127.0.0.1).")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; default from docduet.toml (7860).")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; default from docduet.toml (7860).")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible server that runs already.")] = None,
     ui: Annotated[bool, typer.Option(help="Serve the chat app at /.")] = True,
     demo: Annotated[bool, typer.Option(help="Answer from the bundled handbook, in a home of its own.")] = False,
@@ -151,16 +153,16 @@ def serve(
         _prepare_demo(settings)
     live = LiveIndex(settings.home, settings.table(RagConfig))
     refresher = _refresher(settings, live, demo)
-    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True)
+    gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True, handbook=demo)
     gateway.state.gateway.reloader = _reloader(settings, gateway.state.gateway, configured)
-    run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui, refresher))
+    run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui, refresher, demo))
 
 
 @app.command()
 def ask(
     ctx: typer.Context,
     question: Annotated[str, typer.Argument(help="What you want to know.")],
-    model: Annotated[str, typer.Option(help="Voice to ask: rag, base ...")] = "rag",
+    model: Annotated[str, typer.Option(help="Voice to ask: auto, rag, sft, sft-rag, base or compare.")] = "rag",
     url: Annotated[
         str, typer.Option(help="A running gateway; default: the one on this machine, or one for this question.")
     ] = "",
@@ -308,9 +310,10 @@ def _gateway(
     ui_url: str,
     refresher: Refresher | None = None,
     learned: bool = False,
+    handbook: bool = False,
 ) -> FastAPI:
     """The gateway, with the chat app on it when ``ui_url`` says where it reaches the gateway. ``learned``: with an
-    engine for the published checkpoint, too slow to start for a single question."""
+    engine for the published checkpoint, too slow to start for a single question. ``handbook``: it answers from that."""
     from serving.app import create_app
     from serving.engines.checkpoint import CheckpointEngine
     from serving.engines.supervisor import Supervisor
@@ -323,7 +326,7 @@ def _gateway(
     if ui_url:
         from ui.app import mount
 
-        mount(gateway, ui_url, settings.table(UiConfig))
+        mount(gateway, ui_url, settings.table(UiConfig), handbook)
     return gateway
 
 
@@ -336,7 +339,9 @@ def _prepare_demo(settings: Settings) -> None:
     sync_and_index(settings, [str(FOLDER)])
 
 
-def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refresher: Refresher | None) -> None:
+def _announce(
+    url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refresher: Refresher | None, handbook: bool
+) -> None:
     """What a person needs to know once the gateway answers."""
     from serving.access.doors import is_loopback
 
@@ -358,8 +363,9 @@ def _announce(url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refre
     if serving.require_keys == "never" and not is_loopback(serving.host):
         say(f"  warning   {serving.host} is reachable by others, and no keys are asked for", fg="yellow")
     say(f"  API       {url}/v1 (OpenAI-compatible; described at {url}/v1/openapi.json)")
-    say('  try       "How do I point DocDuet at my own docs?"\n')
-    say("Ctrl-C stops it.", dim=True)
+    if handbook:
+        say('  try       "How do I point DocDuet at my own docs?"')
+    say("\nCtrl-C stops it.", dim=True)
 
 
 def main() -> None:

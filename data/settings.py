@@ -146,7 +146,9 @@ class Settings:
         """One line for a validation error; an unknown key names the nearest known one."""
         loc = [str(part) for part in error["loc"]]
         if error["type"] != "extra_forbidden":
-            return f"{'.'.join(loc)}: {error['msg']} (got {error.get('input')!r})"
+            got = error.get("input")
+            shown = "" if isinstance(got, (Mapping, list, tuple)) else f" (got {got!r})"  # a table may hold secrets
+            return f"{'.'.join(loc)}: {error['msg'].removeprefix('Value error, ')}{shown}"
         known = self._known_keys(loc[:-1])
         near = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"

@@ -35,7 +35,11 @@ class EngineConfig(Table):
     @model_validator(mode="after")
     def _one_of_two(self) -> EngineConfig:
         if bool(self.model) == bool(self.base_url):
-            raise ValueError("an engine needs either model (to start vLLM with) or base_url (of a running server)")
+            found = "has both" if self.model else "has neither"
+            raise ValueError(
+                "an engine needs either model (to start vLLM with) or base_url (of a running server, whose model "
+                f"served_model names), and this one {found}"
+            )
         if self.lora and not self.model:
             raise ValueError("lora is for an engine that is started: give it a model, not a base_url")
         return self

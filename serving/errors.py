@@ -138,4 +138,6 @@ def _from_validation(first: Any) -> ApiError:
         return ApiError("the body must be a JSON object, sent with Content-Type: application/json", 400, "invalid_json")
     param = ".".join(str(part) for part in first["loc"] if not _NO_FIELD.match(str(part))) or None
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such field: check its name in /v1/openapi.json"
     return ApiError(f"{param}: {message}" if param else message, 400, "invalid_request", param)

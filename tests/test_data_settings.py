@@ -9,6 +9,8 @@ from pydantic import Field
 
 from data.errors import ConfigError
 from data.settings import Settings, Table
+from rag.config import RagConfig
+from serving.config import ServingConfig
 
 
 class Part(Table):
@@ -88,6 +90,14 @@ def test_a_mistake_in_the_file_names_itself(toml: str, parts: list[str]) -> None
     for part in parts:
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_is_wrong_is_not_repeated_since_it_may_hold_secrets() -> None:
+    engine = '[[serving.engines]]\nmodel = "m"\nbase_url = "http://x"\nenv = {HF_TOKEN = "hf_secret"}\n'
+    Path("docduet.toml").write_text(engine)
+    with pytest.raises(ConfigError, match="this one has both") as caught:
+        Settings({"serving": ServingConfig, "rag": RagConfig}).table(ServingConfig)
+    assert "hf_secret" not in str(caught.value)
 
 
 def test_several_mistakes_are_all_named() -> None:

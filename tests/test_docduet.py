@@ -109,6 +109,12 @@ def test_port_in_use(run: Run) -> None:
     assert "--port" in done.stderr
 
 
+def test_a_port_that_cannot_be_is_one_clear_line() -> None:
+    wrong = CliRunner().invoke(app, ["serve", "--port", "99999"])
+    assert wrong.exit_code == 2
+    assert "65535" in wrong.output
+
+
 def test_serve_until_interrupted(run: Run, docs: Path, environment: dict[str, str]) -> None:
     run("sync", str(docs))
     command = [sys.executable, "-m", "docduet", "serve", "--port", "0", "--no-ui"]

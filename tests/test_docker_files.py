@@ -60,6 +60,11 @@ def test_an_image_names_no_host_and_no_secret(path: Path) -> None:
     assert "ADD " not in code
 
 
+def test_secrets_do_not_reach_a_build() -> None:
+    rules = (ROOT / ".dockerignore").read_text().split()
+    assert rules.index("docker/secrets") > rules.index("!docker"), "the last rule that fits wins"
+
+
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
 def test_what_an_image_copies_is_in_the_build_context(path: Path) -> None:
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]

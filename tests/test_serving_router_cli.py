@@ -86,7 +86,7 @@ def test_errors_say_what_to_do(home: Home) -> None:
         assert message in str(result.exception), (arguments, result.exception)
 
 
-def test_explain_and_simulate_over_an_index(home: Home) -> None:
+def test_explain_and_simulate_over_an_index(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = home.root / "docs"
     folder.mkdir()
     for name, text in PAGES.items():
@@ -95,6 +95,9 @@ def test_explain_and_simulate_over_an_index(home: Home) -> None:
     body = said("explain", "Which port does the gateway listen on?")
     assert (body["arms"], list(body["scores"])) == (["rag"], ["rag"])
     assert body["features"]["verdict"] == pytest.approx(body["scores"]["rag"], abs=1e-3)
+    monkeypatch.setenv("DOCDUET__SERVING__ENGINES", '[{"name": "sft", "base_url": "http://127.0.0.1:1/v1"}]')
+    assert list(said("explain", "Which port does the gateway listen on?")["scores"]) == ["rag", "sft"]
+    monkeypatch.delenv("DOCDUET__SERVING__ENGINES")
     assert said("explain", "你好")["talk"] == "greeting"
     assert route("explain", "What does --port do?").output.startswith("rag\n  it names --port")
     assert "the synced pages give" in str(route("fit", "--simulate", "5000").exception)

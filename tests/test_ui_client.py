@@ -107,6 +107,15 @@ def test_a_stream_without_an_end_is_a_failure(fake: FakeGateway, gateway: Gatewa
     assert last.code == "broken_off"
 
 
+def test_an_answer_that_a_shutdown_cut_off_is_a_failure() -> None:
+    script = Script("Half of the", degraded="shutting down")
+    with serving(FakeGateway(default=script).app()) as url:
+        done = list(Gateway(url).ask([user("x")]))[-1]
+    assert isinstance(done, Done)
+    assert (done.failure_code, done.degraded) == ("shutting_down", None)
+    assert "Ask again" in done.failure
+
+
 def test_a_connection_lost_mid_answer_is_a_failure() -> None:
     app = FastAPI()
 

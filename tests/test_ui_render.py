@@ -48,6 +48,19 @@ class Balanced(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_why_auto_chose_stands_behind_one_click() -> None:
+    turn = replace(DONE, voice="auto", reason=f"it names --port {EVIL}")
+    html = turn_html(turn, EN)
+    assert '<details class="dd-reason"><summary>How Auto chose</summary>' in html
+    assert "it names --port" in html
+    assert "<script>" not in html
+    assert "自动选择的理由" in turn_html(turn, ZH)
+    both = turn_html(replace(turn, replies=(REPLY, replace(REPLY, arm="sft"))), EN)
+    assert both.count("dd-reason") == 1, "once for both sides"
+    assert "dd-reason" in turn_html(turned(turn, refused=True, sources=()), EN)
+    assert "dd-reason" not in turn_html(replace(turn, voice="rag"), EN), "it was the reader's own choice"
+
+
 def test_an_answer_stands_beside_its_sources() -> None:
     html = turn_html(DONE, EN)
     assert 'href="#src-k1-1"' in html
@@ -169,7 +182,8 @@ def test_banner_says_in_plain_words_what_the_mode_is() -> None:
 
 
 def test_the_welcome_offers_questions() -> None:
-    assert welcome_html(ZH, ()).count("data-ask=") == 4
+    assert welcome_html(ZH, ZH.examples()).count("data-ask=") == 4
+    assert "dd-examples" not in welcome_html(EN, ()), "no heading without questions"
     assert 'data-ask="&lt;x&gt;"' in welcome_html(EN, ("<x>",))
 
 

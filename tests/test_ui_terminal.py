@@ -91,6 +91,13 @@ def test_notes_go_to_stderr(gateway: Gateway, capsys: pytest.CaptureFixture[str]
     assert "no engine" in notes
 
 
+def test_auto_says_why_it_chose(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask(gateway, "plain", "auto") == 0
+    assert "auto: asked for" in capsys.readouterr().err
+    assert ask(gateway, "plain", "rag") == 0
+    assert "asked for" not in capsys.readouterr().err
+
+
 def test_what_was_said_before_a_failure_is_kept(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(gateway, "breaks")[1] == "Half\n"
     assert "the engine broke off" in capsys.readouterr().err

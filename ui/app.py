@@ -50,14 +50,17 @@ FONTS = (
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
-def mount(app: FastAPI, gateway_url: str, config: UiConfig) -> FastAPI:
-    """``app`` with the chat app at ``/``. Routes that ``app`` has already keep their paths."""
+def mount(app: FastAPI, gateway_url: str, config: UiConfig, handbook: bool = False) -> FastAPI:
+    """``app`` with the chat app at ``/``. Routes that ``app`` has already keep their paths.
+
+    ``handbook``: the docs are the bundled handbook, so its example questions are offered where [ui] names none.
+    """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else statistics nobody reads after every answer
 
     return gr.mount_gradio_app(
         app,
-        Chat(Gateway(gateway_url), config).blocks(),
+        Chat(Gateway(gateway_url), config, handbook).blocks(),
         path="/",
         theme=gr.themes.Base(font=FONTS, font_mono=MONO),  # system fonts: nothing is fetched from elsewhere
         css=(HERE / "style.css").read_text(encoding="utf-8"),
@@ -76,9 +79,10 @@ def mount(app: FastAPI, gateway_url: str, config: UiConfig) -> FastAPI:
 class Chat:
     """The page and what happens on it. ``gateway`` answers; everything a reader sees is made in ui/render.py."""
 
-    def __init__(self, gateway: Gateway, config: UiConfig) -> None:
+    def __init__(self, gateway: Gateway, config: UiConfig, handbook: bool = False) -> None:
         self.gateway = gateway
         self.config = config
+        self.handbook = handbook
 
     def blocks(self) -> gr.Blocks:
         """The page."""
@@ -286,7 +290,8 @@ class Chat:
 
     def _conversation(self, words: Words, items: list[dict[str, Any]]) -> dict[str, Any]:
         """The value of the conversation component."""
-        welcome = "" if items else render.welcome_html(words, self.config.examples)
+        examples = self.config.examples or (words.examples() if self.handbook else ())
+        welcome = "" if items else render.welcome_html(words, examples)
         return {
             "lang": words.lang,
             "copied": words("copied"),

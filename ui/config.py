@@ -11,4 +11,6 @@ class UiConfig(Table):
     """The Gradio app."""
 
     title: str = Field("DocDuet", description="Title in the browser.")
-    examples: tuple[str, ...] = Field((), description="Example questions; default: some that the handbook answers.")
+    examples: tuple[str, ...] = Field(
+        (), description="Example questions; default: in the demo some that the handbook answers."
+    )

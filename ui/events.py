@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+CUT = "shutting down"  # what the gateway calls an answer that it cut off when it was stopped
+CUT_MESSAGE = "The answer broke off: the gateway is shutting down. Ask again in a moment."
+
 
 @dataclass(frozen=True)
 class Source:
@@ -202,11 +205,14 @@ def _announced(n: int, data: dict[str, Any]) -> Source:
 
 def _finished(body: dict[str, Any], reason: str, choice: int) -> Done:
     error = body.get("error") or {}
+    degraded = body.get("degraded")
+    if degraded == CUT:  # nothing was quoted instead: the answer just ends
+        degraded, error = None, {"message": CUT_MESSAGE, "code": "shutting_down"}
     return Done(
         arm=body.get("arm", ""),
         sources=tuple(_source(source) for source in body.get("sources") or []),
         refused=bool(body.get("refused")),
-        degraded=body.get("degraded"),
+        degraded=degraded,
         finish_reason=reason,
         timings_ms=body.get("timings_ms") or {},
         failure=str(error.get("message") or ""),

@@ -7,6 +7,7 @@ in style.css; chat.js puts the turns on the page and makes markers, cards and bu
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -34,7 +35,8 @@ def turn_html(turn: Turn, words: Words) -> str:
     question += _filtered(turn, words)
     if len(turn.replies) > 1:
         sides = "".join(_side(turn, index, words) for index in range(len(turn.replies)))
-        return f'<div class="dd-turn-sides">{question}{_query(turn, words)}<div class="dd-sides">{sides}</div></div>'
+        about = _query(turn, words) + _reason(turn, words)
+        return f'<div class="dd-turn-sides">{question}{about}<div class="dd-sides">{sides}</div></div>'
     answer, sources = _section(turn, 0, words), _sources(turn.reply, turn.key, words)
     layout = "dd-turn-grid dd-with-sources" if sources else "dd-turn-grid"
     return f'<div class="{layout}"><div class="dd-main">{question}{answer}</div>{sources}</div>'
@@ -53,17 +55,15 @@ def _section(turn: Turn, index: int, words: Words) -> str:
     return f'<section class="dd-answer dd-{_kind(reply)}" data-choice="{index}" aria-busy="{busy}">{inside}</section>'
 
 
-def welcome_html(words: Words, examples: tuple[str, ...]) -> str:
-    """The empty conversation: what this is, and questions to start with."""
+def welcome_html(words: Words, examples: Sequence[str]) -> str:
+    """The empty conversation: what this is, and questions to start with, where there are any."""
     asks = "".join(
         f'<button type="button" class="dd-example" data-ask="{escape(text)}">'
         f"<span>{escape(text)}</span>{_ARROW}</button>"
-        for text in (examples or tuple(words.examples()))
+        for text in examples
     )
-    return (
-        f'<div class="dd-welcome">{LOGO}<h1>{words("welcome")}</h1><p>{words("welcome_more")}</p>'
-        f'<div class="dd-examples"><h2>{words("try")}</h2>{asks}</div></div>'
-    )
+    tries = f'<div class="dd-examples"><h2>{words("try")}</h2>{asks}</div>' if asks else ""
+    return f'<div class="dd-welcome">{LOGO}<h1>{words("welcome")}</h1><p>{words("welcome_more")}</p>{tries}</div>'
 
 
 def brand_html(title: str) -> str:
@@ -118,6 +118,7 @@ def _answer(turn: Turn, index: int, words: Words) -> str:
     parts = [_voice(turn, index, words), query, _thinking(reply, words)]
     if reply.refused:
         parts.append(f'<div class="dd-label">{_SEARCH}{words("refused")}</div>')
+    parts.append("" if several else _reason(turn, words))
     parts += [_prose(turn, reply, key, words), _notes(turn, reply, words), _failure(turn, reply, words)]
     return "".join([*parts, _footer(reply, words)])
 
@@ -145,6 +146,14 @@ def _query(turn: Turn, words: Words) -> str:
         return ""
     query = f'<q dir="auto">{escape(clean(turn.query))}</q>'
     return f'<div class="dd-query">{_SEARCH}<span>{words("searched")} {query}</span></div>'
+
+
+def _reason(turn: Turn, words: Words) -> str:
+    """Why these voices answer, behind one click, where that was not the reader's choice."""
+    if turn.voice != "auto" or not turn.reason:
+        return ""
+    said = escape(one_line(turn.reason))
+    return f'<details class="dd-reason"><summary>{words("reason")}</summary><div dir="auto">{said}</div></details>'
 
 
 def _thinking(reply: Reply, words: Words) -> str:

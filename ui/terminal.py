@@ -44,6 +44,8 @@ def ask(
     later: list[Event] = []  # of the second voice, which waits until the first has said all
     for event in gateway.ask([user(question)], model, filters):
         turn = after(turn, event)
+        if isinstance(event, Started) and model == "auto" and not as_json:
+            notes.print(Styled(f"auto: {one_line(event.reason)}", style="dim"))
         if getattr(event, "choice", 0):
             later.append(event)
         elif not as_json:

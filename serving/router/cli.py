@@ -188,15 +188,17 @@ def _consider(settings: Settings, turn: Turn, path: Path | None) -> Considered:
     import asyncio
 
     from serving.arms.retrieval import find
+    from serving.config import ServingConfig
     from serving.router.decide import ARMS
     from serving.router.router import Router
 
     live, learned = _live(settings), _learned(settings)
+    given = any(engine.name == "sft" for engine in settings.table(ServingConfig).engines)
     router = Router(path or settings.home.router)
 
     async def run() -> Considered:
         found = await find(live, turn, None)
-        return await router.consider(turn, found, ARMS if learned else ("rag",), learned)
+        return await router.consider(turn, found, ARMS if learned or given else ("rag",), learned)
 
     return asyncio.run(run())
 

@@ -42,6 +42,7 @@ GIVE_UP_S = 15.0
 THREADS = 4
 _LOCK = 0x646F6364  # of PostgreSQL's advisory locks: "docd"
 _WRITES = "docduet_writes"
+REMEDY = "check that it runs and lets this user in, or name another `database` in [serving]"
 
 
 class Store:
@@ -63,7 +64,7 @@ class Store:
         except DBAPIError as error:
             store.close()
             shown = store.engine.url.render_as_string(hide_password=True)
-            raise StoreError(f"the database {shown} cannot be used: {reason(error)}") from None
+            raise StoreError(f"the database {shown} cannot be used: {reason(error)}: {REMEDY}") from None
         except StoreError:
             store.close()
             raise

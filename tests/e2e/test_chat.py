@@ -83,7 +83,7 @@ def fake() -> FakeGateway:
 
 @pytest.fixture(scope="module")
 def url(fake: FakeGateway) -> Iterator[str]:
-    with in_thread(lambda url: mount(fake.app(), url, UiConfig())) as url:
+    with in_thread(lambda url: mount(fake.app(), url, UiConfig(), handbook=True)) as url:
         yield url
 
 

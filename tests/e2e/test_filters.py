@@ -178,7 +178,7 @@ def test_one_value_is_no_choice(open_page: Callable[..., Any], home: Home) -> No
     assert page.locator("[data-filter]").count() == 1
     index(home, ("Widget", "1.0", "en", 1010))
     page.reload()
-    page.wait_for_selector(".dd-example")
+    page.wait_for_selector(".dd-welcome")
     page.wait_for_timeout(300)
     assert page.locator("[data-filter]").count() == 0
     assert page.locator("#dd-status").inner_text() == ""

@@ -68,6 +68,13 @@ def test_sign_in_wrong_key_sign_out_and_a_key_that_is_revoked(
         assert not page.context.cookies()
         enter(secret)
         page.wait_for_selector(".dd-welcome")
+        page.set_viewport_size({"width": 390, "height": 800})  # four buttons now stand beside the title
+        page.locator("#dd-account button").wait_for()
+        brand, new = (page.locator(part).bounding_box() for part in ("#dd-title .dd-logo", "#dd-new"))
+        assert brand["x"] + brand["width"] <= new["x"]
+        assert not page.locator("#dd-title span").is_visible()
+        page.set_viewport_size({"width": 1360, "height": 860})
+        assert page.locator("#dd-title span").is_visible()
         article = ask(page, "Which port does the gateway listen on by default?")
         assert "It listens on port 7860" in article.locator(".dd-prose").inner_text()
         (cookie,) = [cookie for cookie in page.context.cookies() if cookie["name"] == doors.COOKIE]
