@@ -23,6 +23,7 @@ from serving.config import ServingConfig
 from serving.errors import ApiError, error_response
 from serving.principal import ANONYMOUS, LOCAL, Limits, Principal
 
+BAD_KEY = "this key is unknown or revoked: check it, or ask whoever runs this gateway for a new one"
 NO_KEY = (
     "this gateway needs a key, sent as `Authorization: Bearer KEY` (`docduet ask --key KEY`); whoever runs it makes "
     "one with `docduet keys create NAME`"
@@ -91,11 +92,7 @@ class Access:
         if door in ("open", "metrics"):
             return ANONYMOUS
         if given:
-            raise ApiError(
-                "this key is unknown or revoked: check it, or ask whoever runs this gateway for a new one",
-                401,
-                "invalid_key",
-            )
+            raise ApiError(BAD_KEY, 401, "invalid_key")
         raise ApiError(NO_KEY, 401, "missing_key")
 
     def _metrics_are_open(self, scope: Scope) -> bool:
