@@ -275,6 +275,28 @@ async def test_a_queue_that_is_full(sqlite_url: str, monkeypatch: pytest.MonkeyP
             assert db.query(Answer).count() == 4
 
 
+async def test_what_waits_in_memory_is_bounded(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_HELD_CHARS", 2500)
+    lost: list[int] = []
+    lock = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    async with Recorder(Store.open(sqlite_url), lost=lambda: lost.append(1)) as recorder:
+        lock.execute("BEGIN IMMEDIATE")
+        for n in range(5):
+            exchange = await answered(an_exchange(id=f"ans_{n}"))
+            exchange.answers[0].text = "x" * 900
+            await recorder.end(exchange)
+        assert len(lost) == 3
+        lock.close()
+        await recorder.written()
+        exchange = await answered(an_exchange(id="ans_later"))  # there is room again
+        await recorder.end(exchange)
+    assert len(lost) == 3
+    store = Store.open(sqlite_url)
+    with store.reading() as db:
+        assert sorted(row.answer_id for row in db.query(Choice)) == ["ans_0", "ans_1", "ans_later"]
+    store.close()
+
+
 def test_long_histories_keep_their_end() -> None:
     said = tuple({"role": "user", "content": f"{n} " + "x" * 5000} for n in range(9))
     row = question_row(Exchange("rag", Turn("q", said)))  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """Writes every exchange down, without making anybody wait for the database.
 
 Exchanges go through a queue to one thread, which writes all that has come in one transaction. While the database is
-away, locked or full it tries again and the queue grows, up to MAX_QUEUED; what comes beyond that is lost, logged and
-counted. An answer never fails because it could not be kept.
+away, locked or full it tries again and the queue grows, up to MAX_QUEUED and MAX_HELD_CHARS; what comes beyond that is
+lost, logged and counted. An answer never fails because it could not be kept.
 
 A question asked in a conversation is written before any engine is asked, so that a crash does not lose it.
 """
@@ -39,6 +39,8 @@ from serving.store.tables import Answer, Choice, Conversation
 log = logging.getLogger(__name__)
 
 MAX_QUEUED = 10_000
+MAX_HELD_CHARS = 100_000_000
+"""Of the questions, histories and answers that wait, together."""
 MAX_BATCH = 200
 PATIENCE_S = 2.0
 """So long a question or a reader waits for what is queued before them."""
@@ -80,6 +82,8 @@ class Recorder:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_QUEUED)
         self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
         self._stopping = threading.Event()
+        self._held = 0
+        self._counting = threading.Lock()
         self._purging: asyncio.Task[None] | None = None
         self.problem = ""
         """Why nothing can be written just now; "" when all is well."""
@@ -146,11 +150,21 @@ class Recorder:
         if not self._thread.ident:
             with suppress(RuntimeError):  # another thread was quicker
                 self._thread.start()
+        chars = _chars(job.exchange) if job.exchange else 0
+        if self._held + chars > MAX_HELD_CHARS:
+            self._give_up(job, "too much waits for the database already")
+            return job.done
+        self._hold(chars)
+        job.done.add_done_callback(lambda _: self._hold(-chars))
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
             self._give_up(job, "too many wait for the database already")
         return job.done
+
+    def _hold(self, chars: int) -> None:
+        with self._counting:
+            self._held += chars
 
     async def _wait(self, done: Future[None]) -> None:
         """Wait for a job, but not for long, and not at all while the database is known to be in trouble."""
@@ -237,6 +251,12 @@ class Recorder:
             log.error("%s of %s is not kept: %s", job.phase, job.exchange.id, why)
             self._lost()
         job.done.set_result(None)
+
+
+def _chars(exchange: Exchange) -> int:
+    """How much of a text an exchange holds in memory, about."""
+    said = sum(len(answer.text) + len(answer.reasoning) for answer in exchange.answers.values())
+    return len(exchange.turn.question) + sum(len(message["content"]) for message in exchange.turn.history) + said
 
 
 def _keep_questions(db: Session, exchanges: list[Exchange]) -> None:
