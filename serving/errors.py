@@ -111,8 +111,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s failed", request.method, exc_info=error)
-        return error_response(as_api_error(error))
+        return unforeseen(request.method, error)
+
+
+def unforeseen(method: str, error: Exception) -> JSONResponse:
+    """What a request is answered whose failure nobody has handled; the log has the rest."""
+    log.error("%s failed", method, exc_info=error)
+    return error_response(as_api_error(error))
 
 
 def error_response(error: ApiError, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from data.errors import EngineError
 from data.prompts import Message
@@ -120,6 +122,35 @@ async def test_ready_needs_the_model() -> None:
             engine = Engine("base", server.url, model=model)
             assert await engine.ready() is expected
             await engine.aclose()
+
+
+@pytest.mark.parametrize("data", ["x", ["x"], {"id": "x"}, [{"id": None}], 7, None])
+async def test_a_list_of_models_that_is_none(data: Any) -> None:
+    """Whoever watches an engine asks for it again and again: nothing that a server says may end that."""
+
+    class Odd(FakeEngineServer):
+        async def _models(self, _: web.Request) -> web.Response:
+            return web.json_response({"data": data})
+
+    async with Odd() as server:
+        engine = Engine("base", server.url)
+        assert not await engine.ready()
+        with pytest.raises(EngineError, match="lists no model"):
+            await anext(engine.chat(ASK))
+        await engine.aclose()
+
+
+@pytest.mark.parametrize("choice", [{"delta": "x"}, {"delta": ["x"]}, {"delta": 7, "finish_reason": ["stop"]}, "x"])
+async def test_pieces_that_are_none_say_nothing(choice: Any) -> None:
+    odd = b"data: " + json.dumps({"choices": [choice], "usage": "x"}).encode() + b"\n\n"
+    async with FakeEngineServer((odd, *GOOD)) as server:
+        assert text(await deltas(server)) == "Hello world"
+
+
+async def test_endless_nesting_is_an_engines_error() -> None:
+    async with FakeEngineServer((b"data: " + b"[" * 200_000 + b"\n\n", *GOOD)) as server:
+        with pytest.raises(EngineError, match="not JSON"):
+            await deltas(server)
 
 
 async def test_closing_the_stream_ends_the_work_upstream() -> None:

@@ -89,6 +89,19 @@ async def test_every_outcome_is_counted_by_arm(client: httpx.AsyncClient, engine
     assert "docduet_streams arm=base" not in found
 
 
+async def test_what_nobody_foresaw_is_a_500_with_its_id(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr("serving.api.chat.turn_of", broken)
+    response = await client.post("/v1/chat/completions", json=body(QUESTION, "rag"), headers={"X-Request-ID": "r-1"})
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
+    assert response.headers["X-Request-ID"] == "r-1"
+    assert (await scraped(client))["docduet_http_requests_total route=/v1/chat/completions status=500"] == 1
+
+
 async def test_labels_are_bounded(client: httpx.AsyncClient, engine: FakeEngineServer) -> None:
     """Whatever clients send, it becomes no label."""
     engine.script = (*GOOD[:-2], USAGE)

@@ -199,7 +199,7 @@ class Engine:
     async def model(self) -> str:
         """The model name to ask for."""
         if not self._model:
-            listed = (await self._get("/models")).get("data") or []
+            listed = await self._listed(CONNECT_TIMEOUT_S)
             if not listed:
                 raise EngineError(f"engine {self.name!r} at {self.base_url} lists no model")
             self._model = str(listed[0]["id"])
@@ -209,12 +209,19 @@ class Engine:
     async def ready(self, timeout_s: float = CONNECT_TIMEOUT_S) -> bool:
         """Whether the server answers and has the model."""
         try:
-            models = (await self._get("/models", timeout_s)).get("data") or []
+            models = await self._listed(timeout_s)
         except EngineError:
             return False
         self._note(models)
         listed = {str(model.get("id")) for model in models}
         return bool(listed) and (not self._model or self._model in listed)
+
+    async def _listed(self, timeout_s: float) -> list[dict[str, Any]]:
+        """The server's models; what is not as OpenAI describes it is left out."""
+        data = (await self._get("/models", timeout_s)).get("data")
+        return (
+            [model for model in data if isinstance(model, dict) and model.get("id")] if isinstance(data, list) else []
+        )
 
     def _note(self, models: Sequence[Mapping[str, Any]]) -> None:
         """Remember the context of the model to ask for. vLLM says it of an adapter's base model only."""
@@ -239,7 +246,7 @@ class Engine:
             )
         return self._session
 
-    async def _get(self, path: str, timeout_s: float = CONNECT_TIMEOUT_S) -> dict[str, Any]:
+    async def _get(self, path: str, timeout_s: float) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._client().get(self.base_url + path, timeout=timeout) as response:
@@ -302,7 +309,7 @@ class Engine:
     def _event(self, asked: Mapping[str, Any], data: bytes) -> dict[str, Any]:
         try:
             event = _parsed(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise EngineError(f"engine {self.name!r} sent something that is not JSON") from None
         if not isinstance(event, dict):
             raise EngineError(f"engine {self.name!r} sent something that is not a chunk")
@@ -384,13 +391,13 @@ def _delta(event: Mapping[str, Any]) -> EngineDelta:
     """A chunk as EngineDelta; whatever a server leaves out or sends as null is empty."""
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    delta = choice.get("delta") or {}
-    usage = event.get("usage") or {}
+    delta, reason = choice.get("delta"), choice.get("finish_reason")
+    delta = delta if isinstance(delta, dict) else {}
     return EngineDelta(
         text=str(delta.get("content") or ""),
         reasoning=str(delta.get("reasoning") or delta.get("reasoning_content") or ""),
-        finish_reason=choice.get("finish_reason"),
-        usage=_counted(usage) or None,
+        finish_reason=reason if isinstance(reason, str) else None,
+        usage=_counted(event.get("usage")) or None,
     )
 
 

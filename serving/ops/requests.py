@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.errors import unforeseen
 from serving.exchange import Exchange
 from serving.ops import current, tracing
 from serving.principal import Principal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UI = "ui"
+NO_RESPONSE = 499
 QUIET = frozenset({"/healthz", "/readyz", "/metrics", UI})
 """Routes that are asked all the time: their lines are of level DEBUG."""
 
@@ -55,6 +57,10 @@ class Requests:
         with tracing.server_span(scope["method"], headers) as span:
             try:
                 await self.app(scope, watched.receive, watched.send)
+            except Exception as error:
+                if watched.status != NO_RESPONSE:  # it has begun, and can only be broken off
+                    raise
+                await unforeseen(scope["method"], error)(scope, receive, watched.send)
             finally:
                 route = route_of(request.scope)
                 span.ended(scope["method"], route, watched.status)
@@ -74,14 +80,14 @@ class Requests:
 
 
 class _Watched:
-    """Looks on while a response is sent. ``status`` 499: the client left before there was one."""
+    """Looks on while a response is sent. ``status`` NO_RESPONSE: the client left before there was one."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self._begun = time.perf_counter()
         self._complete = False
         self.request_id = ""
-        self.status = 499
+        self.status = NO_RESPONSE
         self.left = False
 
     async def receive(self) -> Message:
