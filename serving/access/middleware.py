@@ -86,11 +86,7 @@ class Access:
         if door in ("open", "metrics"):
             return ANONYMOUS
         if given:
-            raise ApiError(
-                "this key is unknown or revoked: check it, or ask whoever runs this gateway for a new one",
-                401,
-                "invalid_key",
-            )
+            raise ApiError("this key is unknown or revoked: check it, or ask for a new one", 401, "invalid_key")
         raise ApiError(NO_KEY, 401, "missing_key")
 
     def _metrics_are_open(self, scope: Scope) -> bool:
