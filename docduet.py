@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data.cli import app as data_app
-from data.errors import DocDuetError
+from data.errors import ConfigError, DocDuetError
 from evals.cli import app as eval_app
 from rag.cli import app as rag_app
 from serving.access.cli import app as keys_app
@@ -255,7 +255,10 @@ def _serving_config(
     if port is not None:
         changes["port"] = port
     if engine is not None:
-        changes["engines"] = (EngineConfig(name="base", base_url=engine),)
+        try:
+            changes["engines"] = (EngineConfig(name="base", base_url=engine),)
+        except ValueError:
+            raise ConfigError(f"--engine {engine!r} is no address: write http://HOST:PORT/v1") from None
     if insecure_open:
         changes["require_keys"] = "never"
     return config.model_copy(update=changes)

@@ -40,6 +40,8 @@ class EngineConfig(Table):
                 "an engine needs either model (to start vLLM with) or base_url (of a running server, whose model "
                 f"served_model names), and this one {found}"
             )
+        if self.base_url and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url is no address: write http://HOST:PORT/v1, not {self.base_url!r}")
         if self.lora and not self.model:
             raise ValueError("lora is for an engine that is started: give it a model, not a base_url")
         return self

@@ -40,6 +40,6 @@ ANONYMOUS = Principal("", "service")
 
 
 def principal_of(request: Request) -> Principal:
-    """Who sent a request."""
-    found: Principal = getattr(request.state, "principal", LOCAL)
+    """Who sent a request: nobody, where no one has looked (serving/access/middleware.py does)."""
+    found: Principal = getattr(request.state, "principal", ANONYMOUS)
     return found

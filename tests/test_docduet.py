@@ -115,6 +115,12 @@ def test_a_port_that_cannot_be_is_one_clear_line() -> None:
     assert "65535" in wrong.output
 
 
+def test_an_engine_that_is_no_address_is_one_clear_line(run: Run) -> None:
+    result = run("serve", "--engine", "127.0.0.1:8000")
+    assert result.returncode == 1
+    assert "--engine '127.0.0.1:8000' is no address: write http://HOST:PORT/v1" in result.stderr
+
+
 def test_serve_until_interrupted(run: Run, docs: Path, environment: dict[str, str]) -> None:
     run("sync", str(docs))
     command = [sys.executable, "-m", "docduet", "serve", "--port", "0", "--no-ui"]
