@@ -153,7 +153,7 @@ async def test_engines_come_and_go_without_a_failed_request(
     await setup.reload("")
     await until(lambda: settled(setup))
     assert (await setup.client.get("/v1/admin/engines")).json()["data"] == []
-    assert [model["id"] for model in (await setup.client.get("/v1/models")).json()["data"]] == ["rag"]
+    assert [model["id"] for model in (await setup.client.get("/v1/models")).json()["data"]] == ["auto", "rag"]
     assert (await setup.ask("rag")).json()["choices"][0]["docduet"]["degraded"] == "no engine"
     await setup.reload(engines(("base", one)))
     await until(lambda: engine_states(setup, {"base": "external"}))
