@@ -108,6 +108,17 @@ def test_a_correction_becomes_training_data(http: httpx.Client, home: Home) -> N
     assert kept.answer_id == answer["id"]
 
 
+def test_a_correction_that_cannot_be_written_down_can_be_sent_again(http: httpx.Client, home: Home) -> None:
+    said = {"answer_id": ask(http)["id"], "rating": "down", "should_have_said": "Port 7860, always."}
+    home.feedback.unlink(missing_ok=True)
+    home.feedback.mkdir()
+    failed = http.post("/feedback", json=said)
+    assert (failed.status_code, failed.json()["error"]["code"]) == (503, "feedback_file")
+    home.feedback.rmdir()
+    assert http.post("/feedback", json=said).status_code == 200
+    assert [kept.correction for kept in read_feedback(home.feedback)] == ["Port 7860, always."]
+
+
 def test_a_later_thumb_replaces_the_earlier(http: httpx.Client) -> None:
     answer = compare(http, conversation="new")
     for choice, rating in ((0, "down"), (1, "down"), (0, "up")):

@@ -67,7 +67,8 @@ async def feedback(body: FeedbackIn, request: Request) -> dict[str, Any]:
             await asyncio.to_thread(append_feedback, gateway.live.home.feedback, _for_training(turn, body))
         except OSError as error:
             log.error("a correction could not be appended to %s: %s", gateway.live.home.feedback, error)
-            message = f"the feedback is kept, but not as training data: {error.strerror or error}"
+            await gateway.store.run(stored.rate, user, Judgement(**(fields | {"should_have_said": ""})))
+            message = f"the thumb is kept, the correction is not: {error.strerror or error}; send it again later"
             raise ApiError(message, 503, "feedback_file") from None
     return {"object": "feedback"} | body.model_dump()
 

@@ -93,6 +93,7 @@ class Asking:
         self._stream = self._generation()
 
     async def events(self) -> AsyncGenerator[Text | Reasoning]:
+        until = asyncio.get_running_loop().time() + self._timeout_s
         try:
             async with aclosing(self._pieces()) as pieces:
                 async for event in pieces:
@@ -102,6 +103,7 @@ class Asking:
             if less.tokens >= self.asked.tokens:
                 raise
             self.asked = less
+            self._timeout_s = max(0.0, until - asyncio.get_running_loop().time())
             self._stream = self._generation()
             async with aclosing(self._pieces()) as pieces:
                 async for event in pieces:

@@ -73,12 +73,17 @@ class Label(BaseModel):
         return zlib.crc32(" ".join(self.question.lower().split()).encode()) % 5 == 0
 
 
+EXAMPLE = '{"question": "How do I change the port?", "arms": {"rag": 1, "sft": 0}}'
+
+
 def read_labels(path: Path) -> list[Label]:
     """Raises ConfigError that names the line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the labels in {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"the labels in {path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the labels in {path} cannot be read: the file is not UTF-8 text") from None
     numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     return [_label(line, f"{path}: line {number}") for number, line in numbered]
 
@@ -108,4 +113,5 @@ def _label(line: str, where: str) -> Label:
     except ValidationError as error:
         first = error.errors()[0]
         said = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{where}: {'.'.join(map(str, first['loc'])) or 'line'}: {said}") from None
+        field = ".".join(map(str, first["loc"])) or "line"
+        raise ConfigError(f"{where}: {field}: {said}; a line looks like {EXAMPLE}") from None
