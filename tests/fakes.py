@@ -10,7 +10,8 @@ from typing import Any
 
 from data.errors import EngineError
 from data.prompts import Message
-from serving.engines.engine import Engine, EngineDelta
+from serving.engines.delta import EngineDelta
+from serving.engines.engine import Engine
 
 
 class ScriptedEngine(Engine):

@@ -25,7 +25,7 @@ from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
-from serving.engines.engine import EngineDelta
+from serving.engines.delta import EngineDelta
 from serving.principal import Principal
 from serving.server import in_background
 from tests.fakes import HashedWords, ScriptedEngine, ScriptedSupervisor

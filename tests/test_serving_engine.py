@@ -11,7 +11,8 @@ from aiohttp import web
 
 from data.errors import EngineError
 from data.prompts import Message
-from serving.engines.engine import Engine, EngineDelta
+from serving.engines.delta import EngineDelta
+from serving.engines.engine import Engine
 from tests.fake_engine import DONE, GOOD, USAGE, FakeEngineServer, chunk
 
 ASK = [Message(role="user", content="hi")]

@@ -14,7 +14,8 @@ from serving.arms.findings import Truncated
 from serving.arms.fitting import Fitted, fitted
 from serving.arms.generation import Asking
 from serving.arms.turn import Clock
-from serving.engines.engine import Engine, EngineDelta
+from serving.engines.delta import EngineDelta
+from serving.engines.engine import Engine
 from tests.fake_engine import GOOD, FakeEngineServer
 
 SECTIONS = [Section("id", f"Page {n}", (), "word " * 100, 0, 500) for n in range(1, 5)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.engines.engine import EngineDelta, joined
+from serving.engines.delta import EngineDelta, joined
 from serving.engines.patience import Patience
 from serving.engines.sse import MAX_LINE, EventReader, LineTooLong
 

@@ -21,7 +21,7 @@ from serving.arms.rag import RagArm
 from serving.arms.translate import checked, language_to_search, translation
 from serving.arms.turn import Turn
 from serving.config import ServingConfig
-from serving.engines.engine import EngineDelta
+from serving.engines.delta import EngineDelta
 from tests.fakes import ScriptedEngine
 
 ENGLISH = [

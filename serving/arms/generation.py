@@ -15,7 +15,8 @@ from data.thinking import ThinkSplitter
 from serving.arms.events import Reasoning, Text
 from serving.arms.fitting import LESS, Fitted
 from serving.arms.turn import Clock
-from serving.engines.engine import Engine, EngineDelta
+from serving.engines.delta import EngineDelta
+from serving.engines.engine import Engine
 from serving.engines.patience import Patience
 
 

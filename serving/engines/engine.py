@@ -9,9 +9,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +21,7 @@ import orjson
 from data.errors import EngineError, EngineRefusedError, PromptTooLongError
 from data.prompts import Message
 from serving.engines import spent
+from serving.engines.delta import EngineDelta, counted, delta_of, first_token_of, joined, parsed
 from serving.engines.patience import Patience
 from serving.engines.sse import EventReader, LineTooLong
 from serving.ops.current import request_header
@@ -46,16 +46,6 @@ CONNECT_TIMEOUT_S = 5.0
 GOODBYE_S = 0.1
 """How long the end of a response is waited for after [DONE]."""
 _TOO_LONG = re.compile(r"context[ _]length|longer than the maximum model length|exceeds? the (?:available )?context")
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDelta:
-    """A piece of an answer. ``usage`` (tokens) comes once, with the last piece."""
-
-    text: str = ""
-    reasoning: str = ""
-    finish_reason: str | None = None
-    usage: dict[str, int] | None = None
 
 
 class Engine:
@@ -126,7 +116,7 @@ class Engine:
                 ):
                     answered = True
                     async for events in reads:
-                        for delta in joined(map(_delta, events)):
+                        for delta in joined(map(delta_of, events)):
                             call.said(delta.text + delta.reasoning)
                             if delta.usage:
                                 call.told(delta.usage)
@@ -164,8 +154,8 @@ class Engine:
                     said = await response.json(content_type=None)
                 except ValueError:
                     return {}  # a stream, or whatever else is not the JSON that was asked for
-                call.told(_counted(said.get("usage")) if isinstance(said, dict) else {})
-                return _first_token(said)
+                call.told(counted(said.get("usage")) if isinstance(said, dict) else {})
+                return first_token_of(said)
 
     def serving(self, model: str, extra_body: Mapping[str, Any]) -> Engine:
         """Another model of the same server, such as an adapter. Whoever asks for it closes it."""
@@ -308,7 +298,7 @@ class Engine:
 
     def _event(self, asked: Mapping[str, Any], data: bytes) -> dict[str, Any]:
         try:
-            event = _parsed(data)
+            event = parsed(data)
         except (ValueError, RecursionError):
             raise EngineError(f"engine {self.name!r} sent something that is not JSON") from None
         if not isinstance(event, dict):
@@ -341,68 +331,3 @@ def _blamed(complaint: EngineError, status: Any, asked: Mapping[str, Any]) -> En
     if status in (400, 422) and asked.keys() & ASKED_FOR:
         return EngineRefusedError(str(complaint), complaint.plain)
     return complaint
-
-
-def _first_token(body: Any) -> dict[str, float]:
-    """Token -> logprob of a completion's first token; {} where it is not as OpenAI describes it."""
-    try:
-        listed = body["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-        return {str(entry["token"]): float(entry["logprob"]) for entry in listed}
-    except (LookupError, TypeError, ValueError):
-        return {}
-
-
-def joined(deltas: Iterable[EngineDelta]) -> Iterator[EngineDelta]:
-    """Neighbours that are text and nothing else as one: what came in one read leaves as one piece.
-
-    An engine slower than the gateway sends piece by piece, and so they leave; when the gateway is busy, pieces pile up
-    and cost what one does. An EngineError on the way leaves after what came before it.
-    """
-    waiting: EngineDelta | None = None
-    try:
-        for delta in deltas:
-            if _only_text(delta) and waiting and _only_text(waiting):
-                waiting = EngineDelta(waiting.text + delta.text)
-                continue
-            if waiting:
-                yield waiting
-            waiting = delta
-    except EngineError:
-        if waiting:
-            yield waiting
-        raise
-    if waiting:
-        yield waiting
-
-
-def _only_text(delta: EngineDelta) -> bool:
-    return bool(delta.text) and delta == EngineDelta(delta.text)
-
-
-def _parsed(data: bytes) -> Any:
-    """JSON; half a character, which orjson refuses and no client could be sent, becomes a question mark."""
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        return json.loads(json.dumps(json.loads(data), ensure_ascii=False).encode(errors="replace"))
-
-
-def _delta(event: Mapping[str, Any]) -> EngineDelta:
-    """A chunk as EngineDelta; whatever a server leaves out or sends as null is empty."""
-    choices = event.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    delta, reason = choice.get("delta"), choice.get("finish_reason")
-    delta = delta if isinstance(delta, dict) else {}
-    return EngineDelta(
-        text=str(delta.get("content") or ""),
-        reasoning=str(delta.get("reasoning") or delta.get("reasoning_content") or ""),
-        finish_reason=reason if isinstance(reason, str) else None,
-        usage=_counted(event.get("usage")) or None,
-    )
-
-
-def _counted(usage: Any) -> dict[str, int]:
-    """The whole numbers of a ``usage``."""
-    return (
-        {key: int(value) for key, value in usage.items() if isinstance(value, int)} if isinstance(usage, dict) else {}
-    )
