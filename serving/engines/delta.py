@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from data.errors import EngineError
 
 
-@dataclass(frozen=True, slots=True)
-class EngineDelta:
+class EngineDelta(NamedTuple):
     """A piece of an answer. ``usage`` (tokens) comes once, with the last piece."""
 
     text: str = ""
@@ -55,7 +53,8 @@ def joined(deltas: Iterable[EngineDelta]) -> Iterator[EngineDelta]:
 
 
 def _only_text(delta: EngineDelta) -> bool:
-    return bool(delta.text) and delta == EngineDelta(delta.text)
+    text, reasoning, finish_reason, usage = delta
+    return bool(text) and not reasoning and finish_reason is None and usage is None
 
 
 def parsed(data: bytes) -> Any:
