@@ -257,6 +257,7 @@ async def test_a_queue_that_is_full(sqlite_url: str, monkeypatch: pytest.MonkeyP
     """While the database is locked, so many wait; the others are counted as lost."""
     monkeypatch.setattr(module, "MAX_QUEUED", 3)
     monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(module, "LINGER_S", 0.0)  # the writer takes one, and then waits for the lock
     lost: list[int] = []
     store = Store.open(sqlite_url)
     lock = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 REFRESH_S = 2.0
 NEW_KEY_S = 0.2  # an unknown key is looked up again when the keys are older than this
-PATIENCE_S = 1.0  # so long a request waits for the database,
+FIRST_S = 10.0  # the first reading, without which nobody can be let in, may take so long
+PATIENCE_S = 1.0  # so long a request waits for the database later,
 AWAY_S = 5.0  # which is then not asked for a while
 STALE_S = 300.0
 USED_S = 60.0  # how often it is written down which keys were used
@@ -74,7 +75,7 @@ class Keyring:
     async def _read(self) -> None:
         now = self._clock()
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(FIRST_S if self._read_at == float("-inf") else PATIENCE_S):
                 found = await self._store.run(keys.everything, writes=False)
         except (StoreError, TimeoutError) as error:
             log.warning("the keys could not be read again: %s", error or "the database hangs")
