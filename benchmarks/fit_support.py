@@ -84,12 +84,14 @@ class Corpus:
 
     def nearest(self, sentence: str, lang: str, without: str = "") -> tuple[Source, ...]:
         """The chunks that share most with a sentence; those of page ``without`` left out."""
-        scores: Counter[int] = Counter()
+        scores: dict[int, float] = defaultdict(float)
         for token, weight in self.weigh(sentence).items():
             for number in self._found.get(token, ()):
-                scores[number] += weight  # type: ignore[assignment]
+                scores[number] += weight
         best = (
-            n for n, _ in scores.most_common() if self.chunks[n][0].url != without and self.chunks[n][0].lang == lang
+            n
+            for n in sorted(scores, key=scores.__getitem__, reverse=True)
+            if self.chunks[n][0].url != without and self.chunks[n][0].lang == lang
         )
         return tuple(self.source(n) for _, n in zip(range(SOURCES), best, strict=False))
 
