@@ -61,6 +61,14 @@ pages that the sft checkpoint learned, and that have changed since; probed, says
 the passages answer, and the probability of its yes above one half."""
 
 
+def check_names(given: Mapping[str, float]) -> Mapping[str, float]:
+    """``given``; ValueError where it names a feature that is none."""
+    unknown = sorted(given.keys() - set(NAMES))
+    if unknown:
+        raise ValueError(f"unknown features: {', '.join(unknown)}")
+    return given
+
+
 @dataclass(frozen=True)
 class Learned:
     """What the `sft` voice was trained on: page url -> content hash; empty where its manifest does not say."""

@@ -24,7 +24,7 @@ from data.feedback import Turn as Earlier
 from data.lang import detect_lang
 from data.prompts import Message
 from serving.router.decide import ARMS
-from serving.router.features import NAMES
+from serving.router.features import check_names
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -52,10 +52,7 @@ class Label(BaseModel):
     @field_validator("features")
     @classmethod
     def _known(cls, features: Mapping[str, float]) -> Mapping[str, float]:
-        unknown = sorted(features.keys() - set(NAMES))
-        if unknown:
-            raise ValueError(f"unknown feature {unknown[0]!r}")
-        return features
+        return check_names(features)
 
     @property
     def language(self) -> str:

@@ -20,7 +20,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from data.errors import ConfigError
-from serving.router.features import NAMES, Features
+from serving.router.features import Features, check_names
 
 FORMAT = 1
 
@@ -37,10 +37,7 @@ class Voice(BaseModel):
     @field_validator("weights")
     @classmethod
     def _known(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
-        unknown = sorted(weights.keys() - set(NAMES))
-        if unknown:
-            raise ValueError(f"unknown features: {', '.join(unknown)}")
-        return weights
+        return check_names(weights)
 
     def score(self, features: Features) -> float:
         logit = self.intercept + sum(weight * features.get(name, 0.0) for name, weight in self.weights.items())
