@@ -47,6 +47,7 @@ def cluster() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(REPO))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", "180")  # its server starts slowly on a busy machine
         started = Cluster(initialize_head=True, head_node_args=node | {"ray_client_server_port": CLIENT_PORT})
         started.add_node(**{key: value for key, value in node.items() if key != "include_dashboard"})
         started.wait_for_nodes()
