@@ -14,9 +14,11 @@ import pytest
 
 import ui
 from tests.fake_gateway import FakeGateway, Script, in_thread, source
-from ui.app import Chat, mount
+from ui.app import mount
+from ui.chat.panel import Chat
 from ui.client import Gateway
 from ui.config import UiConfig
+from ui.i18n import Words
 from ui.turns import Reply, Turn, dump
 
 FAKE = FakeGateway({"cited": Script("Set it [1].", (source(1),)), "boom": Script(error=(503, "no index", "no_index"))})
@@ -31,7 +33,9 @@ def url() -> Iterator[str]:
 @pytest.fixture
 async def chat(url: str) -> Any:
     page = Chat(Gateway(url), UiConfig())
-    page.blocks()
+    with gr.Blocks():
+        page.build_header()
+        page.build()
     yield page
     await page.gateway.aclose()
 
@@ -61,8 +65,10 @@ def test_the_page_loads_nothing_from_elsewhere(url: str) -> None:
     loaded = re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"']([^\"']+)", html)
     assert loaded
     assert [address for address in loaded if re.match(r"(https?:)?//", address)] == []
-    for name in ("style.css", "chat.js", "filters.js", "page.js", "favicon.svg"):
-        text = (Path(ui.__path__[0]) / name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+    files = [path for path in Path(ui.__path__[0]).rglob("*") if path.suffix in (".css", ".js", ".svg")]
+    assert len(files) >= 5
+    for name in files:
+        text = name.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import|url\(", text), name
 
 
@@ -137,9 +143,8 @@ async def test_stop_keeps_what_was_said_and_switch_changes_the_words(chat: Chat)
     conversation, box = chat.stop(value)
     assert "Stopped." in conversation["turns"][0]["html"]
     assert box["submit_btn"] is True
-    page = await chat.switch(value, "base", None)
+    page = await chat.page(Words("zh"), chat.gateway, value, "base", None)
     assert "已停止" in page[chat.chat]["turns"][0]["html"]
-    assert page[chat.saved] == {"lang": "zh"}
     assert page[chat.voice]["value"] == "base"
     assert chat.clear(value)[0]["turns"] == []
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ui.pacing import paced
+from ui.chat.pacing import paced
 
 
 async def numbers(count: int, closed: list[bool], pause: float = 0.0) -> AsyncIterator[int]:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from data.types import Filters
+from ui.chat.render import banner_html, item, seconds, status_html, turn_html, welcome_html
 from ui.client import Readiness
 from ui.events import Done, Failure, Marker, Source, SourceFound, Started, Text, Thinking
 from ui.i18n import Words
-from ui.render import banner_html, item, seconds, status_html, turn_html, welcome_html
 from ui.turns import Reply, Turn, after, dump, load, messages, plain_text, stopped, with_local_links
 
 EN, ZH = Words("en"), Words("zh")

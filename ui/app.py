@@ -2,41 +2,29 @@
 
     mount(app, "http://127.0.0.1:7860", UiConfig())     # after every other route: what is left over is the app's
 
-The conversation is one HTML component. The server renders its turns (ui/render.py); the browser keeps them
-(ui/turns.py) and chat.js puts them on the page. No gr.State: it keeps a connection
-open for every tab, and a browser allows six.
+The frame: header, names of the panels, language, light or dark. What a panel shows is its own (ui/panel.py).
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import secrets
-import time
-from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr  # here, since Gradio resolves the annotations below; so import this module only to serve the app
 
-from data.errors import GatewayError
-from data.types import ANY, Filters
-from ui import filters, render
-from ui.client import Gateway, Labels, RequestError
+from ui.chat import render
+from ui.chat.panel import Chat
+from ui.client import Gateway
 from ui.config import UiConfig
-from ui.events import Event, Failure
 from ui.i18n import Words, choose
-from ui.pacing import paced
-from ui.turns import Turn, after, load, messages, stopped, with_local_links
+from ui.panel import QUIET, Panel, authorization, cancel_then
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-log = logging.getLogger(__name__)
-
 HERE = Path(__file__).parent
-LOOK_S = 60.0  # an open page looks this often whether the gateway, its labels or the docs' age have changed
-REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
 FONTS = (
     "system-ui",
     "-apple-system",
@@ -47,6 +35,7 @@ FONTS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
+STYLES = (HERE / "style.css", *sorted(HERE.glob("*/style.css")))
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
@@ -60,10 +49,10 @@ def mount(app: FastAPI, gateway_url: str, config: UiConfig, handbook: bool = Fal
 
     return gr.mount_gradio_app(
         app,
-        Chat(Gateway(gateway_url), config, handbook).blocks(),
+        Frame(Gateway(gateway_url), config, handbook).blocks(),
         path="/",
         theme=gr.themes.Base(font=FONTS, font_mono=MONO),  # system fonts: nothing is fetched from elsewhere
-        css=(HERE / "style.css").read_text(encoding="utf-8"),
+        css="\n".join(path.read_text(encoding="utf-8") for path in STYLES),
         js=(HERE / "page.js").read_text(encoding="utf-8"),
         favicon_path=str(HERE / "favicon.svg"),
         footer_links=[],
@@ -76,245 +65,76 @@ def mount(app: FastAPI, gateway_url: str, config: UiConfig, handbook: bool = Fal
     )
 
 
-class Chat:
-    """The page and what happens on it. ``gateway`` answers; everything a reader sees is made in ui/render.py."""
+class Frame:
+    """The page: a header and one panel below it, chosen by the address (``/#report``; page.js)."""
 
     def __init__(self, gateway: Gateway, config: UiConfig, handbook: bool = False) -> None:
         self.gateway = gateway
         self.config = config
-        self.handbook = handbook
+        self.panels: list[Panel] = [Chat(gateway, config, handbook)]
 
     def blocks(self) -> gr.Blocks:
         """The page."""
         with gr.Blocks(title=self.config.title, analytics_enabled=False, fill_width=True, fill_height=True) as page:
             self.saved = gr.BrowserState({"lang": ""}, storage_key="docduet", secret="docduet")
             self._header()
-            self.banner = gr.HTML(elem_id="dd-banner", apply_default_css=False)
-            self.chat = gr.HTML(
-                html_template='<div class="dd-chat" role="log"></div>',
-                js_on_load=(HERE / "chat.js").read_text(encoding="utf-8"),
-                apply_default_css=False,
-                elem_id="dd-chat",
-            )
-            self._composer()
+            for panel in self.panels:
+                with gr.Column(elem_id=f"dd-panel-{panel.key}", elem_classes="dd-panel"):
+                    panel.build()
             self._events(page)
         return page
 
     def _header(self) -> None:
-        words = Words()
         with gr.Row(elem_id="dd-header"):
             gr.HTML(render.brand_html(self.config.title), elem_id="dd-title", apply_default_css=False)
-            self.new = gr.Button(words("new_chat"), elem_id="dd-new", size="sm")
+            self.names = gr.HTML(elem_id="dd-panels", apply_default_css=False)
+            for panel in self.panels:
+                panel.build_header()
             self.account = gr.HTML(elem_id="dd-account", apply_default_css=False)
-            self.language = gr.Button(words("other_language"), elem_id="dd-language", size="sm")
+            self.language = gr.Button(Words()("other_language"), elem_id="dd-language", size="sm")
             self.theme = gr.Button("◐", elem_id="dd-theme", size="sm")
 
-    def _composer(self) -> None:
-        words = Words()
-        with gr.Column(elem_id="dd-composer"):
-            self.box = gr.Textbox(
-                placeholder=words("placeholder"),
-                label=words("question_label"),
-                show_label=False,
-                container=False,
-                lines=1,
-                max_lines=8,
-                submit_btn=True,
-                autofocus=True,
-                elem_id="dd-box",
-            )
-            with gr.Row(elem_id="dd-under"):
-                self.voice = gr.Radio(
-                    [], label=words("voice_label"), show_label=False, container=False, elem_id="dd-voice"
-                )
-                self.filters = gr.HTML(
-                    html_template='<div class="dd-filters" role="group"></div>',
-                    js_on_load=(HERE / "filters.js").read_text(encoding="utf-8"),
-                    apply_default_css=False,
-                    elem_id="dd-filters",
-                )
-                self.status = gr.HTML(elem_id="dd-status", apply_default_css=False)
-                self.hint = gr.HTML(words("hint"), elem_id="dd-hint", apply_default_css=False)
-
     def _events(self, page: gr.Blocks) -> None:
-        chrome = [self.chat, self.box, self.voice, self.hint, self.new, self.language]
-        chrome += [self.banner, self.status, self.filters, self.account]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        page.load(self.open, [self.saved], chrome, queue=False, **quiet)
-        asking = gr.on(
-            [self.box.submit, self.chat.submit],
-            self.ask,
-            [self.box, self.chat, self.voice, self.filters],
-            [self.chat, self.box, self.banner, self.status],
-            concurrency_limit=None,
-            **quiet,
-        )
-        # Cancel first, then say what the page becomes: in one step, a late piece of the answer can overwrite it.
-        for trigger, then, inputs, outputs in (
-            (self.box.stop, self.stop, [self.chat], [self.chat, self.box]),
-            (self.new.click, self.clear, [self.chat], [self.chat, self.box]),
-            (self.language.click, self.switch, [self.chat, self.voice, self.filters], [*chrome, self.saved]),
-        ):
-            trigger(None, cancels=[asking], queue=False, **quiet).then(then, inputs, outputs, queue=False, **quiet)
-        looked = [self.banner, self.status, self.filters]
-        gr.Timer(LOOK_S).tick(self.look, [self.filters], looked, queue=False, **quiet)
+        chrome = [self.names, self.account, self.language]
+        outputs = [*chrome, *(output for panel in self.panels for output in panel.outputs)]
+        kept = [component for panel in self.panels for component in panel.kept]
+        running = [event for panel in self.panels for event in panel.running]
+        page.load(self.open, [self.saved], outputs, queue=False, **QUIET)
+        cancel_then([self.language.click], running, self.switch, [self.saved, *kept], [*outputs, self.saved])
         self.theme.click(None, js=_TOGGLE_THEME)
 
     async def open(self, saved: dict[str, str] | None, request: gr.Request) -> dict[Any, Any]:
         """The page as it is first seen."""
-        lang = choose(request.headers.get("accept-language", ""), (saved or {}).get("lang", ""))
-        return await self._page(Words(lang), [], request)
+        return await self._page(_language(saved, request), request)
 
-    async def look(self, chosen: Any, request: gr.Request | None = None) -> dict[Any, Any]:
-        """What may have changed while the page was open."""
-        return await self._state(_words(chosen), filters.chosen(chosen), self._for(request))
-
-    async def switch(
-        self, value: Any, voice: str | None, chosen: Any, request: gr.Request | None = None
-    ) -> dict[Any, Any]:
+    async def switch(self, request: gr.Request, saved: dict[str, str] | None, *values: Any) -> dict[Any, Any]:
         """The same page in the other language."""
-        words = Words("en" if _words(value).lang == "zh" else "zh")
-        turns = [stopped(turn) for turn in _turns(value)]
-        page = await self._page(words, turns, request, voice, filters.chosen(chosen))
-        return {**page, self.saved: {"lang": words.lang}}
+        words = Words("en" if _language(saved, request).lang == "zh" else "zh")
+        return {**await self._page(words, request, *values), self.saved: {"lang": words.lang}}
 
-    async def ask(
-        self,
-        question: str,
-        value: Any,
-        voice: str | None,
-        chosen: Any,
-        event: gr.EventData,
-        request: gr.Request | None = None,
-    ) -> AsyncIterator[tuple[Any, ...]]:
-        """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
-        words, turns = _words(value), [stopped(turn) for turn in _turns(value)]
-        question = str((event._data or {}).get("question") or question).strip()
-        if not question:
-            yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
-            return
-        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen))
-        items = [render.item(earlier, words) for earlier in turns]
-        box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
-        gateway = self._for(request)
-        async for now in paced(self._turn(turn, turns, gateway), REFRESH_S):
-            yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip(), gr.skip()
-            box = gr.skip()
-        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words, gateway)
-
-    def stop(self, value: Any) -> tuple[Any, ...]:
-        """What has been said so far stays."""
-        words = _words(value)
-        items = [render.item(stopped(turn), words) for turn in _turns(value)]
-        return self._conversation(words, items), gr.update(submit_btn=True, stop_btn=False)
-
-    def clear(self, value: Any) -> tuple[Any, ...]:
-        """An empty conversation."""
-        return self._conversation(_words(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
-
-    def _for(self, request: gr.Request | None) -> Gateway:
-        """The gateway, asked as whoever uses the page."""
-        return self.gateway.as_user(_authorization(request))
-
-    async def _turn(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Turn]:
-        """The turn after each event."""
-        yield turn
-        async for event in self._answer(turn, earlier, gateway):
-            turn = after(turn, with_local_links(event, self.gateway.url))
-            yield turn
-
-    async def _answer(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Event]:
-        """The gateway's events; whatever goes wrong is a Failure a reader understands."""
-        try:
-            async for event in gateway.ask_async(messages(earlier, turn.question), turn.voice, turn.filters):
-                yield event
-        except RequestError as error:
-            yield Failure(str(error), error.code)
-        except GatewayError as error:
-            yield Failure(str(error), "unreachable")
-        except Exception:
-            log.exception("an answer failed")
-            yield Failure("Something unexpected happened; the log of `docduet serve` says more.")
-
-    async def _page(
-        self,
-        words: Words,
-        turns: list[Turn],
-        request: gr.Request | None,
-        voice: str | None = None,
-        chosen: Filters = ANY,
-    ) -> dict[Any, Any]:
-        gateway = self._for(request)
-        names = await self._voices(gateway)
-        choices = [(words.voice(name), name) for name in names]
-        asked = voice if voice in names else next(iter(names), None)
-        return {
-            **await self._state(words, chosen, gateway),
-            self.chat: self._conversation(words, [render.item(turn, words) for turn in turns]),
-            self.box: gr.update(
-                placeholder=words("placeholder"), label=words("question_label"), submit_btn=True, stop_btn=False
-            ),
-            self.voice: gr.update(choices=choices, value=asked, label=words("voice_label"), visible=len(names) > 1),
-            self.hint: words("hint"),
-            self.new: words("new_chat"),
+    async def _page(self, words: Words, request: gr.Request, *values: Any) -> dict[Any, Any]:
+        gateway, rest = self.gateway.as_user(authorization(request)), list(values)
+        page: dict[Any, Any] = {
+            self.names: _names_html(words, [panel.key for panel in self.panels]),
+            self.account: render.account_html(words) if authorization(request) else "",
             self.language: words("other_language"),
-            self.account: render.account_html(words) if _authorization(request) else "",
         }
-
-    async def _voices(self, gateway: Gateway) -> list[str]:
-        try:
-            return await gateway.models_async()
-        except GatewayError:
-            return []
-
-    async def _state(self, words: Words, chosen: Filters, gateway: Gateway) -> dict[Any, Any]:
-        """What is known of the gateway, for every part of the page that shows some of it."""
-        try:
-            labels = await gateway.labels_async()
-        except GatewayError:
-            labels = Labels()
-        banner, status = await self._readiness(words, gateway)
-        return {
-            self.banner: banner,
-            self.status: status,
-            self.filters: filters.component(labels, words, chosen),
-        }
-
-    async def _readiness(self, words: Words, gateway: Gateway) -> tuple[str, str]:
-        """(banner, status) as HTML."""
-        try:
-            state = await gateway.readiness_async()
-        except GatewayError as error:
-            return render.banner_html(str(error), words), ""
-        return render.banner_html(state, words), render.status_html(state, words, time.time())
-
-    def _conversation(self, words: Words, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """The value of the conversation component."""
-        examples = self.config.examples or (words.examples() if self.handbook else ())
-        welcome = "" if items else render.welcome_html(words, examples)
-        return {
-            "lang": words.lang,
-            "copied": words("copied"),
-            "theme": words("theme"),
-            "welcome": welcome,
-            "turns": items,
-        }
+        for panel in self.panels:
+            own = [rest.pop(0) for _ in panel.kept] if values else []
+            page |= await panel.page(words, gateway, *own)
+        return page
 
 
-def _authorization(request: gr.Request | None) -> str:
-    """What the page's own request carried: the key of whoever signed in, or what a proxy in front has put there."""
-    return str(request.headers.get("authorization", "")) if request else ""
+def _names_html(words: Words, keys: list[str]) -> str:
+    """Links to the panels; nothing where there is only one."""
+    if len(keys) < 2:
+        return ""
+    links = "".join(f'<a href="#{key}" data-panel="{key}">{escape(words(f"panel.{key}"))}</a>' for key in keys)
+    return f'<nav aria-label="{escape(words("panels"))}">{links}</nav>'
 
 
-def _words(value: Any) -> Words:
-    """The language of the conversation that the browser sent."""
-    return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
-
-
-def _turns(value: Any) -> list[Turn]:
-    """The turns of the conversation that the browser sent."""
-    items = value.get("turns") if isinstance(value, dict) else None
-    return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []
+def _language(saved: dict[str, str] | None, request: gr.Request) -> Words:
+    return Words(choose(request.headers.get("accept-language", ""), (saved or {}).get("lang", "")))
 
 
 _TOGGLE_THEME = """() => {

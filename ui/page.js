@@ -1,4 +1,5 @@
-// Runs once when the page loads: light or dark as chosen before, and a question box that behaves with input methods.
+// Runs once when the page loads: light or dark as chosen before, the panel that the address names, and a question box
+// that behaves with input methods.
 () => {
   const saved = localStorage.getItem("docduet-theme");
   if (saved) document.body.classList.toggle("dark", saved === "dark");
@@ -14,4 +15,18 @@
     if (event.target.closest("#dd-box button, #dd-new, [data-ask]") && !window.matchMedia("(max-width: 900px)").matches)
       setTimeout(() => box()?.focus(), 0);
   });
+
+  // "/#report" shows the panel of that name, the first one where there is none; panels learn of it from the event.
+  const show = () => {
+    const panels = Array.from(document.querySelectorAll(".dd-panel"), (panel) => panel.id.replace("dd-panel-", ""));
+    const named = location.hash.slice(1).split("/")[0];
+    const chosen = panels.includes(named) ? named : panels[0];
+    document.body.dataset.panel = chosen;
+    for (const panel of document.querySelectorAll(".dd-panel")) panel.classList.toggle("dd-shown", panel.id === `dd-panel-${chosen}`);
+    for (const link of document.querySelectorAll("#dd-panels a")) link.toggleAttribute("aria-current", link.dataset.panel === chosen);
+    document.dispatchEvent(new CustomEvent("dd-panel", { detail: chosen }));
+  };
+  window.addEventListener("hashchange", show);
+  new MutationObserver(show).observe(document.querySelector("#dd-panels"), { childList: true, subtree: true });
+  show();
 };

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from ui.chat.filters import shown
 from ui.client import Readiness
 from ui.events import Source
-from ui.filters import shown
 from ui.i18n import Words
 from ui.markdown import answer_html, quote_html, safe_href
 from ui.text import clean, one_line, shorten

@@ -1,0 +1,253 @@
+"""The chat panel: what is asked, and what the voices say.
+
+The conversation is one HTML component. The server renders its turns (render.py); the browser keeps them (ui/turns.py)
+and chat.js puts them on the page.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from data.errors import GatewayError
+from data.types import ANY, Filters
+from ui.chat import filters, render
+from ui.chat.pacing import paced
+from ui.client import Gateway, Labels, RequestError
+from ui.config import UiConfig
+from ui.events import Event, Failure
+from ui.i18n import Words, choose
+from ui.panel import QUIET, authorization, cancel_then
+from ui.turns import Turn, after, load, messages, stopped, with_local_links
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+LOOK_S = 60.0  # an open page looks this often whether the gateway, its labels or the docs' age have changed
+REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
+
+
+class Chat:
+    """What is asked and answered. ``gateway`` answers; everything a reader sees is made in render.py."""
+
+    key = "chat"
+    role = ""
+
+    def __init__(self, gateway: Gateway, config: UiConfig, handbook: bool = False) -> None:
+        self.gateway = gateway
+        self.config = config
+        self.handbook = handbook
+
+    def build_header(self) -> None:
+        """The button that begins a new conversation."""
+        self.new = gr.Button(Words()("new_chat"), elem_id="dd-new", size="sm")
+
+    def build(self) -> None:
+        self.banner = gr.HTML(elem_id="dd-banner", apply_default_css=False)
+        self.chat = gr.HTML(
+            html_template='<div class="dd-chat" role="log"></div>',
+            js_on_load=(HERE / "chat.js").read_text(encoding="utf-8"),
+            apply_default_css=False,
+            elem_id="dd-chat",
+        )
+        self._composer()
+        self._events()
+
+    @property
+    def outputs(self) -> list[Any]:
+        return [self.chat, self.box, self.voice, self.hint, self.new, self.banner, self.status, self.filters]
+
+    @property
+    def kept(self) -> list[Any]:
+        return [self.chat, self.voice, self.filters]
+
+    def _composer(self) -> None:
+        words = Words()
+        with gr.Column(elem_id="dd-composer"):
+            self.box = gr.Textbox(
+                placeholder=words("placeholder"),
+                label=words("question_label"),
+                show_label=False,
+                container=False,
+                lines=1,
+                max_lines=8,
+                submit_btn=True,
+                autofocus=True,
+                elem_id="dd-box",
+            )
+            with gr.Row(elem_id="dd-under"):
+                self.voice = gr.Radio(
+                    [], label=words("voice_label"), show_label=False, container=False, elem_id="dd-voice"
+                )
+                self.filters = gr.HTML(
+                    html_template='<div class="dd-filters" role="group"></div>',
+                    js_on_load=(HERE / "filters.js").read_text(encoding="utf-8"),
+                    apply_default_css=False,
+                    elem_id="dd-filters",
+                )
+                self.status = gr.HTML(elem_id="dd-status", apply_default_css=False)
+                self.hint = gr.HTML(words("hint"), elem_id="dd-hint", apply_default_css=False)
+
+    def _events(self) -> None:
+        self.asking = gr.on(
+            [self.box.submit, self.chat.submit],
+            self.ask,
+            [self.box, self.chat, self.voice, self.filters],
+            [self.chat, self.box, self.banner, self.status],
+            concurrency_limit=None,
+            **QUIET,
+        )
+        cancel_then([self.box.stop], [self.asking], self.stop, [self.chat], [self.chat, self.box])
+        cancel_then([self.new.click], [self.asking], self.clear, [self.chat], [self.chat, self.box])
+        looked = [self.banner, self.status, self.filters]
+        gr.Timer(LOOK_S).tick(self.look, [self.filters], looked, queue=False, **QUIET)
+
+    @property
+    def running(self) -> list[Any]:
+        return [self.asking]
+
+    async def page(
+        self, words: Words, gateway: Gateway, value: Any = None, voice: str | None = None, picked: Any = None
+    ) -> dict[Any, Any]:
+        turns = [stopped(turn) for turn in _turns(value)]
+        return await self._page(words, turns, gateway, voice, filters.chosen(picked))
+
+    async def look(self, chosen: Any, request: gr.Request | None = None) -> dict[Any, Any]:
+        """What may have changed while the page was open."""
+        return await self._state(_words(chosen), filters.chosen(chosen), self._for(request))
+
+    async def ask(
+        self,
+        question: str,
+        value: Any,
+        voice: str | None,
+        chosen: Any,
+        event: gr.EventData,
+        request: gr.Request | None = None,
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
+        words, turns = _words(value), [stopped(turn) for turn in _turns(value)]
+        question = str((event._data or {}).get("question") or question).strip()
+        if not question:
+            yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return
+        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen))
+        items = [render.item(earlier, words) for earlier in turns]
+        box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
+        gateway = self._for(request)
+        async for now in paced(self._turn(turn, turns, gateway), REFRESH_S):
+            yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip(), gr.skip()
+            box = gr.skip()
+        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words, gateway)
+
+    def stop(self, value: Any) -> tuple[Any, ...]:
+        """What has been said so far stays."""
+        words = _words(value)
+        items = [render.item(stopped(turn), words) for turn in _turns(value)]
+        return self._conversation(words, items), gr.update(submit_btn=True, stop_btn=False)
+
+    def clear(self, value: Any) -> tuple[Any, ...]:
+        """An empty conversation."""
+        return self._conversation(_words(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
+
+    def _for(self, request: gr.Request | None) -> Gateway:
+        """The gateway, asked as whoever uses the page."""
+        return self.gateway.as_user(authorization(request))
+
+    async def _turn(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Turn]:
+        """The turn after each event."""
+        yield turn
+        async for event in self._answer(turn, earlier, gateway):
+            turn = after(turn, with_local_links(event, self.gateway.url))
+            yield turn
+
+    async def _answer(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Event]:
+        """The gateway's events; whatever goes wrong is a Failure a reader understands."""
+        try:
+            async for event in gateway.ask_async(messages(earlier, turn.question), turn.voice, turn.filters):
+                yield event
+        except RequestError as error:
+            yield Failure(str(error), error.code)
+        except GatewayError as error:
+            yield Failure(str(error), "unreachable")
+        except Exception:
+            log.exception("an answer failed")
+            yield Failure("Something unexpected happened; the log of `docduet serve` says more.")
+
+    async def _page(
+        self,
+        words: Words,
+        turns: list[Turn],
+        gateway: Gateway,
+        voice: str | None = None,
+        chosen: Filters = ANY,
+    ) -> dict[Any, Any]:
+        names = await self._voices(gateway)
+        choices = [(words.voice(name), name) for name in names]
+        asked = voice if voice in names else next(iter(names), None)
+        return {
+            **await self._state(words, chosen, gateway),
+            self.chat: self._conversation(words, [render.item(turn, words) for turn in turns]),
+            self.box: gr.update(
+                placeholder=words("placeholder"), label=words("question_label"), submit_btn=True, stop_btn=False
+            ),
+            self.voice: gr.update(choices=choices, value=asked, label=words("voice_label"), visible=len(names) > 1),
+            self.hint: words("hint"),
+            self.new: words("new_chat"),
+        }
+
+    async def _voices(self, gateway: Gateway) -> list[str]:
+        try:
+            return await gateway.models_async()
+        except GatewayError:
+            return []
+
+    async def _state(self, words: Words, chosen: Filters, gateway: Gateway) -> dict[Any, Any]:
+        """What is known of the gateway, for every part of the page that shows some of it."""
+        try:
+            labels = await gateway.labels_async()
+        except GatewayError:
+            labels = Labels()
+        banner, status = await self._readiness(words, gateway)
+        return {
+            self.banner: banner,
+            self.status: status,
+            self.filters: filters.component(labels, words, chosen),
+        }
+
+    async def _readiness(self, words: Words, gateway: Gateway) -> tuple[str, str]:
+        """(banner, status) as HTML."""
+        try:
+            state = await gateway.readiness_async()
+        except GatewayError as error:
+            return render.banner_html(str(error), words), ""
+        return render.banner_html(state, words), render.status_html(state, words, time.time())
+
+    def _conversation(self, words: Words, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """The value of the conversation component."""
+        examples = self.config.examples or (words.examples() if self.handbook else ())
+        welcome = "" if items else render.welcome_html(words, examples)
+        return {
+            "lang": words.lang,
+            "copied": words("copied"),
+            "theme": words("theme"),
+            "welcome": welcome,
+            "turns": items,
+        }
+
+
+def _words(value: Any) -> Words:
+    """The language of the conversation that the browser sent."""
+    return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
+
+
+def _turns(value: Any) -> list[Turn]:
+    """The turns of the conversation that the browser sent."""
+    items = value.get("turns") if isinstance(value, dict) else None
+    return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []
