@@ -18,7 +18,7 @@ speed() { # further options of the benchmark
     --limit 170 "$@" | tee "$OUT/$slice.json"
 }
 tests() { # FILE EXPRESSION
-  "${limit[@]}" python3 -m pytest "tests/$1" -x -s -k "$2" --basetemp "$WORK/pytest" 2>&1 | tee "$OUT/$slice.log"
+  "${limit[@]}" python3 -m pytest "tests/$1" -x -s -k "$2" --basetemp "$WORK/pytest-$slice" 2>&1 | tee "$OUT/$slice.log"
 }
 
 slice=${1:-}

@@ -67,7 +67,7 @@ def test_1b_killed_gone_on_with_and_exported_is_the_same_model(folder: Path) -> 
     own = ("train_iters=8", "save_steps=4", "global_batch_size=2", "max_length=2048", "lr=1e-4")
     straight = prepared("qwen3-8b-1gpu", folder, 60, *own, "no_save_optim=true", out="straight")
     told: list[str] = []
-    assert train(straight, folder / "long.jsonl", told, limit_s=120) == 0, told
+    assert train(straight, folder / "long.jsonl", told, limit_s=240) == 0, told
     curve = read_run(folder / "straight")
     shutil.rmtree(next((folder / "straight").glob("v*/checkpoint-4")))
 
@@ -79,9 +79,9 @@ def test_1b_killed_gone_on_with_and_exported_is_the_same_model(folder: Path) -> 
             os.kill(pid, signal.SIGKILL)
 
     thread = once(lambda: any("step 6/" in line for line in said), kill)
-    assert train(what, folder / "long.jsonl", said, limit_s=120) == 1, said
+    assert train(what, folder / "long.jsonl", said, limit_s=240) == 1, said
     thread.join()
-    assert train(what, folder / "long.jsonl", said, resume=True, limit_s=150) == 0, said
+    assert train(what, folder / "long.jsonl", said, resume=True, limit_s=240) == 0, said
     info = read_info(what.cwd)
     assert info
     assert info.starts[-1].from_step == 4

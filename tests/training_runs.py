@@ -45,7 +45,12 @@ def ports(count: int = 64) -> list[tuple[str, str]]:
 
 def train(what: Launch, dataset: Path, said: list[str], resume: bool = False, limit_s: float = 900) -> int:
     """As `docduet sft train` does it. Raises TimeoutError, and leaves no process behind."""
-    progress, patience = PlainProgress(0.0, said.append), Patience(poll_s=0.05)
+
+    def say(line: str) -> None:
+        said.append(line)
+        print(line, flush=True)  # pytest shows it where the test fails
+
+    progress, patience = PlainProgress(0.0, say), Patience(poll_s=0.05)
     with limited(limit_s, what.cwd):
         return run(
             what, what.cwd, dataset=dataset, recipe="tiny-cpu", resume=resume, progress=progress, patience=patience

@@ -34,10 +34,8 @@ def checkpoint_bytes(flag: Callable[[str, str], str], backend: str, parameters: 
 
     ``flag``: an option's value, or the default that it is given. ``trained``: all ``parameters``, or an adapter's. With
     the optimizer, Megatron writes 14 bytes a trained parameter beside the 2 for serving: its own copy of the weights,
-    and master weight and both moments in float32, whatever they are in memory; the precision-aware optimizer 2 less,
-    since it keeps only the 16 bits of the master weight that the bf16 weight lacks. So it is in the source (ms-swift
-    4.6.0 trainers/base.py, megatron-core 0.16.1 optimizer/distrib_optimizer.py, get_unscaled_state in Transformer
-    Engine 2.20.2's fused_adam.py); it has not been measured yet.
+    and master weight and both moments in float32. The precision-aware optimizer keeps only the 16 bits of the master
+    weight that the bf16 weight lacks, and its moments as they are in memory (plugin/states_as_they_are.py).
     """
     if backend == "swift":
         element = _BYTES.get(flag("torch_dtype", "bfloat16"), 2)
@@ -45,7 +43,10 @@ def checkpoint_bytes(flag: Callable[[str, str], str], backend: str, parameters: 
     merged = 2 * parameters if trained < parameters and is_on(flag("merge_lora", "true")) else 0
     if is_on(flag("no_save_optim", "false")):
         return trained * 2 + merged
-    return trained * (14 if is_on(flag("use_precision_aware_optimizer", "false")) else 16) + merged
+    if not is_on(flag("use_precision_aware_optimizer", "false")):
+        return trained * 16 + merged
+    moments = sum(2 if flag(name, "fp32") == "bf16" else 4 for name in ("exp_avg_dtype", "exp_avg_sq_dtype"))
+    return trained * (2 + 2 + 2 + moments) + merged
 
 
 def _dtype(model: Path) -> str:

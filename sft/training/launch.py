@@ -14,6 +14,7 @@ from data.errors import ConfigError
 from sft.training.cluster import Cluster
 from sft.training.dataset import TrainingData
 from sft.training.flags import Value, as_argv, check
+from sft.training.folder import is_on
 from sft.training.parallel import layout
 from sft.training.recipe import PLUGINS, Recipe
 
@@ -103,11 +104,17 @@ def _own(recipe: Recipe, data: TrainingData, machine: Cluster, model: Path, fold
     else:
         flags["split_dataset_ratio"] = 0.0
     flags |= {"output_dir": str(folder), "check_model": False}
-    if recipe.plugins:
-        flags["external_plugins"] = tuple(str(PLUGINS / f"{name}.py") for name in recipe.plugins)
+    if plugins := _plugins(recipe):
+        flags["external_plugins"] = tuple(str(PLUGINS / f"{name}.py") for name in plugins)
     if recipe.backend == "swift" and not machine.gpus and machine.world_size > 1:
         flags["ddp_backend"] = "gloo"
     return flags
+
+
+def _plugins(recipe: Recipe) -> list[str]:
+    """The recipe's, and the one without which a run with that optimizer cannot be gone on with."""
+    aware = recipe.backend == "megatron" and is_on(str(recipe.flag("use_precision_aware_optimizer", False)))
+    return [*recipe.plugins, *(["states_as_they_are"] if aware else [])]
 
 
 def _environment(recipe: Recipe, machine: Cluster, cache: str) -> dict[str, str]:
