@@ -84,7 +84,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="docduet-bench-") as folder:
         home = Home(Path(folder))
-        env = os.environ | {"DOCDUET_HOME": folder, "PYTHONPATH": str(ROOT)}
+        env = os.environ | {
+            "DOCDUET_HOME": folder,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+        }
         (home.root / "docduet.toml").write_text(CONFIG.format(url=options.engine), encoding="utf-8")
         subprocess.run([sys.executable, "-m", "docduet", "sync", str(options.folder.resolve())], env=env, check=True)
         with gateway(env) as url:

@@ -3,6 +3,7 @@ one: test_sft_training_megatron_large.py."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -88,3 +89,15 @@ def test_runs_with_such_an_optimizer_load_it(recipe: str) -> None:
     assert load_recipe(recipe, ()).flags["use_precision_aware_optimizer"]
     assert "states_as_they_are.py" in " ".join(launched(recipe).argv)
     assert "states_as_they_are.py" not in " ".join(launched(recipe, "use_precision_aware_optimizer=false").argv)
+
+
+def test_rotary_embedding_is_found_where_transformers_5_keeps_it() -> None:
+    from transformers import Qwen3Config
+
+    from sft.training.plugin.rope_of_transformers import with_theta
+
+    config = Qwen3Config(rope_theta=5e5, head_dim=64)
+    assert not hasattr(config, "rope_theta")
+    assert (with_theta(config).rope_theta, with_theta(config).head_dim) == (5e5, 64)
+    old = SimpleNamespace(rope_theta=1e6)
+    assert with_theta(old) is old

@@ -17,6 +17,7 @@ from pathlib import Path
 from data.errors import CheckpointError
 from sft.training.explain import explain, tail
 from sft.training.folder import option, trains_adapter
+from sft.training.recipe import PLUGINS
 
 BOUND = 0.1
 """ms-swift: "Please check that mean_diff (with loss) is less than 0.1" (swift/megatron/utils/convert_utils.py)."""
@@ -68,7 +69,8 @@ def _common(argv: Sequence[str]) -> tuple[str, ...]:
         if (value := option(argv, name))
         for word in (f"--{name}", value)
     ]
-    return ("--torch_dtype", dtype, "--test_convert_precision", "true", *parallel, *_types(argv))
+    plugin = ("--external_plugins", str(PLUGINS / "rope_of_transformers.py"))
+    return ("--torch_dtype", dtype, "--test_convert_precision", "true", *plugin, *parallel, *_types(argv))
 
 
 def _types(argv: Sequence[str], given: Sequence[str] = ("model_type", "template", "check_model")) -> tuple[str, ...]:
