@@ -6,6 +6,7 @@ The scores are those of `bm25s.BM25.index` (method "lucene"), to the last bit: t
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,20 @@ K1 = 1.2
 B = 0.75
 
 
+def bm25s_library() -> Any:
+    """The module bm25s. It imports jax where that is installed, which must not ask for a GPU that an engine fills."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import bm25s
+
+    return bm25s
+
+
 def bm25_of(table: TokenTable) -> Any:
     """A bm25s.BM25 over the chunks of ``table``, document number = chunk number, token number = vocabulary's.
 
     score = idf * tf / (k1 * (1 - b + b * length / mean length) + tf), idf = ln(1 + (N - df + .5) / (df + .5)):
     Kamphuis et al., ECIR 2020, as in bm25s/scoring.py. A chunk without tokens scores nothing.
     """
-    import bm25s
-
     lengths = np.diff(table.offsets)
     token, chunk, count = _counts(table, lengths)
     frequency = np.bincount(token, minlength=len(table.vocabulary))
@@ -32,7 +39,7 @@ def bm25_of(table: TokenTable) -> Any:
     share = count / (K1 * ((1 - B) + B * lengths[chunk] / mean) + count)
     data = (_idf(frequency, len(table))[token] * share).astype(np.float32)
     starts = np.concatenate([[0], np.cumsum(frequency)]).astype(np.int64)
-    index = bm25s.BM25(k1=K1, b=B)
+    index = bm25s_library().BM25(k1=K1, b=B)
     index.scores = {"data": data, "indices": chunk, "indptr": starts, "num_docs": len(table)}
     index.vocab_dict = {word: number for number, word in enumerate(table.vocabulary)}
     index.nonoccurrence_array = None

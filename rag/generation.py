@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.types import Filters, Page
+from rag.bm25 import bm25s_library
 from rag.embed import Vectors
 from rag.labels import LabelCount
 from rag.tokens import TokenTable
@@ -137,9 +138,7 @@ class IndexGeneration:
     @cached_property
     def bm25(self) -> Any:
         """The bm25s index."""
-        import bm25s
-
-        return bm25s.BM25.load(self.folder / "bm25", mmap=True, show_progress=False)
+        return bm25s_library().BM25.load(self.folder / "bm25", mmap=True, show_progress=False)
 
     @cached_property
     def tokens(self) -> TokenTable:

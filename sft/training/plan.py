@@ -27,8 +27,9 @@ TFLOPS = {"recompute": 228.0, "selective": 470.0, "none": 500.0, "fused": 555.0,
 the plugin fused_gradients and fused rotary embedding and loss, that in fp8."""
 SCALING = 0.9
 """Of the rate of one GPU, what each of several keeps: an assumption."""
-FLOOR_S = 0.1
-"""Least time of a micro-batch, however short its samples: an assumption, the launches of some 10,000 kernels."""
+FLOOR_S = 0.35
+"""Least time of a micro-batch, however short its samples: the launches of some 10,000 kernels. Measured with full
+recompute on an H200's machine (benchmarks/LOG.md, 2026-11-26)."""
 PACKED = 0.98
 """Share of a packed sequence that is filled."""
 
