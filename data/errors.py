@@ -135,3 +135,8 @@ class PortInUseError(DocDuetError, OSError):
 
 class GatewayError(DocDuetError, ConnectionError):
     """The gateway cannot be reached, or answered with an error."""
+
+
+def network_reason(error: BaseException) -> str:
+    """What an error below HTTP says, for a message: without aiohttp's word "ssl:default", its name where it is mute."""
+    return str(error).replace(" ssl:default", "") or type(error).__name__

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from data.config import DataConfig
-from data.errors import RefusedAddress
+from data.errors import RefusedAddress, network_reason
 from data.source import megabytes
 from data.web.guard import check, connector
 
@@ -121,7 +121,7 @@ class Fetcher:
             except TimeoutError:
                 reason = f"no complete answer within {self.config.request_timeout_s:g} s"
             except _network_errors() as error:
-                reason = f"could not be fetched ({str(error).replace(' ssl:default', '') or type(error).__name__})"
+                reason = f"could not be fetched ({network_reason(error)})"
             if attempt < self.config.retries:
                 await asyncio.sleep(wait)
         raise FailedFetch(reason)

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from data.errors import EngineError, EngineRefusedError, PromptTooLongError
+from data.errors import EngineError, EngineRefusedError, PromptTooLongError, network_reason
 from data.prompts import Message
 from serving.engines import spent
 from serving.engines.delta import EngineDelta, counted, delta_of, first_token_of, joined, parsed
@@ -322,8 +322,8 @@ class Engine:
         return EngineError(f"{plain}: {' '.join(text.split())[:300]}", plain)
 
     def _unreachable(self, error: Exception) -> str:
-        reason = str(error).replace(" ssl:default", "") or type(error).__name__
-        return f"engine {self.name!r} at {self.base_url} cannot be reached: {reason}; is it running?"
+        where = f"engine {self.name!r} at {self.base_url}"
+        return f"{where} cannot be reached: {network_reason(error)}; is it running?"
 
 
 def _blamed(complaint: EngineError, status: Any, asked: Mapping[str, Any]) -> EngineError:

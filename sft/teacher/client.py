@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import orjson
 
-from data.errors import ConfigError, EngineError
+from data.errors import ConfigError, EngineError, network_reason
 from sft.teacher.calls import Call, Reply, TurnedDown
 from sft.tokens import estimate
 
@@ -172,5 +172,4 @@ def _complaint(text: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    name = type(error).__name__
-    return str(error).replace(" ssl:default", "") or {"TimeoutError": "no answer in time"}.get(name, name)
+    return "no answer in time" if isinstance(error, TimeoutError) and not str(error) else network_reason(error)
