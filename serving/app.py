@@ -15,7 +15,10 @@ from serving.access import doors, signin
 from serving.access.keyring import Keyring
 from serving.access.leaving import CancelWhenGone
 from serving.access.middleware import Access
+from serving.access.people import owners_of
+from serving.access.sessions import Sessions
 from serving.access.shared import limiter_of
+from serving.access.sso import SingleSignOn
 from serving.api import admin, chat, conversations, fallback, judgements, responses, routes
 from serving.api.bodylimit import BodyLimit, whole_characters
 from serving.api.fallback import HeadAsGet
@@ -68,12 +71,13 @@ def create_app(
         dependencies=[Depends(whole_characters)],
     )
     app.state.gateway = gateway
-    keyring = Keyring(store)
+    keyring, sessions = Keyring(store), Sessions(store, owners_of(config.oidc))
+    sso = SingleSignOn(config, sessions) if config.oidc.issuer else None
     gateway.admission.limiter = limiter_of(store, config)
     app.add_middleware(Innermost)
     largest, forms = int(config.max_body_mb * 1e6), {doors.SIGN_IN: signin.MAX_FORM_BYTES}
     app.add_middleware(BodyLimit, max_bytes=largest, timeout_s=config.body_timeout_s, of_path=forms)
-    app.add_middleware(Access, config=config, keyring=keyring, admission=gateway.admission)
+    app.add_middleware(Access, config=config, keyring=keyring, sessions=sessions, admission=gateway.admission)
     app.add_middleware(CancelWhenGone)
     app.add_middleware(DrainGate, drain=gateway.drain)
     app.add_middleware(Requests, gateway=gateway)
@@ -84,7 +88,9 @@ def create_app(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
     parts = (admin, chat, responses, conversations, judgements)
-    app.include_router(signin.router(keyring))
+    app.include_router(signin.router(keyring, config.oidc, sso))
+    if sso:
+        app.include_router(sso.router())
     for router in (*(part.router for part in parts), routes.api, routes.pages, routes.operations):
         app.include_router(router)
     app.include_router(fallback.router)  # after all others

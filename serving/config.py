@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -47,6 +48,40 @@ class EngineConfig(Table):
         return self
 
 
+class OidcConfig(Table):
+    """Single sign-on with an OpenID Connect provider: off while it has no issuer."""
+
+    issuer: str = Field("", description="The provider's issuer, such as https://login.example.com/realms/support.")
+    client_id: str = Field("", description="What the provider calls this gateway.")
+    client_secret: str = Field("", repr=False, description="Its secret; empty for a public client, which has PKCE.")
+    name: str = Field("", description="What the sign-in page calls the provider.")
+    direct: bool = Field(False, description="Go straight to the provider; keys are then entered at /sign-in?key=1.")
+    scopes: tuple[str, ...] = Field(("openid", "profile", "email"), description="What is asked of the provider.")
+    allowed_domains: tuple[str, ...] = Field((), description="Domains of e-mail addresses let in; empty: all people.")
+    admin_emails: tuple[str, ...] = Field((), description="E-mail addresses of administrators.")
+    admin_groups: tuple[str, ...] = Field((), description="Groups or roles whose members are administrators.")
+    groups_claim: str = Field("groups", description="The claim that lists them; dots lead into it.")
+    trust_emails: bool = Field(False, description="Believe e-mail addresses without the claim email_verified.")
+    session_hours: float = Field(12.0, gt=0, le=720, description="People sign in again after this (hours).")
+
+    @model_validator(mode="after")
+    def _complete(self) -> OidcConfig:
+        if not self.issuer:
+            return self
+        url = urlsplit(self.issuer)
+        local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1", "::1")
+        if not url.hostname or not (url.scheme == "https" or local) or url.query or ".well-known" in url.path:
+            raise ValueError(
+                "issuer must be an https address without a query, as the provider's discovery document tells it, not "
+                f"{self.issuer!r} (plain http is for a provider on this machine)"
+            )
+        if not self.client_id:
+            raise ValueError("single sign-on needs a client_id: register DocDuet with the provider")
+        if "openid" not in self.scopes:
+            raise ValueError("scopes must hold openid")
+        return self
+
+
 class ServingConfig(Table):
     """Gateway and engines."""
 
@@ -75,6 +110,7 @@ class ServingConfig(Table):
     metrics_without_key: Literal["loopback", "always", "never"] = Field(
         "loopback", description="Who reads /metrics without an admin's key."
     )
+    oidc: OidcConfig = Field(OidcConfig(), description="Single sign-on, a table of its own: [serving.oidc].")
     requests_per_minute: int = Field(120, ge=0, description="Requests of one key in a minute; 0: any number.")
     tokens_per_minute: int = Field(
         400_000, ge=0, description="Tokens of one key in a minute, prompts and answers; 0: any number."
@@ -121,4 +157,13 @@ class ServingConfig(Table):
         names = [engine.name for engine in self.engines]
         if len(set(names)) != len(names):
             raise ValueError(f"two engines have the same name: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _comes_back(self) -> ServingConfig:
+        if self.oidc.issuer and not self.public_url.startswith(("https://", "http://")):
+            raise ValueError(
+                "single sign-on needs public_url, the address at which browsers reach this gateway, such as "
+                "https://docduet.example.com: the provider sends people back to it"
+            )
         return self

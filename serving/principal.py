@@ -10,6 +10,10 @@ from fastapi import Request
 Role = Literal["staff", "admin", "service"]
 
 
+SSO = "oidc:"
+"""What begins the users that come by single sign-on."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Of one key; 0: no limit. ``tokens_per_minute``: prompts and answers together."""
@@ -21,15 +25,22 @@ class Limits:
 
 @dataclass(frozen=True)
 class Principal:
-    """``user`` owns what is stored; two keys of one name are one user. ``key_id``: "" where no key was needed.
+    """``user`` owns what is stored; two keys of one name are one user. ``key_id``: "" where no key was needed, the user
+    for people who came by single sign-on.
 
-    ``limits``: of this key; None: those of [serving].
+    ``limits``: of this key; None: those of [serving]. ``name``: what to call them.
     """
 
     user: str
     role: Role
     key_id: str = ""
     limits: Limits | None = field(default=None, compare=False)
+    name: str = field(default="", compare=False)
+
+    @property
+    def sign_in(self) -> str:
+        """How they came: "key", "sso", or "" where nobody signs in."""
+        return "sso" if self.key_id.startswith(SSO) else "key" if self.key_id else ""
 
 
 LOCAL = Principal("local", "admin")

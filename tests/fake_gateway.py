@@ -67,6 +67,7 @@ class FakeGateway:
     voices: tuple[str, ...] = ("rag", "base")
     labels: tuple[tuple[str, str, str], ...] = ()  # (product, version, language) of each page
     refresh: dict[str, Any] = field(default_factory=lambda: {"state": "off"})
+    me: dict[str, str] = field(default_factory=lambda: {"user": "local", "name": "", "role": "admin", "sign_in": ""})
     asked: list[dict[str, Any]] = field(default_factory=list)
     hung_up: int = 0
 
@@ -74,6 +75,7 @@ class FakeGateway:
         app = FastAPI()
         app.get("/v1/models")(self._models)
         app.get("/v1/labels")(self._labels)
+        app.get("/v1/me")(lambda: {"object": "user", **self.me})
         app.get("/readyz")(self._readyz)
         app.get("/healthz")(lambda: {"status": "ok"})
         app.get("/metrics")(lambda: Response("docduet_up 1\n", media_type="text/plain"))

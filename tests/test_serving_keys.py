@@ -17,8 +17,8 @@ from data.home import Home
 from docduet import app
 from serving.access import doors, keyring, keys
 from serving.access.bind import check_reach
+from serving.access.doors import local
 from serving.access.keyring import Keyring
-from serving.access.signin import local
 from serving.config import ServingConfig
 from serving.errors import ApiError
 from serving.store.database import Store

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr  # here, since Gradio resolves the annotations below; so import this module only to serve the app
 
+from ui.account import render as account
+from ui.account.client import Me, me
 from ui.chat import render
 from ui.chat.panel import Chat
 from ui.client import Gateway
@@ -90,9 +92,14 @@ class Frame:
             self.names = gr.HTML(elem_id="dd-panels", apply_default_css=False)
             for panel in self.panels:
                 panel.build_header()
-            self.account = gr.HTML(elem_id="dd-account", apply_default_css=False)
             self.language = gr.Button(Words()("other_language"), elem_id="dd-language", size="sm")
             self.theme = gr.Button("◐", elem_id="dd-theme", size="sm")
+            self.account = gr.HTML(
+                html_template='<div class="dd-account"></div>',
+                js_on_load=(HERE / "account" / "account.js").read_text(encoding="utf-8"),
+                apply_default_css=False,
+                elem_id="dd-account",
+            )
 
     def _events(self, page: gr.Blocks) -> None:
         chrome = [self.names, self.account, self.language]
@@ -114,15 +121,22 @@ class Frame:
 
     async def _page(self, words: Words, request: gr.Request, *values: Any) -> dict[Any, Any]:
         gateway, rest = self.gateway.as_user(authorization(request)), list(values)
+        user = await me(gateway)
         page: dict[Any, Any] = {
-            self.names: _names_html(words, [panel.key for panel in self.panels]),
-            self.account: render.account_html(words) if authorization(request) else "",
+            self.names: _names_html(words, [panel.key for panel in self.panels if _for(user, panel)]),
+            self.account: account.account(words, user),
             self.language: words("other_language"),
         }
         for panel in self.panels:
             own = [rest.pop(0) for _ in panel.kept] if values else []
-            page |= await panel.page(words, gateway, *own)
+            if _for(user, panel):
+                page |= await panel.page(words, gateway, *own)
         return page
+
+
+def _for(user: Me, panel: Panel) -> bool:
+    """Whether a panel is shown to somebody. What it would show is the gateway's to refuse."""
+    return panel.role in ("", user.role)
 
 
 def _names_html(words: Words, keys: list[str]) -> str:

@@ -170,15 +170,24 @@ class Gateway:
         """As ``readiness``."""
         return _readiness(await self._get_async("/readyz", accept=(503,)))
 
+    async def request_json(
+        self, method: str, path: str, body: Any = None, accept: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
+        """What the gateway answers, ``body`` sent as JSON. ``accept``: error statuses whose body is the answer.
+
+        Raises RequestError for the other errors, GatewayError when nothing like a gateway answers.
+        """
+        with self._readable():
+            response = await self.async_client.request(method, path, json=body, headers=self._headers)
+            return self._checked(response, accept)
+
     def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
             response = self.sync_client.get(path, headers=self._headers)
             return self._checked(response, accept)
 
     async def _get_async(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
-        with self._readable():
-            response = await self.async_client.get(path, headers=self._headers)
-            return self._checked(response, accept)
+        return await self.request_json("GET", path, accept=accept)
 
     def _checked(self, response: httpx.Response, accept: tuple[int, ...]) -> dict[str, Any]:
         if response.is_error and response.status_code not in accept:

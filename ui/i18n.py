@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ui.account import words as account
 from ui.chat import words as chat
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 _OWN: dict[str, dict[str, str]] = {
     "en": {
-        "sign_out": "Sign out",
         "other_language": "中文",
         "theme": "Light or dark",
         "voice.rag": "Reads the docs",
@@ -40,7 +40,6 @@ _OWN: dict[str, dict[str, str]] = {
         "panel.chat": "Chat",
     },
     "zh": {
-        "sign_out": "退出登录",
         "other_language": "English",
         "theme": "浅色或深色",
         "voice.rag": "查阅文档",
@@ -68,7 +67,7 @@ _OWN: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang]} for lang in LANGUAGES}
+TEXTS = {lang: {**_OWN[lang], **account.TEXTS[lang], **chat.TEXTS[lang]} for lang in LANGUAGES}
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@
       setTimeout(() => box()?.focus(), 0);
   });
 
-  // "/#report" shows the panel of that name, the first one where there is none; panels learn of it from the event.
+  // "/#report" shows the panel of that name, the first one where the header has no such link (it has those that are for
+  // whoever uses the page); panels learn of it from the event.
   const show = () => {
-    const panels = Array.from(document.querySelectorAll(".dd-panel"), (panel) => panel.id.replace("dd-panel-", ""));
+    const first = document.querySelector(".dd-panel")?.id.replace("dd-panel-", "");
     const named = location.hash.slice(1).split("/")[0];
-    const chosen = panels.includes(named) ? named : panels[0];
+    const links = Array.from(document.querySelectorAll("#dd-panels a"), (link) => link.dataset.panel);
+    const chosen = links.includes(named) ? named : first;
     document.body.dataset.panel = chosen;
     for (const panel of document.querySelectorAll(".dd-panel")) panel.classList.toggle("dd-shown", panel.id === `dd-panel-${chosen}`);
     for (const link of document.querySelectorAll("#dd-panels a")) link.toggleAttribute("aria-current", link.dataset.panel === chosen);

@@ -10,8 +10,9 @@ from serving.store.database import Store
 
 
 def check_reach(config: ServingConfig, database: str) -> None:
-    """ConfigError when ``config`` asks to listen where others are and the database (a URL) holds no valid key."""
-    if is_loopback(config.host) or config.require_keys == "never":
+    """ConfigError when ``config`` asks to listen where others are, there is no single sign-on and the database (a URL)
+    holds no valid key."""
+    if is_loopback(config.host) or config.require_keys == "never" or config.oidc.issuer:
         return
     store = Store.open(database)
     try:

@@ -18,9 +18,10 @@ from serving.errors import ApiError
 Door = Literal["open", "metrics", "admin", "api", "page", "app"]
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
+SSO_START, SSO_END, WHO = f"{SIGN_IN}/sso", f"{SIGN_IN}/callback", f"{SIGN_IN}/who"
 COOKIE = "docduet_key"
-_OPEN = ("/healthz", "/readyz", SIGN_IN, SIGN_OUT)
-_FREE = ("/v1/models", "/v1/labels", "/v1/openapi.json")
+_OPEN = ("/healthz", "/readyz", SIGN_IN, SIGN_OUT, SSO_START, SSO_END, WHO)
+_FREE = ("/v1/models", "/v1/labels", "/v1/me", "/v1/openapi.json")
 _NO_TOKENS = ("/v1/search", "/v1/votes", "/v1/feedback", "/v1/conversations", "/v1/report", "/v1/admin")
 
 
@@ -58,14 +59,26 @@ def key_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return found.pop() if found else ""
 
 
-def cookie_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The key in the cookie of the chat app, "" for none."""
-    for name, value in headers:
+def cookie_in(scope: Scope) -> str:
+    """What the cookie of the chat app holds, a key or the token of a session; "" for none."""
+    wanted = cookie_name(scope)
+    for name, value in scope["headers"]:
         for part in value.decode("latin-1").split(";") if name.lower() == b"cookie" else ():
             key, _, secret = part.strip().partition("=")
-            if key == COOKIE:
+            if key == wanted:
                 return secret.strip('"')
     return ""
+
+
+def cookie_name(scope: Scope, name: str = COOKIE) -> str:
+    """A cookie's name. Over HTTPS browsers take one called __Host- from this very host only, not from a neighbour."""
+    return f"__Host-{name}" if is_https(scope) else name
+
+
+def is_https(scope: Scope) -> bool:
+    """Whether the browser asked by HTTPS, itself or through a proxy that says so."""
+    told = _header(scope, b"x-forwarded-proto").split(",")[0].strip()
+    return "https" in (scope.get("scheme"), told) or scope.get("scheme") == "wss"
 
 
 def is_loopback(host: str) -> bool:
@@ -102,6 +115,13 @@ def from_another_site(scope: Scope, ours: Iterable[str] = ()) -> bool:
     if not origin or "*" in ours or origin in ours or _passed_on(scope):
         return False
     return origin == "null" or urlsplit(origin).netloc.lower() != _header(scope, b"host").lower()
+
+
+def local(target: str) -> str:
+    """``target`` where it is a path of this gateway, else "/": a link must not lead elsewhere after signing in."""
+    printable = all(0x20 < ord(char) < 0x7F for char in target)
+    safe = printable and target.startswith("/") and not target.startswith("//") and "\\" not in target
+    return target if safe and not urlsplit(target).netloc else "/"
 
 
 def sign_in_for(scope: Scope) -> str:

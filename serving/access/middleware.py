@@ -1,8 +1,9 @@
 """Who asks, and whether they may: the ASGI middleware in front of everything the gateway serves.
 
 Sets ``request.state.principal`` (serving/principal.py). Keys come as ``Authorization: Bearer KEY``, ``X-API-Key: KEY``
-or ``api-key: KEY``, all alike; the chat app and stored pages also take the cookie of the sign-in page. Counts requests
-and looks whether tokens are left; the answers at the same time are admission.py's.
+or ``api-key: KEY``, all alike, and so do the tokens of single sign-on's sessions; the chat app and stored pages also
+take the cookie of the sign-in page. Counts requests and looks whether tokens are left; the answers at the same time are
+admission.py's.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.access import doors
 from serving.access.admission import Admission
 from serving.access.keyring import Keyring
-from serving.access.keys import KeyRecord
 from serving.access.limits import Level
+from serving.access.sessions import Sessions, looks_like_one
 from serving.config import ServingConfig
 from serving.errors import ApiError, error_response
 from serving.principal import ANONYMOUS, LOCAL, Limits, Principal
@@ -28,6 +29,10 @@ NO_KEY = (
     "this gateway needs a key, sent as `Authorization: Bearer KEY` (`docduet ask --key KEY`); whoever runs it makes "
     "one with `docduet keys create NAME`"
 )
+ENDED = "your sign-in has ended: sign in again"
+ELSEWHERE = "elsewhere"
+"""What the chat app says as a key for those who reach a gateway without keys from elsewhere: it asks on this machine,
+and must not be taken for somebody who is here. Whoever says it can only lose by it."""
 _OPEN_ELSEWHERE = Principal("elsewhere", "staff")
 """Whoever reaches a gateway without keys from elsewhere, or through a proxy: nobody's administrator, and not the one
 whose conversations are kept on this machine."""
@@ -36,10 +41,13 @@ whose conversations are kept on this machine."""
 class Access:
     """Pure ASGI, so that streams pass untouched."""
 
-    def __init__(self, app: ASGIApp, config: ServingConfig, keyring: Keyring, admission: Admission) -> None:
+    def __init__(
+        self, app: ASGIApp, config: ServingConfig, keyring: Keyring, sessions: Sessions, admission: Admission
+    ) -> None:
         self.app = app
         self._config = config
         self._keyring = keyring
+        self._sessions = sessions
         self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,45 +60,61 @@ class Access:
         except ApiError as error:
             await _refusal(scope, error)(scope, receive, send)
             return
-        await self.app(scope, receive, _with(levels, send) if levels else send)
+        more = _headers(levels)
+        if scope["path"] == "/" and scope["state"]["principal"].key_id:
+            more.append((b"cache-control", b"no-store"))  # "back" must not show it to whoever comes next
+        await self.app(scope, receive, _with(more, send) if more else send)
 
     async def required(self) -> bool:
-        """Whether requests need a key now. ``auto``: where others can reach us, or once a key was made."""
+        """Whether requests need a key now. ``auto``: where others can reach us, where there is single sign-on, or once
+        a key was made."""
         if self._config.require_keys != "auto":
             return self._config.require_keys == "always"
+        if self._config.oidc.issuer:
+            return True
         return not doors.is_loopback(self._config.host) or await self._keyring.any()
 
     async def _let_in(self, scope: Scope) -> None:
         """Put the principal into the scope. ApiError 400, 401 or 403."""
-        path, headers = scope["path"], scope["headers"]
+        path = scope["path"]
         door = doors.door(path)
-        secret = doors.key_in(headers)
-        cookie = doors.cookie_in(headers) if not secret and door in ("app", "page", "open") else ""
-        record = await self._keyring.find(secret or cookie)
-        principal = self._of(record) if record else await self._without_key(scope, door, bool(secret or cookie))
+        key = doors.key_in(scope["headers"])
+        cookie = doors.cookie_in(scope) if not key and door in ("app", "page", "open") else ""
+        principal = await self._known(key or cookie) or await self._without_key(scope, door, key or cookie)
         if door == "admin" and principal.role != "admin":
             raise ApiError("this needs a key with the role admin", 403, "admins_only")
         if door == "metrics" and principal.role != "admin" and not self._metrics_are_open(scope):
             raise ApiError("metrics need a key with the role admin, or a request from this machine", 403, "admins_only")
         scope.setdefault("state", {})["principal"] = principal
-        if cookie and record and door == "app":  # the app passes it on to the API as its user's key
-            kept = [pair for pair in headers if pair[0].lower() != b"authorization"]
-            scope["headers"] = [*kept, (b"authorization", b"Bearer " + cookie.encode("latin-1"))]
+        if door == "app":  # which asks the API as its user
+            if principal is _OPEN_ELSEWHERE:
+                _pass_on(scope, ELSEWHERE)
+            elif cookie and principal.key_id:
+                _pass_on(scope, cookie)
 
-    def _of(self, record: KeyRecord) -> Principal:
+    async def _known(self, secret: str) -> Principal | None:
+        """Whose key or session it is; None when it is none that counts."""
+        if looks_like_one(secret):
+            session = await self._sessions.find(secret)
+            return Principal(session.owner, session.role, session.owner, name=session.name) if session else None
+        record = await self._keyring.find(secret)
+        if record is None:
+            return None
         limits = replace(self._admission.of_keys, **record.limits) if record.limits else None
-        return Principal(record.name, record.role, record.id, limits)
+        return Principal(record.name, record.role, record.id, limits, record.name)
 
-    async def _without_key(self, scope: Scope, door: doors.Door, given: bool) -> Principal:
-        """Who comes without a valid key. ApiError 401 where one is needed; ``given``: one was tried."""
+    async def _without_key(self, scope: Scope, door: doors.Door, given: str) -> Principal:
+        """Who comes without a valid key. ApiError 401 where one is needed; ``given``: what was tried as one."""
         if not await self.required():
             if doors.from_another_site(scope, _ours(self._config)):
                 message = "web pages of other sites may not use this gateway: name theirs in [serving] cors_origins"
                 raise ApiError(message, 403, "cross_site")
             own = doors.is_loopback(self._config.host) and doors.asks_for_this_machine(scope)
-            return LOCAL if own else _OPEN_ELSEWHERE
+            return LOCAL if own and given != ELSEWHERE else _OPEN_ELSEWHERE
         if door in ("open", "metrics"):
             return ANONYMOUS
+        if looks_like_one(given):
+            raise ApiError(ENDED, 401, "session_ended")
         if given:
             raise ApiError(BAD_KEY, 401, "invalid_key")
         raise ApiError(NO_KEY, 401, "missing_key")
@@ -113,6 +137,12 @@ class Access:
             levels["requests"] = (limits.requests_per_minute, requests)
             _check(levels, "requests")
         return levels
+
+
+def _pass_on(scope: Scope, secret: str) -> None:
+    """Let the app find ``secret`` as the request's key."""
+    kept = [pair for pair in scope["headers"] if pair[0].lower() != b"authorization"]
+    scope["headers"] = [*kept, (b"authorization", b"Bearer " + secret.encode("latin-1"))]
 
 
 def _ours(config: ServingConfig) -> tuple[str, ...]:
@@ -140,12 +170,14 @@ def _headers(levels: dict[str, tuple[int, Level]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in pairs]
 
 
-def _with(levels: dict[str, tuple[int, Level]], send: Send) -> Send:
-    """``send`` that adds the headers to the response."""
+def _with(more: list[tuple[bytes, bytes]], send: Send) -> Send:
+    """``send`` that sets headers of the response."""
+    named = {name for name, _ in more}
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *_headers(levels)]}
+            kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in named]
+            message = {**message, "headers": [*kept, *more]}
         await send(message)
 
     return sending

@@ -184,6 +184,16 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
+class Me(BaseModel):
+    """Who asks. ``name``: what to call them, "" where nobody signs in. ``sign_in``: how they came, "" likewise."""
+
+    object: Literal["user"]
+    user: str
+    name: str
+    role: Literal["staff", "admin", "service"]
+    sign_in: Literal["", "key", "sso"]
+
+
 class PassageOut(BaseModel):
     """A passage that was found. ``why``: ranks and scores of both searches, and the terms that matched."""
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from rag import labels
-from serving.api.models import LabelList, Model, ModelList, SearchResults, answers
+from serving.api.models import LabelList, Me, Model, ModelList, SearchResults, answers
 from serving.api.pageview import POLICY, page_html
 from serving.api.schemas import SearchRequest
 from serving.errors import ApiError
@@ -38,6 +38,13 @@ async def model(name: str, request: Request) -> dict[str, Any]:
     if name not in gateway.models:
         gateway.arm(name)
     return {"id": name, "object": "model", "created": 0, "owned_by": "docduet"}
+
+
+@api.get("/me", tags=["access"], response_model=None, responses=answers(Me))
+async def me(request: Request) -> dict[str, str]:
+    """Who asks: the user that conversations and votes belong to, what to call them, and what they may do."""
+    asks = principal_of(request)
+    return {"object": "user", "user": asks.user, "name": asks.name, "role": asks.role, "sign_in": asks.sign_in}
 
 
 @api.post("/search", tags=["search"], response_model=None, responses=answers(SearchResults))

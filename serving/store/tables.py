@@ -141,3 +141,20 @@ class Key(Base):
     revoked_at: Mapped[float | None]
     last_used_at: Mapped[float | None]
     limits: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class SignIn(Base):
+    """Somebody who came by single sign-on. ``hash``: sha256 (hex) of the whole token. ``id_token``: of the provider, to
+    sign out there too."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "expires_at"), Index(None, "owner"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    hash: Mapped[str]
+    owner: Mapped[str]
+    name: Mapped[str]
+    role: Mapped[str]
+    created_at: Mapped[float]
+    expires_at: Mapped[float]
+    id_token: Mapped[str]

@@ -69,7 +69,7 @@ def test_sign_in_wrong_key_sign_out_and_a_key_that_is_revoked(
         enter(secret)
         page.wait_for_selector(".dd-welcome")
         page.set_viewport_size({"width": 390, "height": 800})  # four buttons now stand beside the title
-        page.locator("#dd-account button").wait_for()
+        page.locator("#dd-account summary").wait_for()
         brand, new = (page.locator(part).bounding_box() for part in ("#dd-title .dd-logo", "#dd-new"))
         assert brand["x"] + brand["width"] <= new["x"]
         assert not page.locator("#dd-title span").is_visible()
@@ -85,8 +85,9 @@ def test_sign_in_wrong_key_sign_out_and_a_key_that_is_revoked(
             article.locator(".dd-open").click()
         popup.value.locator("#quote").wait_for()
 
+        page.locator("#dd-account summary").click()
         page.locator("#dd-account button").click()
-        page.wait_for_url(f"{url}/sign-in")
+        page.wait_for_url(f"{url}/sign-in?state=signed-out")
         assert not page.context.cookies()
         page.goto(url)
         assert page.url == f"{url}/sign-in"

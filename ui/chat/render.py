@@ -71,12 +71,6 @@ def brand_html(title: str) -> str:
     return f'<div class="dd-brand">{LOGO}<span>{escape(title)}</span></div>'
 
 
-def account_html(words: Words) -> str:
-    """What somebody who has signed in can sign out with."""
-    button = f'<button type="submit">{escape(words("sign_out"))}</button>'
-    return f'<form method="post" action="/sign-out">{button}</form>'
-
-
 def banner_html(state: Readiness | str, words: Words) -> str:
     """What a reader must know before asking, or "". A string is the reason why the gateway does not answer."""
     if isinstance(state, str):
