@@ -99,26 +99,38 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def revoke(
     ctx: typer.Context,
-    which: Annotated[str, typer.Argument(metavar="ID|NAME", help="A key's id, or a name: then all keys of it.")],
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|NAME", help="A key's id, or a name: then all keys of it, and all sessions of single sign-on."
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
-    """Revoke a key. Running gateways refuse it after two seconds; an answer that is under way comes to its end.
+    """Revoke a key, or sign somebody out who came by single sign-on (the gateway's log names the users).
+
+    Running gateways refuse it after two seconds; an answer that is under way comes to its end.
 
     Examples:
 
         docduet keys revoke 3f9a1c07b2d4
 
         docduet keys revoke anna
+
+        docduet keys revoke oidc:5f1c09ab:anna
     """
-    from serving.access import keys
+    from serving.access import keys, sessions
 
     with _store(ctx) as store, store.writing() as db:
-        revoked = keys.revoke(db, which)
+        ended = sessions.end_of(db, which)
+        revoked = keys.revoke(db, which, needed=not ended)
     if as_json:
         typer.echo(json.dumps([record.public() for record in revoked], ensure_ascii=False, indent=2))
         return
     for record in revoked:
         typer.echo(f"Revoked key {record.id} of {record.name!r}.")
+    if ended:
+        typer.echo(f"Ended {ended} session{'s' * (ended > 1)} of {which!r}.")
 
 
 @contextmanager

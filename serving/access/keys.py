@@ -84,14 +84,14 @@ def everything(db: Session) -> list[KeyRecord]:
     return [_record(row) for row in db.scalars(select(Key).order_by(Key.created_at, Key.id))]
 
 
-def revoke(db: Session, which: str) -> list[KeyRecord]:
+def revoke(db: Session, which: str, needed: bool = True) -> list[KeyRecord]:
     """Revoke the key with this id, or all of this name; a key that is given whole is revoked too.
 
-    KeyNotFoundError when no valid key is called so.
+    KeyNotFoundError when no valid key is called so, and one is ``needed``.
     """
     named = or_(Key.id == (id_in(which) or which), Key.name == which)
     rows = list(db.scalars(select(Key).where(named, Key.revoked_at.is_(None))))
-    if not rows:
+    if needed and not rows:
         shown = id_in(which) or which
         raise KeyNotFoundError(f"no valid key has the id or the name {shown!r}: see `docduet keys list`")
     for row in rows:

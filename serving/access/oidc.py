@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from data.errors import ConfigError
 from serving.access.people import Person, SsoError, groups_in, person_of
 from serving.config import OidcConfig
 
@@ -41,14 +40,12 @@ class Arrival:
 class Provider:
     """One per gateway. ``back``: where the provider sends people to, as it is registered there.
 
-    ConfigError where Authlib is not installed. All else that goes wrong is an SsoError.
+    Whatever goes wrong is an SsoError.
     """
 
     def __init__(self, config: OidcConfig, back: str) -> None:
-        try:
-            from authlib.integrations.starlette_client import OAuth
-        except ImportError as error:
-            raise ConfigError(f"single sign-on needs a package ({error.name}): pip install 'docduet[sso]'") from None
+        from authlib.integrations.starlette_client import OAuth
+
         self._config = config
         self._back = back
         self._oauth = OAuth

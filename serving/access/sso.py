@@ -54,7 +54,7 @@ class Flow(BaseModel):
 
 
 class SingleSignOn:
-    """``config``: with a provider in ``oidc``. ConfigError where the package for it is not installed."""
+    """``config``: with a provider in ``oidc``."""
 
     def __init__(self, config: ServingConfig, sessions: Sessions) -> None:
         self._sessions = sessions
