@@ -19,6 +19,7 @@ from serving.access import doors, keyring, keys
 from serving.access.bind import check_reach
 from serving.access.doors import local
 from serving.access.keyring import Keyring
+from serving.access.middleware import Access
 from serving.config import ServingConfig
 from serving.errors import ApiError
 from serving.store.database import Store
@@ -259,6 +260,55 @@ def test_without_any_key_nobody_administers_through_a_proxy_or_by_another_name(s
         assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
     for host in ("localhost:7860", "[::1]:7860", "127.0.0.1"):
         assert httpx.get(f"{url}/v1/admin/nothing", headers={"Host": host}).status_code == 404
+
+
+def test_who_asks(start: Start, base: Store) -> None:
+    url = start()
+    here = {"object": "user", "user": "local", "name": "", "role": "admin", "sign_in": ""}
+    assert httpx.get(f"{url}/v1/me").json() == here
+    elsewhere = here | {"user": "elsewhere", "role": "staff"}
+    for headers in ({"X-Forwarded-For": "192.0.2.7"}, bearer("elsewhere")):  # the last: what the chat app says for them
+        assert httpx.get(f"{url}/v1/me", headers=headers).json() == elsewhere
+    url, anna = start(base), bearer(new_key(base))
+    with_key = {"object": "user", "user": "anna", "name": "anna", "role": "staff", "sign_in": "key"}
+    assert httpx.get(f"{url}/v1/me", headers=anna).json() == with_key
+    assert httpx.get(f"{url}/v1/me", headers=bearer("elsewhere")).status_code == 401
+
+
+async def test_the_chat_app_asks_as_whoever_it_is_for() -> None:
+    """On a gateway without keys, by its own connection from this machine."""
+    seen: list[dict[bytes, bytes]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(dict(scope["headers"]))
+
+    config, nobody = ServingConfig(), Any
+    keyring: Any = AnyKey()
+    access = Access(app, config, keyring, keyring, keyring)
+    for host, extra, told in (
+        (b"127.0.0.1:7860", [], None),
+        (b"docs.example.com", [], b"Bearer elsewhere"),
+        (b"127.0.0.1:7860", [(b"x-forwarded-for", b"192.0.2.7")], b"Bearer elsewhere"),
+        (b"docs.example.com", [(b"authorization", b"Basic eDp5")], b"Bearer elsewhere"),
+    ):
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/gradio_api/queue/join",
+            "headers": [(b"host", host), *extra],
+        }
+        await access(scope, nobody, nobody)
+        assert seen[-1].get(b"authorization") == told
+
+
+class AnyKey:
+    """A keyring without keys."""
+
+    async def any(self) -> bool:
+        return False
+
+    async def find(self, secret: str) -> None:
+        return None
 
 
 def test_an_address_that_others_reach_asks_for_keys_unless_told_not_to(start: Start, base: Store) -> None:

@@ -13,11 +13,14 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from data.errors import ConfigError, StoreError
 from data.home import Home
 from data.settings import Settings
+from docduet import app
 from serving.access import doors, sessions
+from serving.access.bind import check_reach
 from serving.access.people import SsoError, groups_in, owners_of, person_of
 from serving.access.sessions import Sessions
 from serving.config import OidcConfig, ServingConfig
@@ -271,15 +274,15 @@ def test_a_provider_that_is_away_or_somebody_else(url: str, home: Home, base: St
     away = settings(fake).model_copy(update={"issuer": "http://127.0.0.1:9"})
     wrong = settings(fake, name="Acme", direct=True)
     for config, lies in ((away, {}), (wrong, {"issuer": "https://another.test"})):
-        app = gateway_app(home, base, ScriptedEngine("Yes."), {"public_url": "http://here", "oidc": config})
+        gateway = gateway_app(home, base, ScriptedEngine("Yes."), {"public_url": "http://here", "oidc": config})
         fake.lies = lies
-        with in_thread(lambda _, app=app: app) as at, httpx.Client(base_url=at) as browser:
+        with in_thread(lambda _, gateway=gateway: gateway) as at, httpx.Client(base_url=at) as browser:
             key = new_key(base)
             assert problem_of(browser.get("/sign-in/sso")) == "provider"
             assert "does not answer" in browser.get("/sign-in?problem=provider").text
             signed = browser.post("/sign-in", data={"key": key})  # keys go on
             assert signed.headers["location"] == "/"
-    with in_thread(lambda _, app=app: app) as at:
+    with in_thread(lambda _: gateway) as at:
         direct = httpx.get(f"{at}/sign-in?next=/x")
         assert (direct.status_code, direct.headers["location"]) == (303, f"{at}/sign-in/sso?next=/x")
         assert "Sign in with Acme" in httpx.get(f"{at}/sign-in?key=1").text
@@ -340,6 +343,26 @@ async def test_while_the_database_is_away_known_sessions_hold_for_five_minutes(
 
 
 ALL = {name: model for name, model in TABLES.items() if "." not in name}
+
+
+def test_keys_revoke_ends_the_sessions_of_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path))
+    store = open_store(tmp_path)
+    with store.writing() as db:
+        sessions.begin(db, ANNA, 60, "")
+    ended = CliRunner().invoke(app, ["keys", "revoke", ANNA.user])
+    assert f"Ended 1 session of '{ANNA.user}'" in ended.output
+    with store.reading() as db:
+        assert db.query(SignIn).count() == 0
+    store.close()
+    assert CliRunner().invoke(app, ["keys", "revoke", ANNA.user]).exit_code != 0
+
+
+def test_with_single_sign_on_others_may_reach_a_gateway_without_keys(fresh: Store, fake: FakeOidc) -> None:
+    config = ServingConfig(host="0.0.0.0", public_url="https://d.test", oidc=settings(fake))
+    check_reach(config, str(fresh.engine.url))
+
+
 CLAIMS: dict[str, Any] = {"sub": "1", "email": "A@Example.com", "email_verified": True}
 RULES = OidcConfig(issuer="https://a.test", client_id="x", admin_emails=("a@example.com",))
 

@@ -56,6 +56,7 @@ def test_every_route_tells_its_errors_and_no_other_shape(document: dict[str, Any
         ("/v1/search", "SearchResults"),
         ("/v1/models", "ModelList"),
         ("/v1/labels", "LabelList"),
+        ("/v1/me", "Me"),
     ],
 )
 def test_real_answers_have_the_shapes_that_it_tells(url: str, document: dict[str, Any], path: str, name: str) -> None:
