@@ -118,9 +118,17 @@ def begin(db: Session, person: Person, lasts_s: float, id_token: str) -> str:
     id, now = secrets.token_hex(12), time.time()
     token = f"ds_{id}_{secrets.token_urlsafe(32)}"
     db.execute(delete(SignIn).where(SignIn.expires_at <= now))
-    times = {"created_at": now, "expires_at": now + lasts_s}
-    who = {"owner": person.user, "name": person.name, "role": person.role}
-    db.add(SignIn(id=id, hash=hash_of(token), id_token=id_token, **who, **times))
+    row = SignIn(
+        id=id,
+        hash=hash_of(token),
+        owner=person.user,
+        name=person.name,
+        role=person.role,
+        created_at=now,
+        expires_at=now + lasts_s,
+        id_token=id_token,
+    )
+    db.add(row)
     return token
 
 
