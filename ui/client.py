@@ -170,6 +170,15 @@ class Gateway:
         """As ``readiness``."""
         return _readiness(await self._get_async("/readyz", accept=(503,)))
 
+    async def request_json(
+        self, method: str, path: str, body: Any = None, accept: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
+        """What the gateway answers to ``method path`` with ``body`` as JSON. RequestError unless it succeeds or its
+        status is in ``accept``."""
+        with self._readable():
+            response = await self.async_client.request(method, path, json=body, headers=self._headers)
+            return self._checked(response, accept)
+
     def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
             response = self.sync_client.get(path, headers=self._headers)

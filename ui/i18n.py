@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ui.chat import words as chat
+from ui.feedback import words as feedback
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -68,7 +69,7 @@ _OWN: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang]} for lang in LANGUAGES}
+TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang], **feedback.TEXTS[lang]} for lang in LANGUAGES}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ class Words:
     """The interface in one language."""
 
     lang: str = "en"
+
+    @staticmethod
+    def of(value: object) -> Words:
+        """The language of a component's value, as the browser sent it."""
+        return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
 
     def __call__(self, key: str, **values: object) -> str:
         """The text called ``key``, its fields filled in."""
