@@ -76,7 +76,8 @@ def _decide(ctx: typer.Context, answers: list[str] | None, everything: bool, dec
     if everything:
         found = corrections.load(path)
         keys = [corrections.key_of(entry) for entry in found if entry.review in ("kept", "proposed")]
-    _print([corrections.review(path, key, lambda _: decision) for key in keys if key[0]], as_json)
+        keys = [key for key in keys if key[0]]
+    _print(corrections.review(path, keys, lambda _: decision) if keys else [], as_json)
 
 
 def _key(answer: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -30,8 +31,16 @@ def key_of(entry: Feedback) -> Key:
 
 
 def load(path: Path) -> list[Feedback]:
-    """The corrections that stand; none where there is no file. Raises ConfigError."""
-    return standing(read_feedback(path)) if path.exists() else []
+    """The corrections that stand; none where there is no file. Raises ConfigError, OSError."""
+    if not path.exists():
+        return []
+    state = path.stat()
+    return list(_loaded(path, state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(2)
+def _loaded(path: Path, _changed_ns: int, _size: int) -> tuple[Feedback, ...]:
+    return tuple(standing(read_feedback(path)))
 
 
 def standing(entries: Iterable[Feedback]) -> list[Feedback]:
@@ -79,22 +88,15 @@ def correct(path: Path, said: Feedback, trusted: bool) -> Feedback | None:
     ``said`` without a correction takes the earlier back. An edit by somebody who is not ``trusted`` must be reviewed
     again. Raises OSError, ConfigError.
     """
-
     result: Feedback | None = None
 
-    def change(entries: list[Feedback]) -> Feedback | None:
+    def change(entries: list[Feedback]) -> list[Feedback]:
         nonlocal result
-        old = _find(entries, key_of(said))
-        result = said if said.correction.strip() else None
+        old = _by_key(entries).get(key_of(said))
+        result = _revised(old, said, trusted)
         if result is None:
-            return _tombstone(old) if old else None
-        if old is None:
-            return result
-        if (old.correction, old.comment, old.pages) == (said.correction, said.comment, said.pages):
-            result = old
-            return None
-        result = said.model_copy(update={"review": _after_edit(old.review, trusted)})
-        return result
+            return [_tombstone(old)] if old else []
+        return [] if result is old else [result]
 
     amend_feedback(path, change)
     return result
@@ -103,29 +105,30 @@ def correct(path: Path, said: Feedback, trusted: bool) -> Feedback | None:
 def take_back(path: Path, key: Key) -> None:
     """The correction of this answer stands no more. Raises OSError, ConfigError."""
 
-    def change(entries: list[Feedback]) -> Feedback | None:
-        old = _find(entries, key)
-        return _tombstone(old) if old else None
+    def change(entries: list[Feedback]) -> list[Feedback]:
+        old = _by_key(entries).get(key)
+        return [_tombstone(old)] if old else []
 
     if path.exists():
         amend_feedback(path, change)
 
 
-def review(path: Path, key: Key, decide: Callable[[Feedback], Review]) -> Feedback:
-    """Write down what ``decide`` says of the correction of this answer. Raises CorrectionNotFoundError, OSError,
-    ConfigError."""
-    result: Feedback | None = None
+def review(path: Path, keys: Iterable[Key], decide: Callable[[Feedback], Review]) -> list[Feedback]:
+    """Write down what ``decide`` says of the corrections of these answers: all or none of them.
 
-    def change(entries: list[Feedback]) -> Feedback | None:
-        nonlocal result
-        old = _find(entries, key)
-        if old is None:
-            raise CorrectionNotFoundError(f"the answer {key[0]!r} has no correction")
-        result = old.model_copy(update={"review": decide(old)})
-        return result if result != old else None
+    Raises CorrectionNotFoundError, OSError, ConfigError.
+    """
+    result: list[Feedback] = []
+
+    def change(entries: list[Feedback]) -> list[Feedback]:
+        known = _by_key(entries)
+        for key in keys:
+            if key not in known:
+                raise CorrectionNotFoundError(f"the answer {key[0]!r} has no correction")
+            result.append(known[key].model_copy(update={"review": decide(known[key])}))
+        return [entry for entry in result if entry != known[key_of(entry)]]
 
     amend_feedback(path, change)
-    assert result is not None
     return result
 
 
@@ -142,14 +145,22 @@ def counts(entries: Iterable[Feedback]) -> dict[str, int]:
     return {name: found[name] for name in ("kept", "proposed", "promoted", "rejected")}
 
 
-def _after_edit(before: Review, trusted: bool) -> Review:
-    if before == "promoted":
-        return "promoted" if trusted else "proposed"
-    return "kept" if before == "rejected" else before
+def _revised(old: Feedback | None, said: Feedback, trusted: bool) -> Feedback | None:
+    """What stands once ``said`` was said; ``old`` itself where nothing is new."""
+    if not said.correction.strip():
+        return None
+    if old is None:
+        return said
+    if (old.correction, old.comment, old.pages) == (said.correction, said.comment, said.pages):
+        return old
+    review: Review = "kept" if old.review == "rejected" else old.review
+    if review == "promoted" and not trusted:
+        review = "proposed"
+    return said.model_copy(update={"review": review})
 
 
-def _find(entries: Iterable[Feedback], key: Key) -> Feedback | None:
-    return next((entry for entry in standing(entries) if key_of(entry) == key), None)
+def _by_key(entries: Iterable[Feedback]) -> dict[Key, Feedback]:
+    return {key_of(entry): entry for entry in standing(entries) if entry.answer_id}
 
 
 def _tombstone(old: Feedback) -> Feedback:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -65,8 +65,8 @@ def append_feedback(path: Path, feedback: Feedback) -> None:
         _append(path, feedback)
 
 
-def amend_feedback(path: Path, change: Callable[[list[Feedback]], Feedback | None]) -> Feedback | None:
-    """Add what ``change`` makes of the lines there are (None: nothing); no other process writes in between.
+def amend_feedback(path: Path, change: Callable[[list[Feedback]], Sequence[Feedback]]) -> None:
+    """Add the lines that ``change`` makes of those there are; no other process writes in between.
 
     Raises OSError, and ConfigError for a file that is broken.
     """
@@ -75,15 +75,14 @@ def amend_feedback(path: Path, change: Callable[[list[Feedback]], Feedback | Non
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         made = change(read_feedback(path) if path.exists() else [])
-        if made is not None:
-            _append(path, made)
-    return made
+        if made:
+            _append(path, *made)
 
 
-def _append(path: Path, feedback: Feedback) -> None:
+def _append(path: Path, *lines: Feedback) -> None:
     with path.open("a+b") as file:
         _mend(file.fileno())
-        file.write(feedback.model_dump_json().encode() + b"\n")
+        file.write(b"".join(line.model_dump_json().encode() + b"\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
 

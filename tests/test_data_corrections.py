@@ -59,13 +59,13 @@ def test_the_same_again_adds_nothing_and_an_edit_is_reviewed_again(path: Path) -
     correct(path, ONE, trusted=False)
     correct(path, ONE, trusted=False)
     assert len(read_feedback(path)) == 1
-    review(path, ("ans_1", 0), lambda _: "promoted")
+    review(path, [("ans_1", 0)], lambda _: "promoted")
     assert correct(path, ONE, trusted=False) == changed(ONE, review="promoted")
     edited = changed(ONE, correction="Three of them.")
     assert correct(path, edited, trusted=False) == changed(edited, review="proposed")
-    review(path, ("ans_1", 0), lambda _: "promoted")
+    review(path, [("ans_1", 0)], lambda _: "promoted")
     assert correct(path, ONE, trusted=True) == changed(ONE, review="promoted")
-    review(path, ("ans_1", 0), lambda _: "rejected")
+    review(path, [("ans_1", 0)], lambda _: "rejected")
     assert correct(path, edited, trusted=False) == edited
     assert load(path) == [edited]
 
@@ -79,12 +79,12 @@ def test_who_may_promote() -> None:
 
 def test_a_decision_about_nothing_is_told(path: Path) -> None:
     with pytest.raises(CorrectionNotFoundError, match="'ans_9' has no correction"):
-        review(path, ("ans_9", 0), lambda _: "promoted")
+        review(path, [("ans_9", 0)], lambda _: "promoted")
     append_feedback(path, ONE)
     with path.open("ab") as file:
         file.write(b"{}\n{}\n")
     with pytest.raises(ConfigError, match="line 2"):
-        review(path, ("ans_1", 0), lambda _: "promoted")
+        review(path, [("ans_1", 0)], lambda _: "promoted")
 
 
 def test_a_question_lies_on_one_side_however_it_is_written() -> None:

@@ -74,10 +74,10 @@ def test_a_change_sees_every_line_before_it(tmp_path: Path) -> None:
     path = tmp_path / "feedback.jsonl"
 
     def count(_: int) -> None:
-        amend_feedback(path, lambda lines: OTHER.model_copy(update={"answer": str(len(lines))}))
+        amend_feedback(path, lambda lines: [OTHER.model_copy(update={"answer": str(len(lines))})])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(20)))
     assert [entry.answer for entry in read_feedback(path)] == [str(n) for n in range(20)]
-    assert amend_feedback(path, lambda _: None) is None
+    amend_feedback(path, lambda _: [])
     assert len(read_feedback(path)) == 20

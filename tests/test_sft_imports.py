@@ -283,7 +283,7 @@ def test_a_promoted_correction_is_trained_on_and_one_for_evaluation_is_not(
     for entry in (taught, held, open_, rejected):
         append_feedback(path, entry)
     for entry in (taught, held):
-        review(path, (entry.answer_id, 0), lambda _: "promoted")
+        review(path, [(entry.answer_id, 0)], lambda _: "promoted")
     other = {"question": held.question.upper().rstrip("?"), "answer": "Look into the settings of the box."}
     faq = lines(tmp_path / "faq.jsonl", other, {**ROW, "question": "Who runs the box?"})
 

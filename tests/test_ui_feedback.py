@@ -101,7 +101,13 @@ def test_nothing_hostile_leaves_the_block() -> None:
 def test_an_opinion_goes_to_the_browser_and_back_and_comes_from_the_store() -> None:
     turn = with_opinion(TURN, 0, OPINION)
     assert (turn.revision, load([dump(turn)])) == (1, [turn])
-    entry = {"choice": 0, "rating": "down", "reasons": ["wrong"], "comment": "no flag", "should_have_said": "Port 7860."}
+    entry = {
+        "choice": 0,
+        "rating": "down",
+        "reasons": ["wrong"],
+        "comment": "no flag",
+        "should_have_said": "Port 7860.",
+    }
     told = {"review": "kept", "use": "sft", "pages": ["guide/ports.md"]}
     assert with_stored(TURN, [entry | {"correction": told}]).reply.opinion == OPINION
     assert with_stored(turn, []).reply.opinion == NONE
@@ -160,8 +166,7 @@ async def test_each_button(opinions: Opinions, url: str) -> None:
     assert (said.open, focus) == (False, ".dd-opinion")
     turn, _ = await press(opinions, turn, "promote")
     assert turn.reply.opinion == replace(said, review="promoted")  # an open gateway's user is an administrator
-    with httpx.Client(base_url=f"{url}/v1") as http:
-        (stored,) = http.get(f"/conversations/{conversation}").json()["turns"]
+    (stored,) = (await opinions.gateway.request_json("GET", f"/v1/conversations/{conversation}"))["turns"]
     assert with_stored(TURN, stored["feedback"]).reply.opinion == turn.reply.opinion
     turn, _ = await press(opinions, turn, "down")
     assert turn.reply.opinion.open, "pressed again it would lose words: they are shown"

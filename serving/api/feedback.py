@@ -102,11 +102,12 @@ async def promote(answer_id: str, request: Request, body: ChoiceIn | None = None
 
 async def reviewed(gateway: Gateway, key: corrections.Key, decide: Callable[[Feedback], Any]) -> Feedback:
     """Write down what ``decide`` says of a correction. ApiError 404 (there is none), 503."""
-    decided = partial(corrections.review, gateway.live.home.feedback, key, decide)
+    decided = partial(corrections.review, gateway.live.home.feedback, [key], decide)
     try:
-        return await _filed(gateway, decided, "nothing was decided")
+        (made,) = await _filed(gateway, decided, "nothing was decided")
     except CorrectionNotFoundError as error:
         raise ApiError(str(error), 404, "correction_not_found", "answer_id") from None
+    return made
 
 
 async def _filed(gateway: Gateway, work: Callable[[], T], failed: str) -> T:

@@ -1,4 +1,4 @@
-"""Thumbs, reasons and corrections in a real Chromium, on the real gateway. DOCDUET_SHOTS=FOLDER keeps the screenshots."""
+"""Thumbs, reasons and corrections in a real Chromium, on the real gateway. DOCDUET_SHOTS=FOLDER keeps screenshots."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-def opened(browser: Any, url: str, width: int = 1280, height: int = 800, lang: str = "en-US", dark: bool = False) -> Any:
+def opened(
+    browser: Any, url: str, width: int = 1280, height: int = 800, lang: str = "en-US", dark: bool = False
+) -> Any:
     """A page with one answered question; whatever goes wrong in it fails the test."""
     context = browser.new_context(
         locale=lang, color_scheme="dark" if dark else "light", viewport={"width": width, "height": height}

@@ -109,10 +109,9 @@ def _choices(name: str, legend: str, choices: Sequence[tuple[str, str]], chosen:
 
 
 def _text(name: str, label: str, text: str, most: int, rows: int) -> str:
-    return (
-        f'<label class="dd-field"><span>{escape(label)}</span>'
-        f'<textarea name="{name}" rows="{rows}" maxlength="{most}" dir="auto">\n{escape(clean(text))}</textarea></label>'
-    )
+    about = f'name="{name}" rows="{rows}" maxlength="{most}" dir="auto"'
+    area = f"<textarea {about}>\n{escape(clean(text))}</textarea>"  # a parser drops the first line break
+    return f'<label class="dd-field"><span>{escape(label)}</span>{area}</label>'
 
 
 def _button(do: str, label: str, extra: str = "") -> str:

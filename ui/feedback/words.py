@@ -35,7 +35,7 @@ TEXTS = {
         "opinion.rejected": "An administrator decided not to use the correction.",
         "opinion.lost": "DocDuet did not answer. Try again.",
         "opinion.failed": "This was not saved: {reason}",
-        "opinion.failed.feedback_file": "This could not be written down; what you typed is still here. Send it again later.",
+        "opinion.failed.feedback_file": "This could not be written down, but is still here. Send it again later.",
         "opinion.failed.unreachable": "The gateway does not answer. Try again in a moment.",
         "opinion.failed.answer_not_found": "The gateway does not know this answer any more.",
         "opinion.failed.correction_not_found": "The correction is gone: edit it and send it again.",
