@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data import cli_feedback
+
 if TYPE_CHECKING:
     from data.config import DataConfig
     from data.errors import DocDuetError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from data.sync import SyncReport
 
 app = typer.Typer(help="Product docs in, clean Markdown pages out.", no_args_is_help=True, rich_markup_mode="markdown")
+
+app.add_typer(cli_feedback.app, name="feedback")
 
 SHOWN_SKIPPED = 20
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

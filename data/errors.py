@@ -94,6 +94,10 @@ class KeyNotFoundError(DocDuetError, LookupError):
     """No valid key has this id or name."""
 
 
+class CorrectionNotFoundError(DocDuetError, LookupError):
+    """No correction of this answer stands."""
+
+
 class ClusterError(DocDuetError, ConnectionError):
     """The Ray cluster cannot be reached, or the job on it failed."""
 

@@ -2,20 +2,26 @@
 
 One JSON object a line (`Feedback`), appended under a file lock and synced to disk, so that several gateway processes
 may write. A process that was killed while it wrote leaves half a line at the end: a reader skips it with a warning, the
-next writer takes it away.
+next writer takes it away. Nothing is changed in place: a later line takes the place of an earlier one (corrections.py).
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from data.errors import ConfigError
 
 logger = logging.getLogger(__name__)
+
+
+Review = Literal["kept", "proposed", "promoted", "rejected"]
+"""Of a correction: nobody has asked for anything; whoever corrected wants it used; an administrator said yes, or no."""
 
 
 class Turn(BaseModel):
@@ -28,8 +34,10 @@ class Turn(BaseModel):
 class Feedback(BaseModel):
     """What somebody says about one answer. ``correction`` is the answer as it should have been; "" when only rated.
 
-    ``history``: the turns before the question. ``sources``: urls of the pages under the answer. ``created_at``: seconds
-    since the epoch (UTC). Fields that a later version adds are ignored.
+    ``history``: the turns before the question. ``sources``: urls of the pages under the answer. ``created_at``: when it
+    was asked, in seconds since the epoch (UTC). ``choice``: which answer of a comparison. ``pages``: those that answer
+    the question, as whoever corrected it says; None: nothing was said. ``withdrawn``: the correction was taken back.
+    Fields that a later version adds are ignored.
     """
 
     question: str = Field(min_length=1)
@@ -42,6 +50,10 @@ class Feedback(BaseModel):
     answer_id: str = ""
     comment: str = ""
     created_at: float = 0.0
+    choice: int = 0
+    pages: tuple[str, ...] | None = None
+    review: Review = "kept"
+    withdrawn: bool = False
 
 
 def append_feedback(path: Path, feedback: Feedback) -> None:
@@ -49,9 +61,28 @@ def append_feedback(path: Path, feedback: Feedback) -> None:
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"), path.open("a+b") as file:
+    with FileLock(f"{path}.lock"):
+        _append(path, feedback)
+
+
+def amend_feedback(path: Path, change: Callable[[list[Feedback]], Sequence[Feedback]]) -> None:
+    """Add the lines that ``change`` makes of those there are; no other process writes in between.
+
+    Raises OSError, and ConfigError for a file that is broken.
+    """
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        made = change(read_feedback(path) if path.exists() else [])
+        if made:
+            _append(path, *made)
+
+
+def _append(path: Path, *lines: Feedback) -> None:
+    with path.open("a+b") as file:
         _mend(file.fileno())
-        file.write(feedback.model_dump_json().encode() + b"\n")
+        file.write(b"".join(line.model_dump_json().encode() + b"\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
 

@@ -32,7 +32,10 @@ def run(
     ctx: typer.Context,
     retrieval: Annotated[
         str,
-        typer.Option(metavar="SET", help="Measure retrieval with this set: a .jsonl or SQuAD .json file, or a name."),
+        typer.Option(
+            metavar="SET",
+            help="Measure retrieval with this set: a .jsonl or SQuAD .json file, or a name, such as feedback.",
+        ),
     ],
     corpus: Annotated[Path | None, typer.Option(help="The folder of docs that the set asks about.")] = None,
     exclude: Annotated[
@@ -61,6 +64,8 @@ def run(
         docduet eval run --retrieval ms-swift-docs --corpus ms-swift-docs/ --chart hits.png
 
         docduet eval run --retrieval cmrc2018_dev.json --sample 0 --json
+
+        docduet eval run --retrieval feedback
     """
     from evals.questions import load_set
     from evals.retrieval import prepare
@@ -69,7 +74,7 @@ def run(
 
     settings: Settings = ctx.obj
     names = _systems(system or (), NAMES)
-    questions = load_set(retrieval)
+    questions = load_set(retrieval, settings.home).findable()
     size = (SQUAD_SAMPLE if questions.corpus else 0) if sample is None else sample
     questions = questions.sample(size, seed)
     with _progress() as report_progress:

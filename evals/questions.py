@@ -2,7 +2,8 @@
 
 A set is a .jsonl file, one question a line; a .toml file of the same name beside it says which pages to leave out of
 the index (such as a FAQ page that repeats the questions). Bundled ones lie in evals/sets/ and go by their bare name. A
-file in SQuAD's format (.json) is a set as well, and brings its pages along: see squad.py.
+file in SQuAD's format (.json) is a set as well, and brings its pages along: see squad.py. The set ``feedback`` is made
+of answers that were corrected in the chat: see corrected.py.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
+from data.home import Home
 from data.types import Page
 
 FOLDER = Path(__file__).with_name("sets")
@@ -23,7 +25,11 @@ FOLDER = Path(__file__).with_name("sets")
 
 @dataclass(frozen=True)
 class Question:
-    """``pages``: urls of all pages that answer, one or more. ``answer_span``: words that stand in the first of them."""
+    """``pages``: urls of all pages that answer, one or more; none in sets that do not measure retrieval alone.
+
+    ``answer_span``: words that stand in the first of them. ``facts``: what a complete answer says, a sentence each;
+    empty where nobody wrote it down. ``answerable``: whether the docs hold an answer; if not, a refusal is right.
+    """
 
     id: str
     question: str
@@ -31,6 +37,8 @@ class Question:
     pages: tuple[str, ...]
     answer_span: str = ""
     source: str = ""
+    facts: tuple[str, ...] = ()
+    answerable: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,14 +57,26 @@ class QuestionSet:
         drawn = sorted(random.Random(seed).sample(range(len(self.questions)), size))
         return replace(self, questions=tuple(self.questions[i] for i in drawn))
 
+    def findable(self) -> QuestionSet:
+        """The questions that name a page: what retrieval can be measured with. Raises ConfigError for none."""
+        found = tuple(question for question in self.questions if question.pages)
+        if not found:
+            raise ConfigError(f"no question of the set {self.name} names a page that answers it and that is synced")
+        return replace(self, questions=found)
 
-def load_set(name: str) -> QuestionSet:
-    """The set in the file ``name``, or the bundled one of that name. Raises ConfigError."""
+
+def load_set(name: str, home: Home | None = None) -> QuestionSet:
+    """The set in the file ``name``, or the bundled one of that name. ``home``: where the corrections of the set
+    ``feedback`` and their pages are. Raises ConfigError."""
+    if name == "feedback" and home is not None:
+        from evals.corrected import load_corrected
+
+        return load_corrected(home)
     path = Path(name).expanduser()
     if not path.suffix and not path.exists():
         path = FOLDER / f"{name}.jsonl"
     if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.toml")))
+        known = ", ".join([*sorted(found.stem for found in FOLDER.glob("*.toml")), "feedback"])
         raise ConfigError(f"no question set {name!r}: give a .jsonl or SQuAD .json file, or one of: {known}")
     if path.suffix == ".json":
         from evals.squad import load_squad

@@ -19,7 +19,17 @@ from serving.access.people import owners_of
 from serving.access.sessions import Sessions
 from serving.access.shared import limiter_of
 from serving.access.sso import SingleSignOn
-from serving.api import admin, chat, conversations, fallback, judgements, responses, routes
+from serving.api import (
+    admin,
+    admin_feedback,
+    chat,
+    conversations,
+    fallback,
+    feedback,
+    judgements,
+    responses,
+    routes,
+)
 from serving.api.bodylimit import BodyLimit, whole_characters
 from serving.api.fallback import HeadAsGet
 from serving.api.models import ERRORS
@@ -87,7 +97,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
-    parts = (admin, chat, responses, conversations, judgements)
+    parts = (admin, admin_feedback, chat, responses, conversations, judgements, feedback)
     app.include_router(signin.router(keyring, config.oidc, sso))
     if sso:
         app.include_router(sso.router())

@@ -42,6 +42,7 @@ def build(
     out: Path | None,
     *,
     eval_sets: Sequence[Path] = (),
+    held_out: Sequence[str] = (),
     base_answers: Path | None = None,
     embedder: Embedder | None = None,
     val_share: float = 0.05,
@@ -51,7 +52,8 @@ def build(
 ) -> Facts:
     """Build the dataset and say what is in it; ``out`` None writes nothing.
 
-    ``diff``: keep what holds of an earlier dataset, and write only for the pages that changed.
+    ``diff``: keep what holds of an earlier dataset, and write only for the pages that changed. ``held_out``: questions
+    that will be evaluated with, beside those of ``eval_sets``.
 
     Raises EmptySourceError (no pages), ConfigError, DiskFullError.
     """
@@ -59,7 +61,7 @@ def build(
     if out is not None:
         check_free(out.expanduser())
     found = sorted(pages, key=lambda page: page.url)
-    questions = [question for path in eval_sets for question in read_questions(path)]
+    questions = [*held_out, *(question for path in eval_sets for question in read_questions(path))]
     lengths = [counter.count(answer) for answer in _answers(base_answers)] if base_answers else []
     sieve = Sieve(counter, max_length, Decontamination(questions), embedder)
     base = sieve.still_good(diff.kept) if diff else []

@@ -108,10 +108,18 @@ def build(
             "--import",
             metavar="FILE",
             rich_help_panel=OWN,
-            help="Your own questions and answers or tickets (.csv, .xlsx, .jsonl, .json), or feedback: what was "
-            "corrected in the chat; may be repeated.",
+            help="Your own questions and answers or tickets (.csv, .xlsx, .jsonl, .json), or feedback: also those "
+            "corrections from the chat that nobody has decided on; may be repeated.",
         ),
     ] = None,
+    feedback: Annotated[
+        bool,
+        typer.Option(
+            "--feedback/--no-feedback",
+            rich_help_panel=OWN,
+            help="Add the corrections from the chat that were promoted; default: they are.",
+        ),
+    ] = True,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -156,6 +164,7 @@ def build(
 
         docduet sft build --out datasets/taught --teacher http://127.0.0.1:8000/v1 --model Qwen/Qwen3-8B --dry-run
     """
+    from data import corrections
     from data.store import PageStore
     from sft.build import build as build_dataset
     from sft.config import SftConfig
@@ -185,7 +194,9 @@ def build(
     embedder = _embedder(settings) if embed else None
     files = [settings.home.feedback if str(path) == "feedback" else path for path in imports or ()]
     columns = parse_column_options(column or ())
-    changed = _changes(store, diff, ImportWriter(files, columns), lang) if diff else None
+    own = settings.home.feedback
+    promoted = own if feedback and own not in files and own.is_file() else None
+    changed = _changes(store, diff, ImportWriter(files, columns, promoted=promoted), lang) if diff else None
     with cli_show.progress() as show:
         taught = _teacher(settings, config, shares, counter, embedder, limit, show) if config.teacher else None
         if dry_run and (changed or taught):
@@ -194,12 +205,13 @@ def build(
             return
         facts = build_dataset(
             pages,
-            _writers(ImportWriter(files, columns, lang), taught, _rules(config), with_rules),
+            _writers(ImportWriter(files, columns, lang, promoted), taught, _rules(config), with_rules),
             shares,
             counter,
             config.max_length,
             None if dry_run else out,
             eval_sets=eval_set or (),
+            held_out=[entry.question for entry in corrections.promoted(corrections.load(own), "eval")],
             base_answers=base_answers,
             embedder=embedder,
             val_share=config.val_share,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ConfigError
-from data.feedback import Feedback, Turn, append_feedback, read_feedback
+from data.feedback import Feedback, Turn, amend_feedback, append_feedback, read_feedback
 
 ONE = Feedback(
     question="How many?",
@@ -67,3 +67,17 @@ def test_a_broken_line_in_the_middle_is_told(tmp_path: Path) -> None:
         read_feedback(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_feedback(tmp_path / "none.jsonl")
+
+
+def test_a_change_sees_every_line_before_it(tmp_path: Path) -> None:
+    """Each of many writers counts what is there: two that read at the same time would write the same number."""
+    path = tmp_path / "feedback.jsonl"
+
+    def count(_: int) -> None:
+        amend_feedback(path, lambda lines: [OTHER.model_copy(update={"answer": str(len(lines))})])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(20)))
+    assert [entry.answer for entry in read_feedback(path)] == [str(n) for n in range(20)]
+    amend_feedback(path, lambda _: [])
+    assert len(read_feedback(path)) == 20

@@ -48,6 +48,9 @@ ROUTES = [
     ("GET", "/v1/admin/gaps"),
     ("GET", "/v1/admin/pages/{page_id}/chunks"),
     ("POST", "/v1/admin/reload"),
+    ("GET", "/v1/admin/feedback"),
+    ("POST", "/v1/admin/feedback/{answer_id}/promote"),
+    ("POST", "/v1/admin/feedback/{answer_id}/reject"),
 ]
 
 

@@ -99,7 +99,8 @@ def test_a_correction_becomes_training_data(http: httpx.Client, home: Home) -> N
     }
     before = len(read_feedback(home.feedback)) if home.feedback.exists() else 0
     for _ in range(2):  # the same again adds nothing
-        assert http.post("/feedback", json=said).json() == {"object": "feedback", "choice": 0} | said
+        told = {"object": "feedback", "choice": 0, "correction": {"review": "kept", "use": "sft", "pages": None}}
+        assert http.post("/feedback", json=said).json() == told | said
     (kept,) = read_feedback(home.feedback)[before:]
     assert (kept.question, kept.answer) == (QUESTION, "It is port 7860 [1].")
     assert (kept.correction, kept.comment, kept.arm) == (said["should_have_said"], "no flag", "rag")

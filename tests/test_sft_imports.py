@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 from typer.testing import CliRunner
 
+from data.corrections import review, take_back, use_of
 from data.errors import ConfigError, EmptySourceError
 from data.feedback import Feedback, Turn, append_feedback
 from data.types import Page
@@ -257,6 +258,58 @@ def test_corrected_answers(tmp_path: Path) -> None:
     [sample] = read(path, pages=tuple(docs()))
     assert said(sample) == ["What is a red box?", "A box.", "And how many are kept?", "Three are kept, `a[1]`."]
     assert (sample.generator, sample.pages) == ("feedback", ("w/0.md",))
+
+
+def correction(number: int, use: str, **more: Any) -> Feedback:
+    """The ``number``-th correction whose question is for ``use``."""
+    made = (
+        Feedback(question=f"Where do I set limit {n} of the box?", answer="?", correction=f"In table {n} of box.toml.",
+                 answer_id=f"ans_{n}", created_at=n)
+        for n in range(1000)
+    )  # fmt: skip
+    found = [entry for entry in made if use_of(entry) == use]
+    return found[number].model_copy(update=more)
+
+
+def test_a_promoted_correction_is_trained_on_and_one_for_evaluation_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole commands. The held out question is also in an imported file, in other marks, and stays out there too."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("DOCDUET_HOME", str(home))
+    path = home / "feedback.jsonl"
+    taught, held, open_ = (correction(n, use) for n, use in ((0, "sft"), (0, "eval"), (1, "sft")))
+    rejected = correction(2, "sft", review="rejected")
+    for entry in (taught, held, open_, rejected):
+        append_feedback(path, entry)
+    for entry in (taught, held):
+        review(path, [(entry.answer_id, 0)], lambda _: "promoted")
+    other = {"question": held.question.upper().rstrip("?"), "answer": "Look into the settings of the box."}
+    faq = lines(tmp_path / "faq.jsonl", other, {**ROW, "question": "Who runs the box?"})
+
+    def built(*more: str) -> tuple[list[str], list[dict[str, Any]], str]:
+        argv = ["sft", "build", "--out", str(tmp_path / "ds"), "--import", str(faq), "--json", *more]
+        done = CliRunner().invoke(app, argv)
+        assert done.exit_code == 0, done.output
+        names = ("train.jsonl", "val.jsonl")
+        rows = [json.loads(line) for name in names for line in (tmp_path / "ds" / name).read_text().splitlines()]
+        provenance = [json.loads(line) for line in (tmp_path / "ds" / "provenance.jsonl").read_text().splitlines()]
+        rejects = (tmp_path / "ds" / "rejects.jsonl").read_text()
+        return [row["messages"][-2]["content"] for row in rows], provenance, rejects
+
+    asked, provenance, rejects = built()
+    assert sorted(asked) == sorted([taught.question, "Who runs the box?"])
+    assert sorted(row["generator"] for row in provenance) == ["feedback", "import:faq.jsonl"]
+    assert "evaluation-overlap" in rejects
+    assert "1 corrections wait for a decision" in (tmp_path / "ds" / "card.md").read_text()
+    asked, _, _ = built("--import", "feedback")
+    assert sorted(asked) == sorted([taught.question, open_.question, "Who runs the box?"])
+    asked, _, rejects = built("--no-feedback")
+    assert asked == ["Who runs the box?"]
+    assert "evaluation-overlap" in rejects
+    assert sorted(built("--diff", str(tmp_path / "ds"))[0]) == sorted([taught.question, "Who runs the box?"])
+    take_back(path, (taught.answer_id, 0))
+    assert built("--diff", str(tmp_path / "ds"))[0] == ["Who runs the box?"]
 
 
 def test_imports_come_whole_beside_a_mixture_that_knows_nothing_of_them(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ui.account import words as account
 from ui.chat import words as chat
+from ui.feedback import words as feedback
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -67,7 +68,15 @@ _OWN: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = {lang: {**_OWN[lang], **account.TEXTS[lang], **chat.TEXTS[lang]} for lang in LANGUAGES}
+_PARTS = (
+    account,
+    chat,
+    feedback,
+)
+TEXTS = {
+    lang: {key: text for own in (_OWN, *(part.TEXTS for part in _PARTS)) for key, text in own[lang].items()}
+    for lang in LANGUAGES
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,11 @@ class Words:
     """The interface in one language."""
 
     lang: str = "en"
+
+    @staticmethod
+    def of(value: object) -> Words:
+        """The language of a component's value, as the browser sent it."""
+        return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
 
     def __call__(self, key: str, **values: object) -> str:
         """The text called ``key``, its fields filled in."""

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from data.prompts import Message
 from data.types import ANY, Filters
 from ui.events import Done, Event, Failure, Marker, Source, SourceFound, Started, Text, Thinking
+from ui.feedback.opinion import NONE, Opinion
 
 State = Literal["waiting", "writing", "done", "stopped", "failed"]
 REMEMBERED = 8  # earlier turns sent along with a question
@@ -34,6 +35,7 @@ class Reply:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     failure_code: str = ""
+    opinion: Opinion = NONE
 
     @property
     def running(self) -> bool:
@@ -43,7 +45,11 @@ class Reply:
 @dataclass(frozen=True)
 class Turn:
     """One question and its replies: one, or two side by side. ``query`` is set only when the question was rewritten for
-    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer."""
+    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer.
+
+    ``revision``: how often the turn has changed since its answer ended. The browser shows the newest one, also when an
+    answer that streams brings the older one once more.
+    """
 
     key: str
     question: str
@@ -54,6 +60,7 @@ class Turn:
     blind: bool = False
     filters: Filters = ANY
     replies: tuple[Reply, ...] = (Reply(),)
+    revision: int = 0
 
     @property
     def running(self) -> bool:
@@ -165,6 +172,12 @@ def load(values: Any) -> list[Turn]:
         except ValidationError:
             continue
     return turns
+
+
+def on_page(value: Any) -> list[Turn]:
+    """The turns of the conversation component's value, as the browser sent it."""
+    items = value.get("turns") if isinstance(value, dict) else None
+    return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []
 
 
 def plain_text(reply: Reply) -> str:

@@ -119,6 +119,35 @@ class ChunksOut(BaseModel):
     data: list[ChunkOut]
 
 
+class CorrectionOut(BaseModel):
+    """A corrected answer. ``use``: what its question makes of it once it is promoted."""
+
+    answer_id: str
+    choice: int
+    question: str
+    earlier: int = Field(description="Messages before the question.")
+    answer: str
+    correction: str
+    comment: str
+    lang: str
+    arm: str
+    sources: list[str] = Field(description="Urls of the pages under the answer.")
+    pages: list[str] = Field(description="Urls of the pages that answer the question.")
+    review: Literal["kept", "proposed", "promoted", "rejected"]
+    use: Literal["sft", "eval"]
+    asked_at: float
+
+
+class CorrectionsOut(BaseModel):
+    """``counts``: corrections in each state of review."""
+
+    object: Literal["list"] = "list"
+    data: list[CorrectionOut]
+    has_more: bool
+    next: str | None
+    counts: dict[str, int]
+
+
 class ReloadOut(BaseModel):
     """Keys as ``table.key``. ``engines``: name -> added, changed or removed."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -11,14 +14,19 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, field_validator
 
+from data.corrections import Key, key_of, load
+from data.errors import ConfigError
+from data.feedback import Feedback
 from serving.api.export import as_markdown
 from serving.api.stored import conversation_body, turn_body
 from serving.errors import ApiError
-from serving.gateway import gateway_of
+from serving.gateway import Gateway, gateway_of
 from serving.principal import principal_of
 from serving.store import conversations as stored
+from serving.store.conversations import Turn
 from serving.store.tables import Conversation
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
 
@@ -80,8 +88,8 @@ async def read(id: str, request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.recorder.written()
     found, turns = await gateway.store.run(stored.turns, principal_of(request).user, id, writes=False)
-    public_url = gateway.public_url(request)
-    return conversation_body(found) | {"turns": [turn_body(turn, public_url) for turn in turns]}
+    public_url, known = gateway.public_url(request), await _corrections(gateway, turns)
+    return conversation_body(found) | {"turns": [turn_body(turn, public_url, known) for turn in turns]}
 
 
 @router.patch("/{id}")
@@ -112,6 +120,18 @@ async def export(id: str, request: Request, format: Literal["markdown", "json"] 
         return JSONResponse(body, headers=_attachment(found, "json"))
     text = as_markdown(found, turns, public_url)
     return Response(text, media_type="text/markdown; charset=utf-8", headers=_attachment(found, "md"))
+
+
+async def _corrections(gateway: Gateway, turns: Sequence[Turn]) -> dict[Key, Feedback]:
+    """What feedback.jsonl says of these turns; a conversation is shown whether or not the file can be read."""
+    if not any(rating.should_have_said for turn in turns for rating in turn.ratings):
+        return {}
+    try:
+        found = await asyncio.to_thread(load, gateway.live.home.feedback)
+    except (OSError, ConfigError) as error:
+        log.warning("%s: %s", gateway.live.home.feedback, error)
+        return {}
+    return {key_of(entry): entry for entry in found}
 
 
 def _attachment(conversation: Conversation, suffix: str) -> dict[str, str]:

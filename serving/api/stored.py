@@ -5,8 +5,11 @@ Blind answers that have not been voted on keep their secret: no arm, source, mar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from data.corrections import Key, use_of
+from data.feedback import Feedback
 from serving.api.wire import blind_body, choice_body, message
 from serving.arms.events import Cited, Event, Finished, Text
 from serving.blind import Mask
@@ -28,8 +31,11 @@ def conversation_body(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def turn_body(turn: Turn, public_url: str) -> dict[str, Any]:
-    """A question, its choices as chat completions have them, and what its owner thinks of them."""
+def turn_body(turn: Turn, public_url: str, corrections: Mapping[Key, Feedback] | None = None) -> dict[str, Any]:
+    """A question, its choices as chat completions have them, and what its owner thinks of them.
+
+    ``corrections``: those of feedback.jsonl.
+    """
     answer = turn.answer
     return {
         "answer_id": answer.id,
@@ -44,7 +50,7 @@ def turn_body(turn: Turn, public_url: str) -> dict[str, Any]:
         "route": {} if turn.hidden else answer.route,
         "choices": [choice_as_answered(choice, public_url, turn.hidden) for choice in turn.choices],
         "vote": vote_body(turn.vote) if turn.vote else None,
-        "feedback": [rating_body(rating) for rating in turn.ratings],
+        "feedback": [rating_body(rating, corrections or {}) for rating in turn.ratings],
     }
 
 
@@ -81,13 +87,22 @@ def vote_body(vote: Vote) -> dict[str, Any]:
     return {"winner": vote.winner, "arms": vote.arms, "comment": vote.comment, "created": int(vote.created_at)}
 
 
-def rating_body(rating: Rating) -> dict[str, Any]:
-    """A thumb; which arm it is on stands in the choice."""
+def rating_body(rating: Rating, corrections: Mapping[Key, Feedback]) -> dict[str, Any]:
+    """A thumb, and what became of the correction; which arm it is on stands in the choice."""
     return {
         "choice": rating.choice,
         "rating": rating.rating,
         "reasons": rating.reasons,
         "comment": rating.comment,
         "should_have_said": rating.should_have_said,
+        "correction": correction_body(corrections.get((rating.answer_id, rating.choice))),
         "created": int(rating.created_at),
     }
+
+
+def correction_body(entry: Feedback | None) -> dict[str, Any] | None:
+    """What was decided about a correction; ``use``: what its question makes of it once it is promoted."""
+    if entry is None:
+        return None
+    pages = None if entry.pages is None else list(entry.pages)
+    return {"review": entry.review, "use": use_of(entry), "pages": pages}

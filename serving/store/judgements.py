@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, delete, func, select
 from sqlalchemy.orm import Session
 
 from evals.metrics import wilson
@@ -61,31 +61,42 @@ def vote(db: Session, owner: str, answer_id: str, winner: Winner, comment: str) 
     return Turn(turn.answer, turn.choices, db.merge(row), turn.ratings)
 
 
-def rate(db: Session, owner: str, judgement: Judgement) -> tuple[Turn, bool]:
-    """Keep a thumb in place of an earlier one: the turn before it, and whether ``should_have_said`` is news.
+def rate(db: Session, owner: str, judgement: Judgement) -> tuple[Turn, str]:
+    """Keep a thumb in place of an earlier one: the turn before it, and what it was said then that it should have said.
 
     ApiError 404 (no such answer) or 400 (no such choice).
     """
     turn = conversations.turn(db, owner, judgement.answer_id, lock=True)
-    arms = {choice.index: choice.arm for choice in turn.choices}
-    if judgement.choice not in arms:
-        message = f"the answer has no choice {judgement.choice}: it has {len(arms)}"
-        raise ApiError(message, 400, "invalid_request", "choice")
-    said = clean(judgement.should_have_said)
+    choice = chosen(turn, judgement.choice)
     before = {rating.choice: rating.should_have_said for rating in turn.ratings}
     row = Rating(
         answer_id=turn.answer.id,
         choice=judgement.choice,
         owner=owner,
-        arm=arms[judgement.choice],
+        arm=choice.arm,
         rating=judgement.rating,
         reasons=clean(judgement.reasons),
         comment=clean(judgement.comment),
-        should_have_said=said,
+        should_have_said=clean(judgement.should_have_said),
         created_at=time.time(),
     )
     db.merge(row)
-    return turn, bool(said) and said != before.get(judgement.choice)
+    return turn, before.get(judgement.choice, "")
+
+
+def unrate(db: Session, owner: str, answer_id: str, choice: int) -> None:
+    """Take a thumb back, with all its words. ApiError 404 (no such answer)."""
+    turn = conversations.turn(db, owner, answer_id, lock=True)
+    db.execute(delete(Rating).where(Rating.answer_id == turn.answer.id, Rating.choice == choice))
+
+
+def chosen(turn: Turn, index: int) -> Choice:
+    """A choice of the turn; ApiError 400."""
+    found = next((choice for choice in turn.choices if choice.index == index), None)
+    if found is None:
+        message = f"the answer has no choice {index}: it has {len(turn.choices)}"
+        raise ApiError(message, 400, "invalid_request", "choice")
+    return found
 
 
 def report(db: Session) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 A row that names a page by its url belongs to that page: both lie on the same side of the split, and `--diff` lists the
 sample when the page changes. Nothing is asked of the page's words: a person wrote the answer.
+
+Corrections from the chat that are evaluation questions (data/corrections.py) never become samples, whatever is asked.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from data.corrections import newest, standing, use_of
 from data.errors import ConfigError
-from data.feedback import read_feedback
+from data.feedback import Feedback, read_feedback
 from data.lang import detect_lang
 from data.prompts import Message, sft_messages
 from data.types import Page
@@ -27,12 +30,20 @@ _MARKER = re.compile(r"[ ]?(?<![\w\])`$])\[\d{1,2}\](?![\w(\[:])")
 
 
 class ImportWriter:
-    """``columns``: field -> column, chosen by hand. ``lang``: only conversations in this language, when given."""
+    """``columns``: field -> column, chosen by hand. ``lang``: only conversations in this language, when given.
+    ``promoted``: a file of corrections of which only those count that an administrator has promoted."""
 
     name = "import"
 
-    def __init__(self, paths: Sequence[Path], columns: Mapping[str, str] | None = None, lang: str = "") -> None:
-        self.paths = tuple(paths)
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        columns: Mapping[str, str] | None = None,
+        lang: str = "",
+        promoted: Path | None = None,
+    ) -> None:
+        self.paths = (*paths, promoted) if promoted else tuple(paths)
+        self.promoted = promoted
         self.columns = dict(columns or {})
         self.lang = lang
         self.notes: list[str] = []
@@ -40,7 +51,10 @@ class ImportWriter:
     @property
     def generators(self) -> frozenset[str]:
         """What the samples of these files are called in the provenance."""
-        return frozenset(_generator(path) for path in self.paths)
+        return frozenset(self._generator(path) for path in self.paths)
+
+    def _generator(self, path: Path) -> str:
+        return FEEDBACK if path == self.promoted or _is_feedback(path) else f"import:{path.name}"
 
     def drafts(self, pages: Sequence[Page], only: frozenset[str] | None = None) -> Iterator[Sample]:
         """Every row, whatever ``only`` says: files are read anew each time. Raises ConfigError."""
@@ -48,7 +62,7 @@ class ImportWriter:
         homes = {page.url: page for page in pages}
         for path in self.paths:
             unknown, foreign = 0, 0
-            generator = _generator(path)
+            generator = self._generator(path)
             for said in self._conversations(path, generator):
                 if self.lang and said.lang != self.lang:
                     foreign += 1
@@ -66,7 +80,7 @@ class ImportWriter:
 
     def _conversations(self, path: Path, generator: str) -> Iterator[Conversation]:
         if generator == FEEDBACK:
-            yield from _corrections(path)
+            yield from map(_corrected, self._corrections(path))
             return
         known: dict[tuple[str, ...], Columns | None] = {}
         for row in read_rows(path, lambda names: find_columns(names, self.columns) is not None):
@@ -81,9 +95,21 @@ class ImportWriter:
                 )
             yield conversation(row, columns)
 
-
-def _generator(path: Path) -> str:
-    return FEEDBACK if _is_feedback(path) else f"import:{path.name}"
+    def _corrections(self, path: Path) -> list[Feedback]:
+        """Those to train on: none that was rejected or is an evaluation question."""
+        found = standing(read_feedback(path))
+        wanted = ("promoted",) if path == self.promoted else ("kept", "proposed", "promoted")
+        open_ = [entry for entry in found if entry.review in ("kept", "proposed")]
+        taken = [entry for entry in found if entry.review in wanted]
+        held = sum(use_of(entry) == "eval" for entry in taken)
+        if held:
+            self.notes.append(f"{path.name}: {held} corrections are evaluation questions and were left out.")
+        if open_ and path == self.promoted:
+            self.notes.append(
+                f"{path.name}: {len(open_)} corrections wait for a decision and were left out: see `docduet data "
+                "feedback list`."
+            )
+        return newest(entry for entry in taken if use_of(entry) == "sft")
 
 
 def _is_feedback(path: Path) -> bool:
@@ -98,20 +124,14 @@ def _is_feedback(path: Path) -> bool:
     return isinstance(first, dict) and {"question", "answer", "correction"} <= set(first)
 
 
-def _corrections(path: Path) -> Iterator[Conversation]:
-    """The last correction of each answer; answers that were only rated say nothing new."""
-    last = {}
-    for at, entry in enumerate(read_feedback(path)):
-        if entry.correction.strip():
-            last[entry.answer_id or str(at)] = entry
-    for entry in last.values():
-        history = [Message(role=turn.role, content=turn.content) for turn in entry.history]
-        asked = Message(role="user", content=entry.question)
-        # What was corrected may be a cited answer; without passages its markers point nowhere.
-        correction = _MARKER.sub("", entry.correction) if entry.sources else entry.correction
-        said = Message(role="assistant", content=correction.strip())
-        lang = entry.lang or detect_lang(f"{entry.question}\n{entry.correction}")
-        yield Conversation((*history, asked, said), lang[:2], entry.sources)
+def _corrected(entry: Feedback) -> Conversation:
+    history = [Message(role=turn.role, content=turn.content) for turn in entry.history]
+    asked = Message(role="user", content=entry.question)
+    # What was corrected may be a cited answer; without passages its markers point nowhere.
+    correction = _MARKER.sub("", entry.correction) if entry.sources else entry.correction
+    said = Message(role="assistant", content=correction.strip())
+    lang = entry.lang or detect_lang(f"{entry.question}\n{entry.correction}")
+    return Conversation((*history, asked, said), lang[:2], entry.sources if entry.pages is None else entry.pages)
 
 
 def _home(url: str, pages: Mapping[str, Page]) -> Page | None:

@@ -22,9 +22,10 @@ from ui.chat.pacing import paced
 from ui.client import Gateway, Labels, RequestError
 from ui.config import UiConfig
 from ui.events import Event, Failure
-from ui.i18n import Words, choose
+from ui.feedback.component import Opinions
+from ui.i18n import Words
 from ui.panel import QUIET, authorization, cancel_then
-from ui.turns import Turn, after, load, messages, stopped, with_local_links
+from ui.turns import Turn, after, messages, on_page, stopped, with_local_links
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Chat:
         self.gateway = gateway
         self.config = config
         self.handbook = handbook
+        self.opinions = Opinions(gateway)
 
     def build_header(self) -> None:
         """The button that begins a new conversation."""
@@ -56,6 +58,7 @@ class Chat:
             apply_default_css=False,
             elem_id="dd-chat",
         )
+        self.opinions.build(self.chat)
         self._composer()
         self._events()
 
@@ -115,12 +118,12 @@ class Chat:
     async def page(
         self, words: Words, gateway: Gateway, value: Any = None, voice: str | None = None, picked: Any = None
     ) -> dict[Any, Any]:
-        turns = [stopped(turn) for turn in _turns(value)]
+        turns = [stopped(turn) for turn in on_page(value)]
         return await self._page(words, turns, gateway, voice, filters.chosen(picked))
 
     async def look(self, chosen: Any, request: gr.Request | None = None) -> dict[Any, Any]:
         """What may have changed while the page was open."""
-        return await self._state(_words(chosen), filters.chosen(chosen), self._for(request))
+        return await self._state(Words.of(chosen), filters.chosen(chosen), self._for(request))
 
     async def ask(
         self,
@@ -132,7 +135,7 @@ class Chat:
         request: gr.Request | None = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
-        words, turns = _words(value), [stopped(turn) for turn in _turns(value)]
+        words, turns = Words.of(value), [stopped(turn) for turn in on_page(value)]
         question = str((event._data or {}).get("question") or question).strip()
         if not question:
             yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
@@ -148,13 +151,13 @@ class Chat:
 
     def stop(self, value: Any) -> tuple[Any, ...]:
         """What has been said so far stays."""
-        words = _words(value)
-        items = [render.item(stopped(turn), words) for turn in _turns(value)]
+        words = Words.of(value)
+        items = [render.item(stopped(turn), words) for turn in on_page(value)]
         return self._conversation(words, items), gr.update(submit_btn=True, stop_btn=False)
 
     def clear(self, value: Any) -> tuple[Any, ...]:
         """An empty conversation."""
-        return self._conversation(_words(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
+        return self._conversation(Words.of(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
 
     def _for(self, request: gr.Request | None) -> Gateway:
         """The gateway, asked as whoever uses the page."""
@@ -240,14 +243,3 @@ class Chat:
             "welcome": welcome,
             "turns": items,
         }
-
-
-def _words(value: Any) -> Words:
-    """The language of the conversation that the browser sent."""
-    return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
-
-
-def _turns(value: Any) -> list[Turn]:
-    """The turns of the conversation that the browser sent."""
-    items = value.get("turns") if isinstance(value, dict) else None
-    return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []

@@ -14,6 +14,7 @@ from typing import Any
 from ui.chat.filters import shown
 from ui.client import Readiness
 from ui.events import Source
+from ui.feedback.render import feedback_html
 from ui.i18n import Words
 from ui.markdown import answer_html, quote_html, safe_href
 from ui.text import clean, one_line, shorten
@@ -114,7 +115,7 @@ def _answer(turn: Turn, index: int, words: Words) -> str:
         parts.append(f'<div class="dd-label">{_SEARCH}{words("refused")}</div>')
     parts.append("" if several else _reason(turn, words))
     parts += [_prose(turn, reply, key, words), _notes(turn, reply, words), _failure(turn, reply, words)]
-    return "".join([*parts, _footer(reply, words)])
+    return "".join([*parts, _footer(turn, index, words)])
 
 
 def _voice(turn: Turn, index: int, words: Words) -> str:
@@ -190,7 +191,8 @@ def _failure(turn: Turn, reply: Reply, words: Words) -> str:
     return f'<div class="dd-error" role="alert"><strong>{title}</strong><p>{_message(reply.failure)}</p>{again}</div>'
 
 
-def _footer(reply: Reply, words: Words) -> str:
+def _footer(turn: Turn, index: int, words: Words) -> str:
+    reply = turn.replies[index]
     if reply.running:
         return ""
     copy = f'<button type="button" class="dd-copy" data-copy="answer">{_COPY}<span>{words("copy")}</span></button>'
@@ -198,6 +200,7 @@ def _footer(reply: Reply, words: Words) -> str:
         words(f"time.{name}", value=seconds(reply.timings_ms[name])) for name in TIMES if reply.timings_ms.get(name)
     )
     shown = copy if reply.answer.strip() and not reply.refused else ""
+    shown += feedback_html(turn, index, words)
     return f'<div class="dd-footer">{shown}<span class="dd-times">{times}</span></div>' if shown or times else ""
 
 

@@ -1,0 +1,1 @@
+"""What readers think of an answer: thumb, reasons, comment, correction."""
