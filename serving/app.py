@@ -16,7 +16,7 @@ from serving.access.keyring import Keyring
 from serving.access.leaving import CancelWhenGone
 from serving.access.middleware import Access
 from serving.access.shared import limiter_of
-from serving.api import admin, chat, conversations, fallback, judgements, responses, routes
+from serving.api import admin, admin_docs, chat, conversations, fallback, judgements, responses, routes
 from serving.api.bodylimit import BodyLimit, whole_characters
 from serving.api.fallback import HeadAsGet
 from serving.api.models import ERRORS
@@ -83,7 +83,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
-    parts = (admin, chat, responses, conversations, judgements)
+    parts = (admin, admin_docs, chat, responses, conversations, judgements)
     app.include_router(signin.router(keyring))
     for router in (*(part.router for part in parts), routes.api, routes.pages, routes.operations):
         app.include_router(router)
