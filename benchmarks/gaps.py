@@ -2,9 +2,9 @@
 
     python benchmarks/gaps.py                 # serving/ops/topics.py beside other ways, and 2,000 questions timed
 
-Groups: the hand-written topics of gap_topics.toml among the questions of the ms-swift set, which ask for one thing each.
+Groups: the hand-written topics of gap_topics.toml among the questions of the ms-swift set, each of another thing.
 Precision: of the pairs of questions that were put together, how many belong together; recall: of those that belong
-together, how many were. A topic split in two costs an editor a glance, two topics in one mislead: precision comes first.
+together, how many were. A topic split in two costs a glance, two topics in one mislead: precision comes first.
 """
 
 from __future__ import annotations
@@ -104,9 +104,7 @@ def timed(embedder: Any, questions: Sequence[str]) -> None:
     found = clocked(
         "all", lambda: topics.topics(made, known, lambda texts: clocked("embedding", lambda: embedder.documents(texts)))
     )
-    print(
-        f"\n{len(made)} questions: {len(found)} topics in {spent['all']:.1f} s, {spent['embedding']:.1f} s of it embedding"
-    )
+    print(f"\n{len(made)} questions: {len(found)} topics in {spent['all']:.1f} s, embedding {spent['embedding']:.1f} s")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr  # here, since Gradio resolves the annotations below; so import this module only to serve the app
 
+from ui.admin.panel import Admin
 from ui.chat import render
 from ui.chat.panel import Chat
 from ui.client import Gateway
@@ -71,7 +72,7 @@ class Frame:
     def __init__(self, gateway: Gateway, config: UiConfig, handbook: bool = False) -> None:
         self.gateway = gateway
         self.config = config
-        self.panels: list[Panel] = [Chat(gateway, config, handbook)]
+        self.panels: list[Panel] = [Chat(gateway, config, handbook), Admin(gateway)]
 
     def blocks(self) -> gr.Blocks:
         """The page."""

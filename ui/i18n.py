@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ui.admin import words as admin
 from ui.chat import words as chat
 
 LANGUAGES = {"en": "English", "zh": "中文"}
@@ -68,7 +69,7 @@ _OWN: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang]} for lang in LANGUAGES}
+TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang], **admin.TEXTS[lang]} for lang in LANGUAGES}
 
 
 @dataclass(frozen=True)

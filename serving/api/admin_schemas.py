@@ -115,8 +115,8 @@ class EnginesOut(BaseModel):
 
 
 class VoiceOut(BaseModel):
-    """``state``: quoting answers without an engine; down cannot answer now; missing is not offered. ``reason``: a stable
-    word, ``detail`` the same for people."""
+    """``state``: quoting answers without an engine; down cannot answer now; missing is not offered. ``reason``: a
+    stable word, ``detail`` the same for people."""
 
     name: str
     state: Literal["ready", "quoting", "down", "missing"]
