@@ -76,8 +76,9 @@ class Result:
     def load(cls, path: Path) -> Result | None:
         """What is kept at ``path``, if that can be read."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**kept, "sources": tuple(kept.get("sources", ()))})
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def save(self, path: Path) -> None:
