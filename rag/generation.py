@@ -214,8 +214,7 @@ class IndexGeneration:
         total = self._query(f"SELECT count(*) FROM pages WHERE {where}", values)[0][0]
         columns = "id, url, title, lang, chunks, labels"
         sql = f"SELECT {columns} FROM pages WHERE {where} ORDER BY url LIMIT ? OFFSET ?"
-        rows = [(told, json.loads(labels)) for *told, labels in self._query(sql, [*values, limit, offset])]
-        return [PageRow(*told, labels.get("product", ""), labels.get("version", "")) for told, labels in rows], total
+        return [_page_row(*row) for row in self._query(sql, [*values, limit, offset])], total
 
     @cached_property
     def labels(self) -> list[LabelCount]:
@@ -281,3 +280,8 @@ class IndexGeneration:
 
 
 _KINDS = "SELECT DISTINCT lang, labels FROM pages"
+
+
+def _page_row(page_id: str, url: str, title: str, lang: str, chunks: int, labels: str) -> PageRow:
+    given = json.loads(labels)
+    return PageRow(page_id, url, title, lang, chunks, given.get("product", ""), given.get("version", ""))

@@ -231,5 +231,5 @@ def _unsupported(db: Any, which: Any) -> list[Asked]:
 
 def low_support(checks: Mapping[str, Any]) -> bool:
     """Whether most sentences of an answer are supported by no page, as far as that was checked."""
-    sentences = checks.get("support")
+    sentences = checks.get("support") or ()
     return bool(sentences) and sum(bool(one["page_id"]) for one in sentences) < LOW_SUPPORT * len(sentences)

@@ -58,7 +58,8 @@ class Admin:
             apply_default_css=False,
             elem_id="dd-admin",
         )
-        self.view.submit(self.look, None, [self.view], concurrency_limit=None, queue=False, **QUIET)
+        every: Any = {"trigger_mode": "multiple", "concurrency_limit": None, "queue": False}  # none may be lost
+        self.view.submit(self.look, None, [self.view], **every, **QUIET)
 
     @property
     def outputs(self) -> list[Any]:
