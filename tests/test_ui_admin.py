@@ -1,4 +1,4 @@
-"""The administrators' panel without a browser: what the browser sends is not trusted, what is shown is only text.
+"""The administrators' panel without a browser: what the browser sends is not trusted, what is shown is only text."""
 
 from __future__ import annotations
 
