@@ -19,11 +19,11 @@ function address() {
 
 function ask(more = {}) {
   const at = address();
-  if (!at || !here()) return;
+  if (!at || !here() || !words().lang) return; // the language comes with the page
   clearTimeout(timer);
   seq += 1;
   root.setAttribute("aria-busy", "true");
-  trigger("submit", { ...asked[at.section], ...at, ...more, seq, lang: words().lang || "en" });
+  trigger("submit", { ...asked[at.section], ...at, ...more, seq, lang: words().lang });
 }
 
 function fragment(html) {
@@ -50,7 +50,8 @@ function show() {
     for (const part of open) if (keyed(part)) keyed(part).open = true;
     if (key) keyed(key)?.focus({ preventScroll: true });
     else if (named) root.querySelector(`[name="${CSS.escape(named)}"]`)?.focus({ preventScroll: true });
-    if (!same) root.parentElement.scrollTop = 0;
+    if (!same) element.scrollTop = 0;
+    root.querySelector(".dd-sections [aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" });
     shown = value.html;
     place = location.hash;
   }
