@@ -141,7 +141,7 @@ class Supervisor:
         if isinstance(watched, _External):
             raise EngineError(f"engine {name!r} runs elsewhere ({watched.detail}): restart it there")
         task = self._tasks.pop(name)
-        watched.restarting("by an administrator")
+        watched.restarting("by an administrator", trouble=False)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         self._tasks[name] = asyncio.create_task(watched.run())
@@ -349,14 +349,14 @@ class _Started:
     async def aclose(self) -> None:
         await self._bury()
 
-    def restarting(self, why: str) -> None:
-        """It ends, and another life begins."""
+    def restarting(self, why: str, trouble: bool = True) -> None:
+        """It ends, and another life begins. ``trouble``: because something went wrong."""
         self.restarts += 1
-        self._set("restarting", why)
+        self._set("restarting", why, trouble)
 
-    def _set(self, state: State, detail: str) -> None:
+    def _set(self, state: State, detail: str, trouble: bool = True) -> None:
         self.state, self.detail = state, detail
-        if state in ("failed", "restarting"):
+        if trouble and state in ("failed", "restarting"):
             self.trouble = (detail, time.time())
         log.log(logging.WARNING if state in ("failed", "restarting") else logging.INFO, "engine %s is %s: %s",
                 self.config.name, state, detail)  # fmt: skip

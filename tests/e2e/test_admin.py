@@ -190,7 +190,7 @@ def test_engines_restart_and_voices_say_why(site: Site, opened: Any, tmp_path: P
     base.locator("[data-do=restart]").click()
     page.locator("dialog button", has_text="Yes").click()
     page.locator(".dd-notice-good", has_text="base restarts").wait_for()
-    base.locator(".dd-said", has_text="by an administrator").wait_for()
+    base.locator(".dd-facts div", has_text=re.compile("^Restarts.*1$")).wait_for()
     base.locator(".dd-badge", has_text=re.compile("^ready$")).wait_for()
     shoot(page, "admin-engines", tmp_path)
 
