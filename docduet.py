@@ -224,14 +224,18 @@ def sync_and_index(settings: Settings, sources: list[str], as_json: bool = False
     """
     from data.cli import as_dicts, raise_failed, sync_all
     from data.config import DataConfig
+    from data.progress import ProgressFile
     from data.store import PageStore
     from rag.cli import as_dict, index_with_progress, print_built
 
-    store = PageStore(settings.home.pages)
-    reports, failed = sync_all(sources, store, settings.table(DataConfig), quiet=as_json)
-    raise_failed({} if reports else failed)
-    started = time.monotonic()
-    generation = index_with_progress(settings)
+    store, told = PageStore(settings.home.pages), ProgressFile(settings.home.progress)
+    try:
+        reports, failed = sync_all(sources, store, settings.table(DataConfig), quiet=as_json, told=told)
+        raise_failed({} if reports else failed)
+        started = time.monotonic()
+        generation = index_with_progress(settings, told=told)
+    finally:
+        told.close()
     if as_json:
         import json
 

@@ -13,6 +13,7 @@ from data import cli_feedback
 if TYPE_CHECKING:
     from data.config import DataConfig
     from data.errors import DocDuetError
+    from data.progress import ProgressFile
     from data.settings import Settings
     from data.store import PageStore
     from data.sync import SyncReport
@@ -200,11 +201,16 @@ def forget(
 
 
 def sync_all(
-    sources: Sequence[str], store: PageStore, config: DataConfig, prune: bool = False, quiet: bool = False
+    sources: Sequence[str],
+    store: PageStore,
+    config: DataConfig,
+    prune: bool = False,
+    quiet: bool = False,
+    told: ProgressFile | None = None,
 ) -> tuple[list[SyncReport], dict[str, DocDuetError]]:
     """Each source in turn, its report printed unless ``quiet``; and the errors of those that failed, by source.
 
-    A source that fails keeps its pages, and the others are synced all the same.
+    A source that fails keeps its pages, and the others are synced all the same. ``told`` learns how far it is.
     """
     from data.errors import DocDuetError
 
@@ -212,7 +218,7 @@ def sync_all(
     failed: dict[str, DocDuetError] = {}
     for source in sources:
         try:
-            reports.append(sync_with_progress(source, store, config, prune))
+            reports.append(sync_with_progress(source, store, config, prune, told))
         except DocDuetError as error:
             failed[source] = error
             continue
@@ -240,7 +246,9 @@ def raise_failed(failed: Mapping[str, DocDuetError]) -> None:
         raise error
 
 
-def sync_with_progress(source: str, store: PageStore, config: DataConfig, prune: bool = False) -> SyncReport:
+def sync_with_progress(
+    source: str, store: PageStore, config: DataConfig, prune: bool = False, told: ProgressFile | None = None
+) -> SyncReport:
     """sync_source with a progress bar on stderr (only where that is a terminal)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -257,13 +265,13 @@ def sync_with_progress(source: str, store: PageStore, config: DataConfig, prune:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        return sync_source(
-            source,
-            store,
-            config,
-            lambda done, total, path: bar.update(task, completed=done, total=total, description=path[-50:]),
-            prune,
-        )
+
+        def progress(done: int, total: int, path: str) -> None:
+            bar.update(task, completed=done, total=total, description=path[-50:])
+            if told:
+                told.tell("read", done, total, source, path)
+
+        return sync_source(source, store, config, progress, prune)
 
 
 def print_report(report: SyncReport, total: int) -> None:

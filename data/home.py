@@ -38,6 +38,11 @@ class Home:
         return self.root / "refresh.json"
 
     @property
+    def progress(self) -> Path:
+        """How far the sync under way is (data/progress.py); there only meanwhile."""
+        return self.root / "sync-progress.json"
+
+    @property
     def router(self) -> Path:
         """What `docduet route fit` learned about which voice answers what."""
         return self.root / "router.json"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from data.progress import ProgressFile
     from data.settings import Settings
     from rag.generation import IndexGeneration
     from rag.types import Passage
@@ -131,8 +132,11 @@ def rollback(
         typer.echo(f"{'*' if info.id == live else ' '} {_line(info)}")
 
 
-def index_with_progress(settings: Settings, ray: str = "") -> IndexGeneration:
-    """Build the index of all synced pages, with a progress bar on stderr; ``ray``: address of a cluster that embeds."""
+def index_with_progress(settings: Settings, ray: str = "", told: ProgressFile | None = None) -> IndexGeneration:
+    """Build the index of all synced pages, with a progress bar on stderr; ``ray``: address of a cluster that embeds.
+
+    ``told`` learns how far it is.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -149,6 +153,8 @@ def index_with_progress(settings: Settings, ray: str = "") -> IndexGeneration:
 
         def progress(stage: str, done: int, total: int) -> None:
             bar.update(task, description=STAGES[stage], completed=done, total=total)
+            if told:
+                told.tell(stage, done, total)
 
         config = settings.table(RagConfig)
         farm = partial(embed_on_ray, ray, partial(load_embedder, config.embedder)) if ray else None

@@ -14,6 +14,7 @@ Chunks are numbered in the order of their pages' urls. All but sqlite is memory-
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -96,6 +97,19 @@ class Row:
     title: str
     lang: str
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PageRow:
+    """A page in a list. ``chunks``: how many it was cut into."""
+
+    page_id: str
+    url: str
+    title: str
+    lang: str
+    chunks: int
+    product: str
+    version: str
 
 
 class IndexGeneration:
@@ -192,6 +206,16 @@ class IndexGeneration:
         found = self._query("SELECT first, chunks FROM pages WHERE id = ?", [page_id])
         return self.rows(range(found[0][0], sum(found[0]))) if found else []
 
+    def find_pages(self, words: str, limit: int, offset: int) -> tuple[list[PageRow], int]:
+        """Pages with all of ``words`` in title or url, by url, ``limit`` of them from ``offset``; and their number."""
+        escaped = [re.sub(r"([%_\\])", r"\\\1", word) for word in words.split()]
+        where = " AND ".join(["(title || ' ' || url) LIKE ? ESCAPE '\\'"] * len(escaped)) or "1"
+        values: list[Any] = [f"%{word}%" for word in escaped]
+        total = self._query(f"SELECT count(*) FROM pages WHERE {where}", values)[0][0]
+        columns = "id, url, title, lang, chunks, labels"
+        sql = f"SELECT {columns} FROM pages WHERE {where} ORDER BY url LIMIT ? OFFSET ?"
+        return [_page_row(*row) for row in self._query(sql, [*values, limit, offset])], total
+
     @cached_property
     def labels(self) -> list[LabelCount]:
         """The combinations of labels that there are."""
@@ -256,3 +280,8 @@ class IndexGeneration:
 
 
 _KINDS = "SELECT DISTINCT lang, labels FROM pages"
+
+
+def _page_row(page_id: str, url: str, title: str, lang: str, chunks: int, labels: str) -> PageRow:
+    given = json.loads(labels)
+    return PageRow(page_id, url, title, lang, chunks, given.get("product", ""), given.get("version", ""))

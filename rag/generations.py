@@ -108,6 +108,10 @@ class Generations:
         os.replace(draft, self.pointer)
         _sync(self.root)
 
+    def size(self, name: str) -> int:
+        """What a generation takes on this disk, in bytes; 0 for one that is gone."""
+        return sum(path.stat().st_size for path in (self.root / name).rglob("*") if path.is_file())
+
     def rollback(self, to: str = "") -> GenerationInfo:
         """Point to generation ``to``, or to the one before the live one. Raises NoIndexError when there is none."""
         with self.building():

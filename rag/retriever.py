@@ -22,7 +22,7 @@ from rag.diversify import diversify
 from rag.embed import Embedder
 from rag.expand import REACH, Piece, Section, widen
 from rag.fuse import fuse
-from rag.generation import GenerationInfo, IndexGeneration, Row
+from rag.generation import GenerationInfo, IndexGeneration, PageRow, Row
 from rag.labels import LabelCount
 from rag.lexical import latin, terms, tokenize
 from rag.pagescore import WEIGHT, page_scores
@@ -87,6 +87,20 @@ class HybridRetriever:
         """A page's chunks, as they are searched."""
         return self._generation.chunks(page_id)
 
+    def pages(self, words: str = "", limit: int = 50, offset: int = 0) -> tuple[list[PageRow], int]:
+        """Pages with all of ``words`` in title or url, by url; and how many there are."""
+        return self._generation.find_pages(words, limit, offset)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model that the index was built with."""
+        return self._embedder
+
+    @property
+    def reranker(self) -> str:
+        """The name of the model that ranks last; "" where there is none."""
+        return self._reranker.name if self._reranker else ""
+
     def page_hash(self, page_id: str) -> str:
         """The page's content hash when this index was built, "" for a page that it does not hold; remembered."""
         if page_id not in self._hashes:
@@ -110,9 +124,13 @@ class HybridRetriever:
             return []
         mask = self._generation.mask(filters) if filters else None
         n = max(self._config.candidates, 2 * wanted)
-        lexical, dense = self._lexical(query, n, mask), self._dense(query, n, mask)
-        ranked = self._chosen(query, self._fused(query, lexical, dense), wanted)
-        return self._passages(query, ranked, dict(lexical), dict(dense))
+        with stage("lexical"):
+            lexical = self._lexical(query, n, mask)
+        with stage("dense"):
+            dense = self._dense(query, n, mask)
+        with stage("fuse"):
+            fused = self._fused(query, lexical, dense)
+        return self._passages(query, self._chosen(query, fused, wanted), dict(lexical), dict(dense), dict(fused))
 
     def by_words(self, text: str, top_k: int, filters: Filters = ANY) -> list[Passage]:
         """The passages that share most words with ``text``: where it stands, if anywhere. Nothing is embedded."""
@@ -120,7 +138,7 @@ class HybridRetriever:
         hits = self._lexical(text, top_k, self._generation.mask(filters) if filters else None)[:top_k]
         rows = self._generation.rows([chunk_id for chunk_id, _ in hits])
         ranked = [(row, score) for row, (_, score) in zip(rows, hits, strict=True)]
-        return self._passages(text, ranked, dict(hits), {})
+        return self._passages(text, ranked, dict(hits), {}, {})
 
     def sections(self, passages: Sequence[Passage]) -> list[Section]:
         """What a model should read for each passage: its section, as far as [rag] context_tokens reach for all."""
@@ -233,9 +251,14 @@ class HybridRetriever:
             return []
 
     def _passages(
-        self, query: str, ranked: Sequence[Ranked], lexical: dict[int, float], dense: dict[int, float]
+        self,
+        query: str,
+        ranked: Sequence[Ranked],
+        lexical: dict[int, float],
+        dense: dict[int, float],
+        fused: dict[int, float],
     ) -> list[Passage]:
-        ranks = [{chunk_id: n for n, chunk_id in enumerate(side, start=1)} for side in (lexical, dense)]
+        ranks = [{chunk_id: n for n, chunk_id in enumerate(side, start=1)} for side in (lexical, dense, fused)]
         wanted = list(dict.fromkeys(tokenize(query)))
         passages = []
         for rank, (row, score) in enumerate(ranked, start=1):
@@ -246,6 +269,9 @@ class HybridRetriever:
                 dense_rank=ranks[1].get(chunk_id),
                 dense_score=dense.get(chunk_id, 0.0),
                 terms=self._generation.holds(chunk_id, wanted),
+                fused_rank=ranks[2].get(chunk_id),
+                fused_score=fused.get(chunk_id, 0.0),
+                rerank_score=score if self._reranker and fused else None,
             )
             passages.append(_passage(row, score, rank, why))
         return passages

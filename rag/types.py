@@ -10,7 +10,8 @@ class Why:
     """Why a passage was found. Ranks count from 1; None where that side did not return it.
 
     ``bm25_score`` is BM25's own scale; ``dense_score`` is a cosine similarity in [-1, 1]; ``terms`` are the query
-    terms (as the lexical side cut them) that stand in the passage.
+    terms (as the lexical side cut them) that stand in the passage. ``fused_rank`` and ``fused_score`` are both sides
+    together; ``rerank_score`` is None where no reranker is set.
     """
 
     bm25_rank: int | None = None
@@ -18,6 +19,9 @@ class Why:
     dense_rank: int | None = None
     dense_score: float = 0.0
     terms: tuple[str, ...] = ()
+    fused_rank: int | None = None
+    fused_score: float = 0.0
+    rerank_score: float | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from serving.access.shared import limiter_of
 from serving.access.sso import SingleSignOn
 from serving.api import (
     admin,
+    admin_docs,
     admin_feedback,
     chat,
     conversations,
@@ -97,7 +98,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
-    parts = (admin, admin_feedback, chat, responses, conversations, judgements, feedback)
+    parts = (admin, admin_docs, admin_feedback, chat, responses, conversations, judgements, feedback)
     app.include_router(signin.router(keyring, config.oidc, sso))
     if sso:
         app.include_router(sso.router())

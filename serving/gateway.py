@@ -27,6 +27,7 @@ from serving.errors import ApiError
 from serving.exchange import Choices, Exchange, Route
 from serving.ops import current
 from serving.ops.drain import Drain
+from serving.ops.gaps import GapFinder
 from serving.ops.metrics import Metrics
 from serving.ops.reload import Reloader
 from serving.pairing import COMPARE, USUAL, check_pairing, pair
@@ -58,8 +59,10 @@ class Gateway:
     reloader: Reloader | None = None
     admission: Admission = field(init=False)
     router: Router = field(init=False)
+    gaps: GapFinder = field(init=False)
 
     def __post_init__(self) -> None:
+        self.gaps = GapFinder(self.store, self.live)
         self.admission = Admission.of(self.config)
         self.router = Router(self.live.home.router)
 

@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from data.errors import BusyError, DocDuetError
+from data.progress import read_progress
 from rag.live import LiveIndex
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ POLITE_S = 10.0  # between SIGTERM and SIGKILL, when the gateway ends
 LOOK_S = 30.0  # how often the clock and the file are looked at, at least
 LONGEST_S = 24 * 3600.0  # a sync that takes longer hangs
 COUNTS = ("added", "changed", "removed", "unchanged")
+WARNINGS = 20
+"""Kept of a source, at most: what could not be read, and why."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """The last refresh. Times are seconds since the epoch; ``succeeded_at``: the end of the last one without error."""
+    """The last refresh. Times are seconds since the epoch; ``succeeded_at``: the end of the last one without error.
+
+    ``sources``: what came of each: counts, ``error``, ``warnings`` (the first ones) and ``warned`` (how many).
+    """
 
     started_at: float = 0.0
     seconds: float = 0.0
@@ -60,6 +66,7 @@ class Result:
     unchanged: int = 0
     error: str = ""
     succeeded_at: float = 0.0
+    sources: Sequence[Mapping[str, Any]] = ()
 
     @property
     def ended_at(self) -> float:
@@ -69,8 +76,9 @@ class Result:
     def load(cls, path: Path) -> Result | None:
         """What is kept at ``path``, if that can be read."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**kept, "sources": tuple(kept.get("sources", ()))})
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def save(self, path: Path) -> None:
@@ -126,7 +134,9 @@ class Refresher:
         last = self.last
         state = "running" if self.running else "waiting" if self.plan.every_s else "off"
         next_at = max(self.due_at(), time.time()) if self.plan.every_s else None
+        told = read_progress(self._live.home.progress)
         body = {"state": state, "every_s": self.plan.every_s, "next_at": next_at}
+        body["progress"] = asdict(told) if told else None
         return body | {"last": asdict(last) if last else None}
 
     def start(self) -> None:
@@ -182,6 +192,7 @@ class Refresher:
             found = Result(error=str(error) or type(error).__name__)
         finally:
             self.running = False
+            self._live.home.progress.unlink(missing_ok=True)  # the child may have been killed
         ended = time.time()
         succeeded = before.succeeded_at if found.error else ended
         result = replace(found, started_at=started, seconds=round(ended - started, 3), succeeded_at=succeeded)
@@ -256,7 +267,15 @@ def read_result(printed: bytes, said: str, code: int) -> Result:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if line.startswith("docduet: ")), lines[-1] if lines else "")
     error = "" if code == 0 else last.removeprefix("docduet: ") or f"`docduet sync` ended with code {code}"
-    return Result(**counts, error=error[:1000])
+    return Result(**counts, error=error[:1000], sources=[_source(report) for report in reports])
+
+
+def _source(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of one source's report; what could not be fetched comes before what is no document."""
+    counts = {name: _count(report.get(name, 0)) for name in COUNTS}
+    said = [f"{entry['path']}: {entry['reason']}" for name in ("failed", "skipped") for entry in report.get(name, ())]
+    told = {"warnings": [line[:500] for line in said[:WARNINGS]], "warned": len(said)}
+    return {"source": str(report.get("source", "")), "error": str(report.get("error", ""))[:1000], **counts, **told}
 
 
 def _count(value: Any) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from data.store import PageStore
 from data.sync import sync_source
 from rag.build import build_index
 from rag.config import RagConfig
+from rag.embed import load_embedder
 from rag.live import LiveIndex
 from serving.access import keys
 from serving.app import create_app
@@ -24,7 +24,8 @@ from serving.config import EngineConfig, ServingConfig
 from serving.engines.supervisor import Policy, Supervisor
 from serving.engines.vllm import Launch
 from serving.gateway import Gateway
-from serving.ops.gaps import Asked, grouped
+from serving.ops.gaps import Asked, grouped, low_support
+from serving.ops.topics import Topic, topics
 from serving.principal import Role
 from serving.refresh import Plan, Refresher
 from tests.serve_process import in_thread, until
@@ -45,7 +46,10 @@ ROUTES = [
     ("POST", "/v1/admin/rollback"),
     ("GET", "/v1/admin/engines"),
     ("POST", "/v1/admin/engines/{name}/restart"),
+    ("GET", "/v1/admin/voices"),
     ("GET", "/v1/admin/gaps"),
+    ("GET", "/v1/admin/answers/{answer_id}"),
+    ("GET", "/v1/admin/pages"),
     ("GET", "/v1/admin/pages/{page_id}/chunks"),
     ("POST", "/v1/admin/reload"),
     ("GET", "/v1/admin/feedback"),
@@ -107,23 +111,36 @@ async def test_sources_sync_and_generations(client: httpx.AsyncClient, docs: Pat
     (source,) = before["data"]
     assert (source["source"], source["pages"]) == (str(docs), 1)
     assert source["changed_at"] <= source["synced_at"]
-    assert before["sync"] == {"state": "off", "every_s": 0, "next_at": None, "last": None}
+    assert before["sync"] == {"state": "off", "every_s": 0, "next_at": None, "progress": None, "last": None}
     (first,) = (await get(client, "generations"))["data"]
     assert first["live"]
+    assert first["bytes"] > 10_000
 
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.7 no document")
     (docs / "more.md").write_text("# More ports\n\nThe metrics listen on port 2222.\n")
     started = await client.post("/v1/admin/sync")
     assert (started.status_code, started.json()["state"]) == (202, "running")
     again = await client.post("/v1/admin/sync")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "sync_running")
 
+    stages: list[tuple[str, int, int]] = []
+
     async def done() -> bool:
-        return (await get(client, "sources"))["sync"]["last"] is not None
+        sync = (await get(client, "sources"))["sync"]
+        if told := sync["progress"]:
+            assert told["source"] == (str(docs) if told["stage"] == "read" else "")
+            stages.append((told["stage"], told["done"], told["total"]))
+        return sync["last"] is not None
 
     await until(done)
     after = await get(client, "sources")
     assert (after["sync"]["last"]["added"], after["sync"]["last"]["error"], after["sync"]["state"]) == (1, "", "off")
-    assert after["data"][0]["pages"] == 2
+    assert stages
+    assert {stage for stage, _, _ in stages} <= {"read", "chunk", "embed", "write"}
+    assert (after["sync"]["progress"], after["data"][0]["pages"]) == (None, 2)
+    (result,) = after["sync"]["last"]["sources"]
+    assert (result["source"], result["added"], result["unchanged"], result["error"]) == (str(docs), 1, 1, "")
+    assert (result["warned"], result["warnings"][0].partition(":")[0]) == (1, "broken.pdf")
     assert after["data"][0]["synced_at"] > source["synced_at"]
 
     old, new = (await get(client, "generations"))["data"]
@@ -145,6 +162,13 @@ async def test_a_page_s_chunks(client: httpx.AsyncClient) -> None:
     assert [chunk["text"] for chunk in page["data"]] == [body.body[c["start"] : c["end"]] for c in page["data"]]
     assert found["text"] in {chunk["text"] for chunk in page["data"]}
     assert page["data"][0]["heading_path"] == found["heading_path"]
+    assert (page["body"], page["lang"]) == (body.body, "en")
+    assert all(chunk["tokens"] > 0 for chunk in page["data"])
+    for words, total in (("", 1), ("ports", 1), ("PORT .md", 1), ("port nothing", 0), ("%", 0), ("_", 0)):
+        listed = (await client.get("/v1/admin/pages", params={"q": words})).json()
+        assert (listed["total"], len(listed["data"])) == (total, total), words
+    assert (await get(client, "pages"))["data"][0]["chunks"] == len(page["data"])
+    assert (await get(client, "pages?offset=1"))["data"] == []
     missing = await client.get("/v1/admin/pages/0123456789abcdef/chunks")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "page_not_found")
 
@@ -156,12 +180,21 @@ async def test_engines_and_a_restart(client: httpx.AsyncClient) -> None:
     await until(ready)
     own, other = (await get(client, "engines"))["data"]
     assert (own["name"], own["restarts"], own["active"]) == ("own", 0, 0)
+    assert (own["model"], own["ours"], own["trouble"], other["ours"]) == ("m", True, "", False)
+    assert other["trouble"]
+    voices = await get(client, "voices")
+    told = {voice["name"]: (voice["state"], voice["reason"]) for voice in voices["data"]}
+    assert told["rag"] == ("quoting", "no_engine")  # it writes with an engine called base
+    assert told["sft"] == told["sft-rag"] == ("missing", "no_checkpoint")
+    assert (told["auto"][0], told["compare"][0], voices["checkpoint"]) == ("ready", "missing", None)
     assert (other["name"], other["state"]) == ("other", "unreachable")
     down = {entry["part"]: entry["reason"] for entry in (await client.get("/readyz")).json()["down"]}
     assert down == {"engines.other": "unreachable: http://127.0.0.1:9/v1"}
     restarted = await client.post("/v1/admin/engines/own/restart")
     assert (restarted.status_code, restarted.json()["restarts"]) == (202, 1)
     await until(ready)
+    again = (await get(client, "engines"))["data"][0]
+    assert (again["restarts"], again["trouble"]) == (1, "")  # that was no trouble
     elsewhere = await client.post("/v1/admin/engines/other/restart")
     assert (elsewhere.status_code, elsewhere.json()["error"]["code"]) == (409, "engine_external")
     unknown = await client.post("/v1/admin/engines/nobody/restart")
@@ -171,49 +204,104 @@ async def test_engines_and_a_restart(client: httpx.AsyncClient) -> None:
 async def test_gaps_are_what_was_refused_or_disliked(client: httpx.AsyncClient) -> None:
     """Real answers, kept by the store; the thumb through the API."""
 
-    async def ask(question: str) -> dict[str, Any]:
+    async def ask(question: str) -> str:
         body = {"model": "rag", "messages": [{"role": "user", "content": question}]}
-        found: dict[str, Any] = (await client.post("/v1/chat/completions", json=body)).json()
-        return found
+        found = (await client.post("/v1/chat/completions", json=body)).json()
+        return str(found["docduet"]["answer_id"])
 
-    await ask("How do I cook spaghetti?")
-    await ask("How do I cook the spaghetti?")
-    answer = await ask("Which port does the gateway listen on?")
-    thumb = {"answer_id": answer["docduet"]["answer_id"], "rating": "down"}
+    first = await ask("How do I cook spaghetti?")
+    await ask("How long do I cook the spaghetti for?")
+    disliked = await ask("Which port does the gateway listen on?")
+    thumb = {"answer_id": disliked, "rating": "down", "comment": "which protocol?"}
     assert (await client.post("/v1/feedback", json=thumb)).status_code < 300
-    await ask("What does the gateway's port listen for?")
+    fine = await ask("What does the gateway's port listen for?")
 
     async def kept() -> bool:
-        return sum(gap["count"] for gap in (await get(client, "gaps"))["data"]) >= 3
+        gateway_behind(client).gaps._made.clear()  # a report is kept for a while
+        return (await get(client, "gaps"))["asked"] == 4
 
     await until(kept)
-    newest, cooking = (await get(client, "gaps"))["data"]
-    assert (newest["question"], newest["refused"], newest["thumbs_down"]) == (
+    report = await get(client, "gaps?days=7")
+    assert (report["troubled"], report["groups"], report["more"]) == (3, 2, False)
+    cooking, port = report["data"]
+    assert (cooking["count"], cooking["kinds"]["refused"], cooking["share"]) == (2, 2, 0.6667)
+    assert {"cook", "spaghetti"} <= set(cooking["words"])
+    assert [sample["question"] for sample in cooking["samples"]] == [
+        "How long do I cook the spaghetti for?",
+        "How do I cook spaghetti?",
+    ]
+    assert first in cooking["answer_ids"]
+    assert (port["question"], port["kinds"]["thumbs_down"], port["kinds"]["refused"]) == (
         "Which port does the gateway listen on?",
-        0,
         1,
+        0,
     )
-    assert newest["answer_ids"] == [thumb["answer_id"]]
-    assert (cooking["question"], cooking["count"], cooking["refused"]) == ("How do I cook the spaghetti?", 2, 2)
-    assert cooking["wordings"] == ["How do I cook the spaghetti?", "How do I cook spaghetti?"]
-    assert (await get(client, "gaps?limit=1"))["data"] == [newest]
+    assert (await get(client, "gaps?days=7&limit=1"))["data"] == [cooking]
+
+    file = await client.get("/v1/admin/gaps", params={"days": 7, "format": "csv"})
+    assert file.headers["content-type"] == "text/csv; charset=utf-8"
+    assert [line.split(",")[2] for line in file.text.splitlines()] == ["questions", "2", "1"]
+    answer = await get(client, f"answers/{disliked}")
+    assert (answer["question"], answer["kinds"]) == ("Which port does the gateway listen on?", ["thumbs_down"])
+    assert "1111" in answer["choices"][0]["text"]
+    assert answer["choices"][0]["comment"] == "which protocol?"
+    assert "owner" not in answer
+    for other in (fine, "ans_nobody"):  # what nothing is wrong with is nobody else's business
+        assert (await client.get(f"/v1/admin/answers/{other}")).status_code == 404
 
 
-def test_alike_questions_are_one_gap() -> None:
-    first = Asked("ans_1", "怎么修改端口？", 3.0, True, False)
+async def test_how_a_search_went(client: httpx.AsyncClient) -> None:
+    body = {"query": "Which port does the gateway listen on?", "explain": True}
+    found = (await client.post("/v1/search", json=body)).json()
+    told, best = found["explain"], found["data"][0]["why"]
+    assert (told["answerable"], told["score"] >= told["threshold"], told["reranker"]) == (True, True, "")
+    assert {"lexical", "dense", "fuse", "judge", "total"} == set(told["timings_ms"])
+    assert (best["bm25_rank"], best["dense_rank"], best["fused_rank"], best["rerank_score"]) == (1, 1, 1, None)
+    assert best["fused_score"] == found["data"][0]["score"]
+    refused = (await client.post("/v1/search", json=body | {"query": "How do I cook spaghetti?"})).json()["explain"]
+    assert not refused["answerable"]
+    assert "spaghetti" in refused["reason"]
+    assert "explain" not in (await client.post("/v1/search", json={"query": "port"})).json()
+
+
+def test_gaps_count_every_trouble_and_each_wording_once() -> None:
     asked = [
-        first,
-        replace(first, answer_id="ans_2", question="How do I change the port?", at=2.0),
-        replace(first, answer_id="ans_3", question="怎么修改端口", at=1.0, refused=False, down=True),
-        replace(first, answer_id="ans_4", question="???", at=0.5),
-        replace(first, answer_id="ans_5", question="???", at=0.4),
+        Asked("ans_1", "How do I change the port?", 5.0, ("refused", "thumbs_down")),
+        Asked("ans_2", "how do i  change the port?", 4.0, ("both_bad",)),
+        Asked("ans_3", "Change the port", 3.0, ("unsupported",)),
+        Asked("ans_4", "???", 2.0, ("refused",)),
     ]
-    groups = grouped(asked)
-    assert [(gap.question, gap.count, gap.refused, gap.thumbs_down) for gap in groups] == [
-        ("怎么修改端口？", 2, 1, 1),
-        ("How do I change the port?", 1, 1, 0),
-        ("???", 2, 2, 0),
+    port, other = grouped(asked, [Topic((1, 0), ("port",)), Topic((2,), ())])
+    assert (port.question, port.count, port.share, port.last_at) == ("Change the port", 3, 0.75, 5.0)
+    assert port.kinds == {"refused": 1, "thumbs_down": 1, "both_bad": 1, "unsupported": 1}
+    assert [sample.answer_id for sample in port.samples] == ["ans_1", "ans_3"]
+    assert port.answer_ids == ("ans_1", "ans_2", "ans_3")
+    assert (other.count, other.words) == (1, ())
+    assert low_support({"support": [{"page_id": ""}, {"page_id": ""}, {"page_id": "x"}]})
+    assert not low_support({"support": [{"page_id": ""}, {"page_id": "x"}]})
+    assert not low_support({"support": None})
+    assert not low_support({})
+
+
+def test_topics_by_meaning_and_where_that_is_not_known_by_words() -> None:
+    """The bundled embedder knows English alone: Chinese questions are told apart by their words."""
+    texts = [
+        "Is there an app for my iPhone?",
+        "How long does a refund take?",
+        "How long will the refund take to arrive?",
+        "iPhone app download",
+        "手机应用能离线使用吗",
+        "怎么申请退款？",
+        "申请退款怎么写？",
+        "???",
     ]
+    found = topics(texts, [text.isascii() for text in texts], load_embedder("minilm").documents)
+    together = {frozenset(topic.members) for topic in found}
+    assert {frozenset({0, 3}), frozenset({1, 2}), frozenset({5, 6}), frozenset({4}), frozenset({7})} == together
+    words = {frozenset(topic.members): topic.words for topic in found}
+    assert "退款" in words[frozenset({5, 6})]
+    assert {"iPhone", "app"} & set(words[frozenset({0, 3})])
+    assert topics([], [], load_embedder("minilm").documents) == []
 
 
 async def test_admins_only_and_described(client: httpx.AsyncClient) -> None:

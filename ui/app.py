@@ -16,6 +16,7 @@ import gradio as gr  # here, since Gradio resolves the annotations below; so imp
 
 from ui.account import render as account
 from ui.account.client import Me, me
+from ui.admin.panel import Admin
 from ui.chat import render
 from ui.chat.panel import Chat
 from ui.client import Gateway
@@ -73,7 +74,7 @@ class Frame:
     def __init__(self, gateway: Gateway, config: UiConfig, handbook: bool = False) -> None:
         self.gateway = gateway
         self.config = config
-        self.panels: list[Panel] = [Chat(gateway, config, handbook)]
+        self.panels: list[Panel] = [Chat(gateway, config, handbook), Admin(gateway)]
 
     def blocks(self) -> gr.Blocks:
         """The page."""

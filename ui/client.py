@@ -181,6 +181,14 @@ class Gateway:
             response = await self.async_client.request(method, path, json=body, headers=self._headers)
             return self._checked(response, accept)
 
+    async def request_text(self, path: str) -> str:
+        """A file that the gateway makes. RequestError."""
+        with self._readable():
+            response = await self.async_client.get(path, headers=self._headers)
+            if response.is_error:
+                raise error_of(response.status_code, response.content, self.url)
+            return response.text
+
     def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
             response = self.sync_client.get(path, headers=self._headers)

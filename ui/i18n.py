@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ui.account import words as account
+from ui.admin import words as admin
 from ui.chat import words as chat
 from ui.feedback import words as feedback
 
@@ -70,6 +71,7 @@ _OWN: dict[str, dict[str, str]] = {
 
 _PARTS = (
     account,
+    admin,
     chat,
     feedback,
 )

@@ -21,7 +21,7 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 SSO_START, SSO_END, WHO = f"{SIGN_IN}/sso", f"{SIGN_IN}/callback", f"{SIGN_IN}/who"
 COOKIE = "docduet_key"
 _OPEN = ("/healthz", "/readyz", SIGN_IN, SIGN_OUT, SSO_START, SSO_END, WHO)
-_FREE = ("/v1/models", "/v1/labels", "/v1/me", "/v1/openapi.json")
+_FREE = ("/v1/models", "/v1/labels", "/v1/me", "/v1/openapi.json", "/v1/admin")
 _NO_TOKENS = ("/v1/search", "/v1/votes", "/v1/feedback", "/v1/conversations", "/v1/report", "/v1/admin")
 
 
@@ -41,7 +41,8 @@ def door(path: str) -> Door:
 
 @lru_cache(128)
 def counted(path: str, method: str) -> bool:
-    """Whether a request is one of those per minute: stored pages, and the API but what clients find their way by."""
+    """Whether a request is one of those per minute: stored pages, and the API but what clients find their way by and
+    administrators watch."""
     return _under(path, ("/v1", "/pages")) and not (method in ("GET", "HEAD", "OPTIONS") and _under(path, _FREE))
 
 

@@ -1,4 +1,4 @@
-"""The admin routes, /v1/admin: sources and syncs, generations, engines, gaps in the docs, a page's chunks, reload.
+"""The admin routes, /v1/admin: sources and syncs, generations, engines, voices, reload; admin_docs.py has the rest.
 
 For principals of the role admin; everybody is one where the gateway asks for no keys.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 
 from data.errors import BusyError, ConfigError, EngineError, NoIndexError
 from data.store import PageStore
@@ -17,7 +16,7 @@ from rag.generations import Generations
 from serving.api import admin_schemas as out
 from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
-from serving.ops.gaps import find_gaps
+from serving.ops import voices
 from serving.principal import principal_of
 from serving.refresh import Refresher
 
@@ -29,8 +28,8 @@ def admin_only(request: Request) -> None:
         raise ApiError(f"this needs a key of the role admin; yours has the role {role}", 403, "admins_only")
 
 
-_ERRORS: dict[int | str, dict[str, object]] = {code: {"model": out.ErrorOut} for code in (403, 404, 409)}
-router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(admin_only)], responses=_ERRORS)
+ERRORS: dict[int | str, dict[str, object]] = {code: {"model": out.ErrorOut} for code in (403, 404, 409)}
+router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(admin_only)], responses=ERRORS)
 
 
 @router.get("/sources", response_model=out.SourcesOut)
@@ -51,7 +50,7 @@ async def sync(request: Request) -> dict[str, object]:
         refresher.start()
     except BusyError as error:
         raise ApiError(str(error), 409, "sync_running") from None
-    return await asyncio.to_thread(refresher.status) | {"state": "running"}
+    return await asyncio.to_thread(refresher.status) | {"state": "running", "progress": None}
 
 
 @router.get("/generations", response_model=out.GenerationsOut)
@@ -64,7 +63,7 @@ async def generations(request: Request) -> dict[str, object]:
             live = kept.current().name
         except NoIndexError:
             live = ""
-        return [asdict(info) | {"live": info.id == live} for info in kept.list()]
+        return [asdict(info) | {"live": info.id == live, "bytes": kept.size(info.id)} for info in kept.list()]
 
     return {"data": await asyncio.to_thread(listed)}
 
@@ -80,7 +79,7 @@ async def rollback(request: Request, body: out.RollbackIn | None = None) -> dict
     except BusyError as error:
         raise ApiError(str(error), 409, "index_busy") from None
     await asyncio.to_thread(gateway.live.retriever)
-    return asdict(info) | {"live": True}
+    return asdict(info) | {"live": True, "bytes": await asyncio.to_thread(_generations(gateway).size, info.id)}
 
 
 @router.get("/engines", response_model=out.EnginesOut)
@@ -111,26 +110,12 @@ async def restart(name: str, request: Request) -> dict[str, object]:
     return asdict(gateway.supervisor.state(name)) | {"active": 0}
 
 
-@router.get("/gaps", response_model=out.GapsOut)
-async def gaps(
-    request: Request,
-    days: Annotated[float, Query(gt=0, le=3650, description="How far to look back.")] = 30,
-    limit: Annotated[int, Query(ge=1, le=500, description="Groups, at most.")] = 50,
-) -> dict[str, object]:
-    """What the docs do not answer: questions that were refused or got a thumbs-down, alike ones together."""
-    found = await find_gaps(gateway_of(request).store, days, limit)
-    return {"data": [asdict(gap) for gap in found]}
-
-
-@router.get("/pages/{page_id}/chunks", response_model=out.ChunksOut)
-async def chunks(page_id: str, request: Request) -> dict[str, object]:
-    """A page's chunks as they are indexed."""
-    retriever = await asyncio.to_thread(gateway_of(request).live.retriever)
-    page = await asyncio.to_thread(retriever.page, page_id)
-    if page is None:
-        raise ApiError("no such page in the current index: it may have been removed", 404, "page_not_found", "page_id")
-    data = [asdict(row) for row in await asyncio.to_thread(retriever.chunks, page_id)]
-    return {"page_id": page_id, "url": page.url, "title": page.title, "generation": retriever.info.id, "data": data}
+@router.get("/voices", response_model=out.VoicesOut)
+async def known_voices(request: Request) -> dict[str, object]:
+    """The voices: which engine writes for each, why one is missing, and the checkpoint of the fine-tuned ones."""
+    gateway = gateway_of(request)
+    data = [asdict(voice) for voice in await voices.voices(gateway)]
+    return {"data": data, "checkpoint": await voices.checkpoint(gateway)}
 
 
 @router.post("/reload", response_model=out.ReloadOut)

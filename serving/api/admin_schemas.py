@@ -7,6 +7,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 
+class SourceResult(BaseModel):
+    """What came of one source. ``warnings``: what could not be read, and why; the first of ``warned`` ones."""
+
+    source: str
+    error: str
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    warnings: list[str]
+    warned: int
+
+
 class SyncResult(BaseModel):
     """The last sync that the gateway started."""
 
@@ -18,6 +31,18 @@ class SyncResult(BaseModel):
     unchanged: int
     error: str
     succeeded_at: float
+    sources: list[SourceResult] = []
+
+
+class SyncProgress(BaseModel):
+    """How far a sync of this home is, whoever started it. ``total``: 0 where nobody knows yet; ``since``: its start."""
+
+    stage: Literal["read", "chunk", "embed", "write"]
+    done: int
+    total: int
+    source: str
+    item: str
+    since: float
 
 
 class SyncState(BaseModel):
@@ -26,6 +51,7 @@ class SyncState(BaseModel):
     state: Literal["off", "waiting", "running"]
     every_s: float
     next_at: float | None
+    progress: SyncProgress | None
     last: SyncResult | None
 
 
@@ -53,6 +79,7 @@ class GenerationOut(BaseModel):
     embedder: str
     created_at: float
     live: bool
+    bytes: int = Field(description="What it takes on disk.")
 
 
 class GenerationsOut(BaseModel):
@@ -67,7 +94,8 @@ class RollbackIn(BaseModel):
 
 
 class EngineOut(BaseModel):
-    """``restarts``: since the gateway started. ``problem``: why its last change of configuration was not made."""
+    """``restarts``: since the gateway started. ``problem``: why its last change of configuration was not made.
+    ``ours``: whether DocDuet started it. ``trouble``: what went wrong last, also when all is well again."""
 
     name: str
     state: str
@@ -75,6 +103,10 @@ class EngineOut(BaseModel):
     restarts: int
     active: int = Field(description="Answers under way.")
     problem: str = ""
+    model: str = ""
+    ours: bool = False
+    trouble: str = ""
+    trouble_at: float = 0.0
 
 
 class EnginesOut(BaseModel):
@@ -82,41 +114,36 @@ class EnginesOut(BaseModel):
     data: list[EngineOut]
 
 
-class GapOut(BaseModel):
-    """A question that the docs did not answer well, in its newest wording, and how often it was asked alike."""
+class VoiceOut(BaseModel):
+    """``state``: quoting answers without an engine; down cannot answer now; missing is not offered. ``reason``: a
+    stable word, ``detail`` the same for people."""
 
-    question: str
-    count: int
-    refused: int = Field(description="How often every voice that was asked refused.")
-    thumbs_down: int
-    last_at: float
-    wordings: list[str]
-    answer_ids: list[str]
+    name: str
+    state: Literal["ready", "quoting", "down", "missing"]
+    engine: str
+    reason: str
+    detail: str
 
 
-class GapsOut(BaseModel):
+class CheckpointOut(BaseModel):
+    """What the fine-tuned voices answer from. ``pages``: how many it was trained on, have changed, and are gone."""
+
+    name: str
+    kind: str
+    base_model: str
+    dataset: str
+    dataset_sha256: str
+    recipe: str
+    step: int
+    created_at: float
+    problem: str
+    pages: dict[str, int] | None
+
+
+class VoicesOut(BaseModel):
     object: Literal["list"] = "list"
-    data: list[GapOut]
-
-
-class ChunkOut(BaseModel):
-    """``start``, ``end``: offsets of the text in the page's body, in characters, end exclusive."""
-
-    chunk_id: int
-    heading_path: list[str]
-    start: int
-    end: int
-    text: str
-    context: str = Field(description="What stands before the text when it is indexed.")
-
-
-class ChunksOut(BaseModel):
-    object: Literal["list"] = "list"
-    page_id: str
-    url: str
-    title: str
-    generation: str
-    data: list[ChunkOut]
+    data: list[VoiceOut]
+    checkpoint: CheckpointOut | None
 
 
 class CorrectionOut(BaseModel):

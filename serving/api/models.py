@@ -210,11 +210,28 @@ class PassageOut(BaseModel):
     why: dict[str, Any]
 
 
+class Explained(BaseModel):
+    """What became of a question. ``score``: probability that the passages answer it, refused below ``threshold``.
+
+    ``timings_ms``: lexical, dense, fuse, rerank (where there is a reranker), judge, total.
+    """
+
+    answerable: bool
+    score: float
+    threshold: float
+    reason: str
+    timings_ms: dict[str, float]
+    generation: str
+    embedder: str
+    reranker: str
+
+
 class SearchResults(BaseModel):
-    """Passages, best first."""
+    """Passages, best first. ``explain``: where an administrator asked for it."""
 
     object: Literal["list"]
     data: list[PassageOut]
+    explain: Explained | None = None
 
 
 class LabelList(BaseModel):

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from data.types import Filters
 from rag import labels
+from rag.answerable import THRESHOLD
+from rag.retriever import HybridRetriever
+from rag.stages import stage, watched
+from rag.types import Passage
+from serving.api.admin import admin_only
 from serving.api.models import LabelList, Me, Model, ModelList, SearchResults, answers
 from serving.api.pageview import POLICY, page_html
 from serving.api.schemas import SearchRequest
@@ -60,10 +67,35 @@ async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
     retriever = await asyncio.to_thread(gateway.live.retriever)
     filters = body.filters.to_filters()
     labels.check(retriever.labels, filters)
-    found = await asyncio.to_thread(retriever.search, query, body.top_k, filters)
+    if body.explain:
+        admin_only(request)
+    found, explained = await asyncio.to_thread(_found, retriever, query, body.top_k, filters)
     wanted = ("url", "title", "heading_path", "text", "score", "rank", "page_id", "product", "version", "lang")
     data = [{key: getattr(passage, key) for key in wanted} | {"why": asdict(passage.why)} for passage in found]
-    return {"object": "list", "data": data}
+    return {"object": "list", "data": data} | ({"explain": explained} if body.explain else {})
+
+
+def _found(
+    retriever: HybridRetriever, query: str, top_k: int | None, filters: Filters
+) -> tuple[list[Passage], dict[str, Any]]:
+    """The passages; and for administrators what became of the question on the way."""
+    begun = time.perf_counter()
+    with watched() as spent:
+        passages = retriever.search(query, top_k, filters)
+        with stage("judge"):
+            verdict = retriever.answerability(query, passages)
+    spent["total"] = time.perf_counter() - begun
+    told = {
+        "answerable": verdict.answerable,
+        "score": verdict.score,
+        "reason": verdict.reason,
+        "threshold": THRESHOLD,
+        "timings_ms": {name: round(1000 * seconds, 2) for name, seconds in spent.items()},
+        "generation": retriever.info.id,
+        "embedder": retriever.info.embedder,
+        "reranker": retriever.reranker,
+    }
+    return passages, told
 
 
 @api.get("/labels", tags=["search"], response_model=None, responses=answers(LabelList))

@@ -176,3 +176,4 @@ class SearchRequest(BaseModel):
     query: str = Field(min_length=1)
     top_k: int | None = Field(None, ge=1, le=50)
     filters: FiltersIn = FiltersIn()
+    explain: bool = False

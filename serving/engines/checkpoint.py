@@ -41,6 +41,7 @@ class CheckpointEngine:
         self._made = 0
         self._task: asyncio.Task[None] | None = None
         self.manifest: Manifest | None = None
+        self.folder: Path | None = None
         self.problem = ""
 
     async def __aenter__(self) -> CheckpointEngine:
@@ -65,6 +66,11 @@ class CheckpointEngine:
         if self.manifest:
             said |= {"step": self.manifest.step, "base_model": self.manifest.base_model}
         return said | ({"problem": self.problem} if self.problem else {})
+
+    @property
+    def host(self) -> str:
+        """The name of the engine that holds the checkpoint; "" before there is one."""
+        return self._serving
 
     def engine(self) -> Engine | None:
         """The engine to ask now."""
@@ -104,7 +110,7 @@ class CheckpointEngine:
         else:
             await self._start(name, folder, manifest)
             self._serving, self._adapter = name, None
-        self.manifest, self.problem = manifest, ""
+        self.manifest, self.folder, self.problem = manifest, folder, ""
         if old_adapter:
             await old_adapter.retire(self._config.answer_timeout_s, self._supervisor.linger_s)
         elif old:

@@ -31,12 +31,20 @@ REAPER = Path(__file__).parents[1] / "reaper.py"
 
 @dataclass(frozen=True)
 class EngineState:
-    """``detail`` says why, in words for a person. ``restarts``: since the gateway started."""
+    """``detail`` says why, in words for a person. ``restarts``: since the gateway started.
+
+    ``model``: what it was started on, or is asked for. ``ours``: whether DocDuet started it. ``trouble``: what went
+    wrong last, also when all is well again, and ``trouble_at`` when (seconds since the epoch).
+    """
 
     name: str
     state: State
     detail: str
     restarts: int = 0
+    model: str = ""
+    ours: bool = False
+    trouble: str = ""
+    trouble_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ class Supervisor:
         if isinstance(watched, _External):
             raise EngineError(f"engine {name!r} runs elsewhere ({watched.detail}): restart it there")
         task = self._tasks.pop(name)
-        watched.restarting("by an administrator")
+        watched.restarting("by an administrator", trouble=False)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         self._tasks[name] = asyncio.create_task(watched.run())
@@ -177,7 +185,9 @@ class Supervisor:
 
     def state(self, name: str) -> EngineState:
         watched = self._watched[name]
-        return EngineState(name, watched.state, watched.detail, watched.restarts)
+        config, (trouble, at) = watched.config, watched.trouble
+        model, ours = config.model or config.served_model, isinstance(watched, _Started)
+        return EngineState(name, watched.state, watched.detail, watched.restarts, model, ours, trouble, at)
 
     def states(self) -> list[EngineState]:
         return [self.state(name) for name in self._watched]
@@ -198,6 +208,7 @@ class _External:
         self.config = config
         self._policy = policy
         self.detail = config.base_url
+        self.trouble = ("", 0.0)
         self.state: State = "unreachable"
         self.engine = Engine(
             config.name,
@@ -217,6 +228,8 @@ class _External:
         before, self.state = self.state, "external" if await self.engine.ready(self._policy.answer_s) else "unreachable"
         if before != self.state:
             log.info("engine %s is %s", self.engine.name, self.state)
+        if self.state == "unreachable":
+            self.trouble = ("no answer", time.time())
 
     async def run(self) -> None:
         while True:
@@ -239,6 +252,7 @@ class _Started:
         self.engine: Engine | None = None
         self.state: State = "starting"
         self.detail = config.model
+        self.trouble = ("", 0.0)
         self.restarts = 0
 
     @property
@@ -335,13 +349,15 @@ class _Started:
     async def aclose(self) -> None:
         await self._bury()
 
-    def restarting(self, why: str) -> None:
-        """It ends, and another life begins."""
+    def restarting(self, why: str, trouble: bool = True) -> None:
+        """It ends, and another life begins. ``trouble``: because something went wrong."""
         self.restarts += 1
-        self._set("restarting", why)
+        self._set("restarting", why, trouble)
 
-    def _set(self, state: State, detail: str) -> None:
+    def _set(self, state: State, detail: str, trouble: bool = True) -> None:
         self.state, self.detail = state, detail
+        if trouble and state in ("failed", "restarting"):
+            self.trouble = (detail, time.time())
         log.log(logging.WARNING if state in ("failed", "restarting") else logging.INFO, "engine %s is %s: %s",
                 self.config.name, state, detail)  # fmt: skip
 
