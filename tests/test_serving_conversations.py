@@ -252,3 +252,49 @@ def test_text_that_databases_do_not_take(http: httpx.Client) -> None:
     assert http.patch(f"/conversations/{id}", json={"title": "a\0b"}).status_code == 200
     assert http.get("/conversations", params={"q": "\0"}).status_code == 200
     assert http.get("/conversations/conv_%00").status_code == 404
+
+
+def test_an_answer_takes_the_place_of_another_and_of_what_followed(http: httpx.Client, store_url: str) -> None:
+    from serving.store.tables import Answer
+
+    first = ask(http, "Which port is it?", conversation="new")
+    id = first["docduet"]["conversation"]
+    second = ask(http, "And how is it changed?", conversation=id)
+    third = ask(http, "And why zebra?", conversation=id)
+    edited = ask(http, "And how do I change it?", conversation=id, replace=second["id"])
+
+    def shown() -> list[str]:
+        return [turn["answer_id"] for turn in http.get(f"/conversations/{id}").json()["turns"]]
+
+    assert shown() == [first["id"], edited["id"]]
+    assert "zebra" not in http.get(f"/conversations/{id}/export").text
+    assert http.get("/conversations", params={"q": "zebra"}).json()["data"] == []
+    assert http.get(f"/conversations/{id}").json()["title"] == "Which port is it?"
+    again = ask(http, "What is the port?", conversation=id, replace=first["id"])
+    assert shown() == [again["id"]]
+    assert http.get(f"/conversations/{id}").json()["title"] == "What is the port?"
+    http.patch(f"/conversations/{id}", json={"title": "Mine"})
+    ask(http, "Which one?", conversation=id, replace=again["id"])
+    assert http.get(f"/conversations/{id}").json()["title"] == "Mine"
+    assert http.post("/feedback", json={"answer_id": third["id"], "rating": "down"}).status_code == 200
+    http.delete(f"/conversations/{id}")
+    store = Store.open(store_url)
+    with store.reading() as db:
+        assert db.query(Answer).count() == 0
+    store.close()
+
+
+def test_only_an_answer_of_the_same_conversation_is_replaced(http: httpx.Client) -> None:
+    answer = ask(http, conversation="new")
+    other = ask(http, conversation="new")["docduet"]["conversation"]
+
+    def refused(conversation: str, replace: str) -> tuple[int, str, str]:
+        own = {"conversation": conversation, "replace": replace}
+        body = {"model": "rag", "messages": [{"role": "user", "content": QUESTION}], "docduet": own}
+        response = http.post("/chat/completions", json=body)
+        return response.status_code, response.json()["error"]["code"], response.json()["error"]["param"]
+
+    assert refused(other, answer["id"]) == (404, "answer_not_found", "docduet.replace")
+    assert refused(other, "ans_nothing") == (404, "answer_not_found", "docduet.replace")
+    assert refused("", answer["id"]) == (400, "invalid_request", "docduet.replace")
+    assert refused("new", answer["id"]) == (400, "invalid_request", "docduet.replace")

@@ -71,6 +71,7 @@ def exchange_of(body: ChatRequest, request: Request) -> Exchange:
     gateway.picked(body.model, asked, blind)
     exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
     exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
+    exchange.replaces = body.docduet.replace
     exchange.unused, exchange.most = unused(body, CHAT_UNUSED), body.n or 1
     return exchange
 

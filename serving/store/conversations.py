@@ -86,8 +86,8 @@ def listed(
 def turns(db: Session, owner: str, id: str) -> tuple[Conversation, list[Turn]]:
     """A conversation with all its turns, oldest first."""
     found = one(db, owner, id)
-    answers = select(Answer).where(Answer.conversation_id == found.id).order_by(Answer.asked_at, Answer.id)
-    return found, _with_choices(db, list(db.scalars(answers)))
+    answers = select(Answer).where(Answer.conversation_id == found.id, Answer.replaced_by.is_(None))
+    return found, _with_choices(db, list(db.scalars(answers.order_by(Answer.asked_at, Answer.id))))
 
 
 def turn(db: Session, owner: str, answer_id: str, lock: bool = False) -> Turn:
@@ -97,6 +97,30 @@ def turn(db: Session, owner: str, answer_id: str, lock: bool = False) -> Turn:
     if found is None or found.owner != owner:
         raise ApiError(f"there is no answer {answer_id!r}", 404, "answer_not_found", "answer_id")
     return _with_choices(db, [found])[0]
+
+
+def check(db: Session, owner: str, id: str, replaces: str = "") -> None:
+    """ApiError 404 unless ``owner`` has conversation ``id`` and, where one is named, the answer ``replaces`` in it."""
+    one(db, owner, id)
+    if replaces:
+        found = db.get(Answer, clean(replaces))
+        if found is None or found.conversation_id != id:
+            message = f"there is no answer {replaces!r} in this conversation"
+            raise ApiError(message, 404, "answer_not_found", "docduet.replace")
+
+
+def replace(db: Session, conversation: Conversation, old_id: str, new: Answer) -> None:
+    """Let ``new`` take the place of an answer and of all that followed it; a title made of its question goes as well.
+
+    What was replaced is kept: its votes and corrections still count.
+    """
+    old = db.get(Answer, clean(old_id))
+    if old is None or old.conversation_id != conversation.id:
+        return
+    following = (Answer.conversation_id == conversation.id, Answer.asked_at >= old.asked_at, Answer.id != new.id)
+    db.execute(update(Answer).where(*following, Answer.replaced_by.is_(None)).values(replaced_by=new.id))
+    if conversation.title == title_of(old.question):
+        conversation.title = title_of(new.question)
 
 
 def rename(db: Session, owner: str, id: str, title: str) -> Conversation:
@@ -157,7 +181,7 @@ def _mentions(query: str) -> ColumnElement[bool]:
     said = or_(Answer.question.icontains(query, autoescape=True), answered)
     return or_(
         Conversation.title.icontains(query, autoescape=True),
-        exists().where(Answer.conversation_id == Conversation.id, said),
+        exists().where(Answer.conversation_id == Conversation.id, Answer.replaced_by.is_(None), said),
     )
 
 

@@ -44,6 +44,7 @@ class Answer(Base):
     ``blind``: arms and sources are not told before the vote. ``error``: code and message of what ended it.
     ``usage``: tokens of all choices and of what went before them, also where it was cut short.
     ``finished_at``: None while it is under way, and for ever after a crash.
+    ``replaced_by``: the answer that was asked for in its place; its conversation does not show it any more.
     """
 
     __tablename__ = "answers"
@@ -64,6 +65,7 @@ class Answer(Base):
     cancelled: Mapped[bool]
     finished_at: Mapped[float | None]
     usage: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    replaced_by: Mapped[str | None] = mapped_column(default=None)
 
 
 class Choice(Base):
