@@ -26,7 +26,7 @@ from sqlalchemy import insert, text
 from data.home import Home
 from serving.store import conversations as stored
 from serving.store.database import Store
-from serving.store.tables import Answer, Choice, Conversation, Vote
+from serving.store.tables import Answer, Choice, Conversation, Said, Vote
 from tests.fakes import ScriptedEngine
 from tests.store_gateway import client, gateway, home_of
 
@@ -43,10 +43,25 @@ QUERIES = {
     "search: nowhere, two characters": "量子",
     "search: nowhere, capitals with accents": "ÜBERGRÖSSE",
 }
-WORDS = (
-    "the gateway listens on a port that configuration names and an engine answers when passages of the index hold what "
-    "was asked so that every claim carries its source Größe naïve 网关 端口 文档 检索 配置 "
-).split()
+WORDS = [
+    *(
+        "the",
+        "gateway",
+        "listens",
+        "on",
+        "a",
+        "port",
+        "that",
+        "configuration",
+        "names",
+        "and",
+        "an",
+        "engine",
+        "answers",
+    ),
+    *("when", "passages", "of", "index", "hold", "what", "was", "asked", "so", "every", "claim", "carries", "its"),
+    *("source", "Größe", "naïve", "网关", "端口", "文档", "检索", "配置"),
+]
 
 
 def main() -> None:
@@ -125,6 +140,7 @@ def fill(store: Store, conversations: int) -> None:
             db.execute(insert(Answer), [answer for answer, _, _ in rows])
             db.execute(insert(Choice), [choice for _, choices, _ in rows for choice in choices])
             db.execute(insert(Vote), [vote for _, _, vote in rows])
+            db.execute(insert(Said), [_said(answer, choices) for answer, choices, _ in rows])
     if store.engine.dialect.name == "postgresql":
         with store.engine.connect() as db:
             db.execute(text("ANALYZE"))  # as autovacuum does in a database that has been there for a while
@@ -152,6 +168,12 @@ def _choice(chance: random.Random, answer_id: str, index: int) -> dict[str, Any]
     choice = {"answer_id": answer_id, "index": index, "arm": ("rag", "sft")[index], "text": said(chance, 120)}
     choice |= {"reasoning": "", "refused": False, "degraded": "", "finish_reason": "stop", "citations": []}
     return choice | {"sources": [source], "timings_ms": {}, "usage": {}, "checks": {}}
+
+
+def _said(answer: dict[str, Any], choices: list[dict[str, Any]]) -> dict[str, Any]:
+    kept = {"answer_id": answer["id"], "conversation_id": answer["conversation_id"]}
+    texts = "\n".join(choice["text"] for choice in choices)
+    return kept | {"question": answer["question"].lower(), "answered": texts.lower()}
 
 
 def said(chance: random.Random, words: int) -> str:

@@ -14,6 +14,7 @@ import pytest
 from data.home import Home
 from serving.store import conversations
 from serving.store.database import Store
+from serving.store.tables import Answer
 from tests.fakes import ScriptedEngine
 from tests.store_gateway import QUESTION, ask, client, gateway, home_of
 
@@ -255,8 +256,6 @@ def test_text_that_databases_do_not_take(http: httpx.Client) -> None:
 
 
 def test_an_answer_takes_the_place_of_another_and_of_what_followed(http: httpx.Client, store_url: str) -> None:
-    from serving.store.tables import Answer
-
     first = ask(http, "Which port is it?", conversation="new")
     id = first["docduet"]["conversation"]
     second = ask(http, "And how is it changed?", conversation=id)
@@ -298,3 +297,33 @@ def test_only_an_answer_of_the_same_conversation_is_replaced(http: httpx.Client)
     assert refused(other, "ans_nothing") == (404, "answer_not_found", "docduet.replace")
     assert refused("", answer["id"]) == (400, "invalid_request", "docduet.replace")
     assert refused("new", answer["id"]) == (400, "invalid_request", "docduet.replace")
+
+
+def test_a_search_gives_up(http: httpx.Client, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy import insert
+
+    from serving.store.tables import Said
+
+    id = ask(http, conversation="new")["docduet"]["conversation"]
+    ids = [ask(http, conversation=id)["id"]]
+    store = Store.open(store_url)
+    with store.writing() as db:
+        other = conversations.new("conv_long", "ann", "Long")
+        db.add(other)
+        db.flush()
+        db.execute(insert(Answer.__table__), [answer_like(db, ids[0], f"ans_{n}", other.id) for n in range(3000)])
+        rows = [{"answer_id": f"ans_{n}", "conversation_id": other.id, "question": "x" * 2000} for n in range(3000)]
+        db.execute(insert(Said), [row | {"answered": ""} for row in rows])
+    store.close()
+    monkeypatch.setattr(conversations, "SEARCH_S", 0.0)
+    late = http.get("/conversations", params={"q": "nowhere"})
+    assert (late.status_code, late.json()["error"]["code"]) == (503, "search_too_long")
+    monkeypatch.setattr(conversations, "SEARCH_S", 5.0)
+    assert http.get("/conversations", params={"q": "nowhere"}).json()["data"] == []
+
+
+def answer_like(db: Any, known: str, id: str, conversation: str) -> dict[str, Any]:
+    """A row as that of a known answer, in another conversation."""
+    row = db.get_one(Answer, known)
+    columns = {column.key: getattr(row, column.key) for column in Answer.__table__.columns}
+    return columns | {"id": id, "conversation_id": conversation}

@@ -132,11 +132,19 @@ class Gateway:
             yield from parser.end()
 
     async def ask_async(
-        self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING
+        self,
+        messages: Sequence[Message],
+        model: str = "rag",
+        filters: Filters = EVERYTHING,
+        conversation: str = "",
+        replace: str = "",
     ) -> AsyncIterator[Event]:
-        """As ``ask``. Closing the generator hangs up, which stops the answer."""
+        """As ``ask``. Closing the generator hangs up, which stops the answer.
+
+        ``conversation``: where it is kept, "new" to begin one; ``replace``: the answer there whose place it takes.
+        """
         parser = AnswerParser()
-        body = _body(messages, model, filters)
+        body = _body(messages, model, filters, conversation=conversation, replace=replace)
         with self._readable():
             async with self.async_client.stream("POST", CHAT, json=body, headers=self._headers) as response:
                 if response.is_error:
@@ -170,15 +178,21 @@ class Gateway:
         """As ``readiness``."""
         return _readiness(await self._get_async("/readyz", accept=(503,)))
 
+    async def request_json(
+        self, method: str, path: str, body: Any = None, accept: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
+        """The JSON that a request is answered with. ``accept``: statuses of errors that are answers as well."""
+        with self._readable():
+            response = await self.async_client.request(method, path, json=body, headers=self._headers)
+            return self._checked(response, accept)
+
     def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
             response = self.sync_client.get(path, headers=self._headers)
             return self._checked(response, accept)
 
     async def _get_async(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
-        with self._readable():
-            response = await self.async_client.get(path, headers=self._headers)
-            return self._checked(response, accept)
+        return await self.request_json("GET", path, accept=accept)
 
     def _checked(self, response: httpx.Response, accept: tuple[int, ...]) -> dict[str, Any]:
         if response.is_error and response.status_code not in accept:
@@ -203,14 +217,16 @@ def _is_local(url: str) -> bool:
         return False
 
 
-def _body(messages: Sequence[Message], model: str, filters: Filters) -> dict[str, Any]:
+def _body(messages: Sequence[Message], model: str, filters: Filters, **own: str) -> dict[str, Any]:
+    """``own``: more of the extra object, left out where empty."""
     body: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
     if model == "auto":
         body["n"] = 2  # both voices may answer
+    extra: dict[str, Any] = {name: value for name, value in own.items() if value}
     if filters:
         kept = {"product": filters.product, "version": filters.version, "lang": filters.lang}
-        body["docduet"] = {"filters": {name: value for name, value in kept.items() if value}}
-    return body
+        extra["filters"] = {name: value for name, value in kept.items() if value}
+    return body | ({"docduet": extra} if extra else {})
 
 
 def _model_names(body: dict[str, Any]) -> list[str]:

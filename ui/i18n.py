@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ui.chat import words as chat
+from ui.conversations import words as conversations
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -68,7 +69,7 @@ _OWN: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang]} for lang in LANGUAGES}
+TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang], **conversations.TEXTS[lang]} for lang in LANGUAGES}
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, literal, or_, select, tuple_, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, aliased
 
 from serving.errors import ApiError
+from serving.store.database import limited, was_late
 from serving.store.snapshot import clean
-from serving.store.tables import Answer, Choice, Conversation, Rating, Vote
+from serving.store.tables import Answer, Choice, Conversation, Rating, Said, Vote
 
 TITLE_CHARS = 80
+SEARCH_S = 5.0
+"""A search gives up after so many seconds: one thread of the store's few is enough."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def listed(
 ) -> list[Conversation]:
     """The newest ``limit`` conversations, those with ``query`` in title, question or answer (case does not matter).
 
-    ``after``: (updated_at, id) of the last one seen.
+    ``after``: (updated_at, id) of the last one seen. ApiError 503 where the search takes too long.
     """
     wanted = select(Conversation).where(Conversation.owner == owner)
     if query.strip():
@@ -80,7 +84,14 @@ def listed(
             tuple_(Conversation.updated_at, Conversation.id) < tuple_(literal(after[0]), literal(after[1]))
         )
     wanted = wanted.order_by(Conversation.updated_at.desc(), Conversation.id.desc()).limit(limit)
-    return list(db.scalars(wanted))
+    try:
+        with limited(db, SEARCH_S):
+            return list(db.scalars(wanted))
+    except OperationalError as error:
+        if not was_late(error):
+            raise
+        message = f"the search took longer than {SEARCH_S:g} s: try again in a moment, or other words"
+        raise ApiError(message, 503, "search_too_long", "q") from None
 
 
 def turns(db: Session, owner: str, id: str) -> tuple[Conversation, list[Turn]]:
@@ -118,6 +129,8 @@ def replace(db: Session, conversation: Conversation, old_id: str, new: Answer) -
     if old is None or old.conversation_id != conversation.id:
         return
     following = (Answer.conversation_id == conversation.id, Answer.asked_at >= old.asked_at, Answer.id != new.id)
+    gone = select(Answer.id).where(*following)
+    db.execute(delete(Said).where(Said.answer_id.in_(gone)))  # the search does not look there any more
     db.execute(update(Answer).where(*following, Answer.replaced_by.is_(None)).values(replaced_by=new.id))
     if conversation.title == title_of(old.question):
         conversation.title = title_of(new.question)
@@ -177,11 +190,12 @@ def _count(result: Any) -> int:
 
 
 def _mentions(query: str) -> ColumnElement[bool]:
-    answered = exists().where(Choice.answer_id == Answer.id, Choice.text.icontains(query, autoescape=True)) & ~secret()
-    said = or_(Answer.question.icontains(query, autoescape=True), answered)
+    told = ~exists().where(Answer.id == Said.answer_id, secret())
+    words = query.lower()
+    said = or_(Said.question.contains(words, autoescape=True), Said.answered.contains(words, autoescape=True) & told)
     return or_(
         Conversation.title.icontains(query, autoescape=True),
-        exists().where(Answer.conversation_id == Conversation.id, Answer.replaced_by.is_(None), said),
+        exists().where(Said.conversation_id == Conversation.id, said),
     )
 
 

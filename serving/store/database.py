@@ -212,6 +212,27 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+@contextmanager
+def limited(db: Session, seconds: float) -> Iterator[None]:
+    """Statements may take so long, together (SQLite) or each (PostgreSQL); OperationalError, see ``was_late``."""
+    if db.get_bind().dialect.name == "postgresql":
+        db.execute(text(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}"))
+        yield
+        return
+    until, connection = time.monotonic() + seconds, db.connection().connection.driver_connection
+    assert connection is not None
+    connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def was_late(error: OperationalError) -> bool:
+    """Whether a statement took longer than it may."""
+    return any(word in str(error.orig) for word in ("interrupted", "statement timeout"))
+
+
 def reason(error: Exception) -> str:
     """One line for the log, without statement, parameters and values: of failures that can quote them, the kind."""
     if isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError:

@@ -33,8 +33,8 @@ from serving.errors import ApiError
 from serving.exchange import Exchange
 from serving.store import conversations
 from serving.store.database import Store, reason
-from serving.store.snapshot import PageHash, answer_row, choice_rows, question_row
-from serving.store.tables import Answer, Choice, Conversation
+from serving.store.snapshot import PageHash, answer_row, choice_rows, clean, question_row
+from serving.store.tables import Answer, Choice, Conversation, Said
 
 log = logging.getLogger(__name__)
 
@@ -286,6 +286,7 @@ def _keep_questions(db: Session, exchanges: list[Exchange]) -> None:
         asked = Answer(**question_row(exchange))
         db.add(asked)
         db.flush()
+        db.add(Said(answer_id=asked.id, conversation_id=there.id, question=asked.question.lower()))
         if exchange.replaces:
             conversations.replace(db, there, exchange.replaces, asked)
 
@@ -298,6 +299,9 @@ def _keep_answers(db: Session, exchanges: list[Exchange], page_hash: PageHash) -
         db.execute(insert(Answer), [answer_row(exchange) for exchange in fresh])
     if known:
         db.execute(update(Answer), [answer_row(exchange) for exchange in known])
+    for exchange in known:
+        text = "\n".join(answer.text for _, answer in sorted(exchange.answers.items())).lower()
+        db.execute(update(Said).where(Said.answer_id == exchange.id).values(answered=clean(text)))
     choices = [row for exchange in fresh + known for row in choice_rows(exchange, page_hash)]
     if choices:
         db.execute(insert(Choice), choices)

