@@ -299,6 +299,22 @@ def test_only_an_answer_of_the_same_conversation_is_replaced(http: httpx.Client)
     assert refused("new", answer["id"]) == (400, "invalid_request", "docduet.replace")
 
 
+def test_an_error_says_where_the_question_was_written_down(http: httpx.Client) -> None:
+    def failed(conversation: str) -> httpx.Response:
+        own = {"conversation": conversation, "filters": {"product": "None"}}
+        body = {"model": "rag", "stream": True, "messages": [{"role": "user", "content": QUESTION}], "docduet": own}
+        return http.post("/chat/completions", json=body)
+
+    first = failed("new")
+    assert (first.status_code, first.json()["error"]["code"]) == (400, "unknown_label")
+    id = first.headers["X-DocDuet-Conversation"]
+    assert failed(id).headers["X-DocDuet-Conversation"] == id
+    (entry,) = http.get("/conversations").json()["data"]
+    assert [turn["state"] for turn in http.get(f"/conversations/{entry['id']}").json()["turns"]] == ["failed"] * 2
+    assert "X-DocDuet-Conversation" not in failed(UNKNOWN).headers
+    assert "X-DocDuet-Conversation" not in failed("").headers
+
+
 def test_a_search_gives_up(http: httpx.Client, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from sqlalchemy import insert
 

@@ -56,12 +56,14 @@ class Labels:
 
 
 class RequestError(GatewayError):
-    """The gateway answered with an error. ``status`` is the HTTP status, ``code`` the stable word in the body."""
+    """The gateway answered with an error. ``status`` is the HTTP status, ``code`` the stable word in the body,
+    ``conversation`` where the question was written down all the same."""
 
     def __init__(self, message: str, status: int, code: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.conversation = ""
 
 
 def user(text: str) -> Message:
@@ -148,7 +150,9 @@ class Gateway:
         with self._readable():
             async with self.async_client.stream("POST", CHAT, json=body, headers=self._headers) as response:
                 if response.is_error:
-                    raise error_of(response.status_code, await response.aread(), self.url)
+                    error = error_of(response.status_code, await response.aread(), self.url)
+                    error.conversation = response.headers.get("X-DocDuet-Conversation", "")
+                    raise error
                 try:
                     async for line in response.aiter_lines():
                         for event in parser.feed(line):
@@ -262,7 +266,7 @@ def _engine_state(states: set[str]) -> str:
     return "starting" if states & {"starting", "restarting"} else "failed"
 
 
-def error_of(status: int, content: bytes, url: str) -> GatewayError:
+def error_of(status: int, content: bytes, url: str) -> RequestError:
     """The error a response carries, in OpenAI's shape or not."""
     try:
         error = json.loads(content)["error"]

@@ -75,8 +75,8 @@ def after(turn: Turn, event: Event) -> Turn:
     match event:
         case Started():
             query = event.query if event.rewritten else ""
-            known = replace(turn, answer_id=event.answer_id, conversation=event.conversation, blind=event.blind)
-            return replace(known, query=query, reason=event.reason)
+            named = replace(turn, answer_id=event.answer_id, conversation=event.conversation, blind=event.blind)
+            return replace(named, query=query, reason=event.reason)
         case Failure():
             return replace(turn, replies=tuple(_failed(r, event) if r.running else r for r in turn.replies))
         case _:

@@ -46,10 +46,21 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
                 pass
         return JSONResponse(writer.completion())
     # The first event is awaited here, so that "no index" or "no engine" is still an HTTP error.
-    first = await anext(choices)
+    try:
+        first = await anext(choices)
+    except Exception as error:
+        raise _placed(as_api_error(error), exchange) from error
     return EventStream(first, choices, writer)
 
 
+def _placed(error: ApiError, exchange: Exchange) -> ApiError:
+    """``error``, with the conversation that holds the question: asked again, it need not begin another."""
+    if exchange.conversation.startswith("conv_") and error.status != 404:
+        error.headers[CONVERSATION] = exchange.conversation
+    return error
+
+
+CONVERSATION = "X-DocDuet-Conversation"
 NO_BUFFER = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the stream back otherwise
 
 

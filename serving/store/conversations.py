@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, aliased
 
@@ -78,7 +78,7 @@ def listed(
     """
     wanted = select(Conversation).where(Conversation.owner == owner)
     if query.strip():
-        wanted = wanted.where(_mentions(clean(query.strip())))
+        wanted = wanted.where(_mentions(clean(query.strip()), db.get_bind().dialect.name))
     if after:
         wanted = wanted.where(
             tuple_(Conversation.updated_at, Conversation.id) < tuple_(literal(after[0]), literal(after[1]))
@@ -189,14 +189,21 @@ def _count(result: Any) -> int:
     return int(result.rowcount)
 
 
-def _mentions(query: str) -> ColumnElement[bool]:
+def _mentions(query: str, dialect: str) -> ColumnElement[bool]:
     told = ~exists().where(Answer.id == Said.answer_id, secret())
-    words = query.lower()
-    said = or_(Said.question.contains(words, autoescape=True), Said.answered.contains(words, autoescape=True) & told)
+    asked, answered = (_holds(column, query.lower(), dialect) for column in (Said.question, Said.answered))
     return or_(
         Conversation.title.icontains(query, autoescape=True),
-        exists().where(Said.conversation_id == Conversation.id, said),
+        exists().where(Said.conversation_id == Conversation.id, or_(asked, answered & told)),
     )
+
+
+def _holds(column: Any, words: str, dialect: str) -> ColumnElement[bool]:
+    """LIKE takes PostgreSQL twice as long as strpos."""
+    if dialect == "postgresql":
+        return func.strpos(column, words) > 0
+    found: ColumnElement[bool] = column.contains(words, autoescape=True)
+    return found
 
 
 def _with_choices(db: Session, answers: list[Answer]) -> list[Turn]:

@@ -26,7 +26,7 @@ from ui.conversations import client as conversations
 from ui.conversations import sidebar, stored
 from ui.conversations.render import missing_html
 from ui.conversations.sidebar import Sidebar
-from ui.events import Event, Failure
+from ui.events import Event, Failure, Started
 from ui.i18n import Words, choose
 from ui.panel import QUIET, authorization, cancel_then
 from ui.turns import Turn, after, load, messages, stopped, with_local_links
@@ -107,7 +107,7 @@ class Chat:
         self.asking = gr.on(
             [self.box.submit, self.chat.submit],
             self.ask,
-            [self.box, self.chat, self.voice, self.filters, self.sidebar.list],
+            [self.box, self.chat, self.voice, self.filters],
             [self.chat, self.box, self.banner, self.status],
             concurrency_limit=None,
             **QUIET,
@@ -147,7 +147,6 @@ class Chat:
         value: Any,
         voice: str | None,
         chosen: Any,
-        listed: Any,
         event: gr.EventData,
         request: gr.Request | None = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
@@ -158,12 +157,11 @@ class Chat:
             yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return
         turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen))
-        kept = _conversation_id(value) or "new" if sidebar.keeps(listed) else ""
-        if kept != "new":
-            turn = replace(turn, conversation=kept)
         items = [render.item(earlier, words) for earlier in turns]
         box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
         gateway = self._for(request)
+        kept = (_conversation_id(value) or "new") if await self.sidebar.keeps(gateway) else ""
+        turn = replace(turn, conversation="" if kept == "new" else kept)
         async for now in paced(self._turn(turn, turns, gateway, kept), REFRESH_S):
             yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip(), gr.skip()
             box = gr.skip()
@@ -221,6 +219,8 @@ class Chat:
             async for event in gateway.ask_async(asked, turn.voice, turn.filters, conversation=kept):
                 yield event
         except RequestError as error:
+            if error.conversation:
+                yield Started(conversation=error.conversation)
             yield Failure(str(error), error.code)
         except GatewayError as error:
             yield Failure(str(error), "unreachable")

@@ -43,6 +43,7 @@ class Sidebar:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
+        self._keeps: bool | None = None
 
     def build(self) -> None:
         """The list, the button that hides it, and the one that begins a new chat."""
@@ -62,6 +63,12 @@ class Sidebar:
     @property
     def outputs(self) -> list[Any]:
         return [self.toggle, self.new, self.list]
+
+    async def keeps(self, gateway: Gateway) -> bool:
+        """Whether the gateway keeps conversations at all; it is asked once."""
+        if self._keeps is None:
+            await self._listed(Words(), gateway)
+        return self._keeps is not False
 
     async def page(self, words: Words, gateway: Gateway, value: Any = None) -> dict[Any, Any]:
         """The components in this language. ``value``: what the list held before."""
@@ -114,8 +121,10 @@ class Sidebar:
             page = await client.listed(gateway, query, after)
         except GatewayError as error:
             away = isinstance(error, RequestError) and error.status in (404, 405)
+            self._keeps = False if away else self._keeps
             note = render.note_html(words("conversations.failed", reason=error))
             return value | {"there": not away, "html": "", "note": note}
+        self._keeps = True
         empty = "" if page.entries or after else words("conversations.not_found" if query else "conversations.none")
         note = render.note_html(empty) if empty else ""
         return value | {"html": render.entries_html(page.entries, words), "next": page.next, "note": note}
@@ -130,8 +139,3 @@ def wanted(value: Any) -> str:
     """The conversation that the browser wants to see, "" for a new one."""
     id = value.get("wanted") if isinstance(value, dict) else ""
     return id if isinstance(id, str) and len(id) <= 100 else ""
-
-
-def keeps(value: Any) -> bool:
-    """Whether the gateway keeps conversations, as the list was told."""
-    return isinstance(value, dict) and value.get("there") is True
