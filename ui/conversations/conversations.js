@@ -11,6 +11,7 @@ const side = document.querySelector("#dd-side");
 const CLOSED = "docduet-side-closed";
 const DAY = 86400000;
 const AGAIN_MS = 2000; // an answer that is under way elsewhere is looked at so often
+const PATIENCE_MS = 8000; // what has not been opened after this long is asked for again
 const STALE_MS = 30000; // coming back to the page after this long, one sees the list anew
 let shown = ""; // the conversation on the page, "" for a new one
 let settled = ""; // the same, or the one that was asked for and is not there
@@ -20,6 +21,7 @@ let listedAt = 0;
 let first = true;
 let timer = 0;
 let typing = 0;
+let watching = 0;
 
 const narrow = () => window.matchMedia("(max-width: 900px)").matches;
 const words = () => props.value?.words || {};
@@ -59,6 +61,8 @@ function open(id, how) {
   if (how === "select") {
     opening = id;
     panel.classList.add("dd-opening");
+    clearTimeout(watching);
+    watching = setTimeout(() => opening === id && open(id, "select"), PATIENCE_MS);
   }
   props.value = { ...props.value, wanted: id };
   trigger(how, {});
@@ -84,7 +88,8 @@ document.addEventListener("dd-conversation", ({ detail }) => {
   clearTimeout(timer);
   if (detail.pending) lookAgain(detail.id);
   if (opening !== null) {
-    if (detail.opened !== opening) return; // a late piece of what was shown before
+    if (detail.opened === undefined) return; // a late piece of what was shown before
+    if (detail.opened !== opening) return open(opening, "select");
     opening = null;
     panel.classList.remove("dd-opening");
     mark();
@@ -104,6 +109,7 @@ function ask(wish) {
 function show() {
   const value = props.value;
   if (!value?.words) return;
+  if (opening !== null && value.wanted !== opening) props.value = { ...value, wanted: opening }; // the list was drawn anew
   panel.classList.toggle("dd-no-side", !value.there);
   search.placeholder = value.words.search;
   search.setAttribute("aria-label", value.words.search);
