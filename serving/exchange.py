@@ -76,6 +76,7 @@ class Exchange:
     """``model``: the name that was asked for. ``asked_at``: Unix seconds. ``keep``: whether it is stored.
 
     ``conversation``: its id, "" outside any, "new" until one is made.
+    ``replaces``: an earlier answer of the conversation, which this one and what follows it take the place of.
     ``most``: choices that the client can read, where the router decides how many there are.
     ``unused``: parameters that the request holds and nothing is done with.
     ``asked``: the arms that the request names for ``compare``; ``blind``: which is which is told after the vote.
@@ -87,6 +88,7 @@ class Exchange:
     turn: Turn
     principal: Principal = LOCAL
     conversation: str = ""
+    replaces: str = ""
     keep: bool = True
     asked: tuple[str, ...] = ()
     blind: bool = False

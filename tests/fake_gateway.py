@@ -207,12 +207,13 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def in_thread(make: Any) -> Iterator[str]:
-    """``make(url)`` is served at ``url``: for an app that must know its own address."""
+def in_thread(make: Any, port: int = 0) -> Iterator[str]:
+    """``make(url)`` is served at ``url``: for an app that must know its own address. ``port``: 0 takes a free one."""
     import socket
 
     sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server may come back to the port it had
+    sock.bind(("127.0.0.1", port))
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     server = uvicorn.Server(uvicorn.Config(make(url), log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)

@@ -84,7 +84,11 @@ def client(app: Any, user: str = "ann") -> Iterator[httpx.Client]:
 
 def ask(http: httpx.Client, question: str = QUESTION, **more: Any) -> dict[str, Any]:
     """A whole answer; what is not a field of OpenAI's goes into the object ``docduet``."""
-    own = {name: more.pop(name) for name in ("conversation", "store", "blind", "arms", "filters") if name in more}
+    own = {
+        name: more.pop(name)
+        for name in ("conversation", "replace", "store", "blind", "arms", "filters")
+        if name in more
+    }
     body = {"model": "rag", "messages": [{"role": "user", "content": question}], "docduet": own} | more
     response = http.post("/chat/completions", json=body)
     response.raise_for_status()

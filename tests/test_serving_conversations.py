@@ -14,6 +14,7 @@ import pytest
 from data.home import Home
 from serving.store import conversations
 from serving.store.database import Store
+from serving.store.tables import Answer
 from tests.fakes import ScriptedEngine
 from tests.store_gateway import QUESTION, ask, client, gateway, home_of
 
@@ -252,3 +253,93 @@ def test_text_that_databases_do_not_take(http: httpx.Client) -> None:
     assert http.patch(f"/conversations/{id}", json={"title": "a\0b"}).status_code == 200
     assert http.get("/conversations", params={"q": "\0"}).status_code == 200
     assert http.get("/conversations/conv_%00").status_code == 404
+
+
+def test_an_answer_takes_the_place_of_another_and_of_what_followed(http: httpx.Client, store_url: str) -> None:
+    first = ask(http, "Which port is it?", conversation="new")
+    id = first["docduet"]["conversation"]
+    second = ask(http, "And how is it changed?", conversation=id)
+    third = ask(http, "And why zebra?", conversation=id)
+    edited = ask(http, "And how do I change it?", conversation=id, replace=second["id"])
+
+    def shown() -> list[str]:
+        return [turn["answer_id"] for turn in http.get(f"/conversations/{id}").json()["turns"]]
+
+    assert shown() == [first["id"], edited["id"]]
+    assert "zebra" not in http.get(f"/conversations/{id}/export").text
+    assert http.get("/conversations", params={"q": "zebra"}).json()["data"] == []
+    assert http.get(f"/conversations/{id}").json()["title"] == "Which port is it?"
+    again = ask(http, "What is the port?", conversation=id, replace=first["id"])
+    assert shown() == [again["id"]]
+    assert http.get(f"/conversations/{id}").json()["title"] == "What is the port?"
+    http.patch(f"/conversations/{id}", json={"title": "Mine"})
+    ask(http, "Which one?", conversation=id, replace=again["id"])
+    assert http.get(f"/conversations/{id}").json()["title"] == "Mine"
+    assert http.post("/feedback", json={"answer_id": third["id"], "rating": "down"}).status_code == 200
+    http.delete(f"/conversations/{id}")
+    store = Store.open(store_url)
+    with store.reading() as db:
+        assert db.query(Answer).count() == 0
+    store.close()
+
+
+def test_only_an_answer_of_the_same_conversation_is_replaced(http: httpx.Client) -> None:
+    answer = ask(http, conversation="new")
+    other = ask(http, conversation="new")["docduet"]["conversation"]
+
+    def refused(conversation: str, replace: str) -> tuple[int, str, str]:
+        own = {"conversation": conversation, "replace": replace}
+        body = {"model": "rag", "messages": [{"role": "user", "content": QUESTION}], "docduet": own}
+        response = http.post("/chat/completions", json=body)
+        return response.status_code, response.json()["error"]["code"], response.json()["error"]["param"]
+
+    assert refused(other, answer["id"]) == (404, "answer_not_found", "docduet.replace")
+    assert refused(other, "ans_nothing") == (404, "answer_not_found", "docduet.replace")
+    assert refused("", answer["id"]) == (400, "invalid_request", "docduet.replace")
+    assert refused("new", answer["id"]) == (400, "invalid_request", "docduet.replace")
+
+
+def test_an_error_says_where_the_question_was_written_down(http: httpx.Client) -> None:
+    def failed(conversation: str) -> httpx.Response:
+        own = {"conversation": conversation, "filters": {"product": "None"}}
+        body = {"model": "rag", "stream": True, "messages": [{"role": "user", "content": QUESTION}], "docduet": own}
+        return http.post("/chat/completions", json=body)
+
+    first = failed("new")
+    assert (first.status_code, first.json()["error"]["code"]) == (400, "unknown_label")
+    id = first.headers["X-DocDuet-Conversation"]
+    assert failed(id).headers["X-DocDuet-Conversation"] == id
+    (entry,) = http.get("/conversations").json()["data"]
+    assert [turn["state"] for turn in http.get(f"/conversations/{entry['id']}").json()["turns"]] == ["failed"] * 2
+    assert "X-DocDuet-Conversation" not in failed(UNKNOWN).headers
+    assert "X-DocDuet-Conversation" not in failed("").headers
+
+
+def test_a_search_gives_up(http: httpx.Client, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy import insert
+
+    from serving.store.tables import Said
+
+    id = ask(http, conversation="new")["docduet"]["conversation"]
+    ids = [ask(http, conversation=id)["id"]]
+    store = Store.open(store_url)
+    with store.writing() as db:
+        other = conversations.new("conv_long", "ann", "Long")
+        db.add(other)
+        db.flush()
+        db.execute(insert(Answer.__table__), [answer_like(db, ids[0], f"ans_{n}", other.id) for n in range(3000)])
+        rows = [{"answer_id": f"ans_{n}", "conversation_id": other.id, "question": "x" * 2000} for n in range(3000)]
+        db.execute(insert(Said), [row | {"answered": ""} for row in rows])
+    store.close()
+    monkeypatch.setattr(conversations, "SEARCH_S", 0.0)
+    late = http.get("/conversations", params={"q": "nowhere"})
+    assert (late.status_code, late.json()["error"]["code"]) == (503, "search_too_long")
+    monkeypatch.setattr(conversations, "SEARCH_S", 5.0)
+    assert http.get("/conversations", params={"q": "nowhere"}).json()["data"] == []
+
+
+def answer_like(db: Any, known: str, id: str, conversation: str) -> dict[str, Any]:
+    """A row as that of a known answer, in another conversation."""
+    row = db.get_one(Answer, known)
+    columns = {column.key: getattr(row, column.key) for column in Answer.__table__.columns}
+    return columns | {"id": id, "conversation_id": conversation}

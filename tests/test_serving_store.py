@@ -16,9 +16,9 @@ from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from data.errors import ConfigError, StoreError
-from serving.store import database
+from serving.store import conversations, database
 from serving.store.database import HEAD, Store
-from serving.store.tables import Answer, Base, Conversation
+from serving.store.tables import Answer, Base, Choice, Conversation
 from tests.postgres_server import SECRET
 
 ANSWER = {
@@ -36,6 +36,10 @@ ANSWER = {
     "cancelled": False,
     "finished_at": None,
 }
+
+IN_CONVERSATION = ANSWER | {"id": "ans_2", "conversation_id": "conv_7", "question": "GRÖßE"}
+CHOICE = {"arm": "rag", "reasoning": "", "refused": False, "degraded": "", "finish_reason": "stop", "citations": []}
+CHOICE |= {"sources": [], "timings_ms": {}, "usage": {}, "checks": {}}
 
 
 def a_conversation(number: int) -> Conversation:
@@ -56,11 +60,16 @@ def test_a_database_of_the_first_version_is_upgraded_with_what_is_in_it(store_ur
         config = Config(attributes={"connection": db.connection()})
         config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
         command.upgrade(config, "0001")
-        db.execute(insert(Answer).values({"conversation_id": None} | ANSWER))
+        db.add(a_conversation(7))
+        db.flush()
+        db.execute(insert(Answer.__table__), [{"conversation_id": None} | ANSWER, IN_CONVERSATION])
+        db.execute(insert(Choice), [{"answer_id": "ans_2", "index": 0, "text": "SIEBEN"} | CHOICE])
     before.close()
     after = Store.open(store_url)
     with after.reading() as db:
         assert db.get_one(Answer, "ans_1").usage == {}
+        for query in ("größe", "sieben"):
+            assert [found.id for found in conversations.listed(db, "me", 5, query)] == ["conv_7"]
     after.close()
 
 

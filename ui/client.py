@@ -56,12 +56,14 @@ class Labels:
 
 
 class RequestError(GatewayError):
-    """The gateway answered with an error. ``status`` is the HTTP status, ``code`` the stable word in the body."""
+    """The gateway answered with an error. ``status`` is the HTTP status, ``code`` the stable word in the body,
+    ``conversation`` where the question was written down all the same."""
 
     def __init__(self, message: str, status: int, code: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.conversation = ""
 
 
 def user(text: str) -> Message:
@@ -132,15 +134,25 @@ class Gateway:
             yield from parser.end()
 
     async def ask_async(
-        self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING
+        self,
+        messages: Sequence[Message],
+        model: str = "rag",
+        filters: Filters = EVERYTHING,
+        conversation: str = "",
+        replace: str = "",
     ) -> AsyncIterator[Event]:
-        """As ``ask``. Closing the generator hangs up, which stops the answer."""
+        """As ``ask``. Closing the generator hangs up, which stops the answer.
+
+        ``conversation``: where it is kept, "new" to begin one; ``replace``: the answer there whose place it takes.
+        """
         parser = AnswerParser()
-        body = _body(messages, model, filters)
+        body = _body(messages, model, filters, conversation=conversation, replace=replace)
         with self._readable():
             async with self.async_client.stream("POST", CHAT, json=body, headers=self._headers) as response:
                 if response.is_error:
-                    raise error_of(response.status_code, await response.aread(), self.url)
+                    error = error_of(response.status_code, await response.aread(), self.url)
+                    error.conversation = response.headers.get("X-DocDuet-Conversation", "")
+                    raise error
                 try:
                     async for line in response.aiter_lines():
                         for event in parser.feed(line):
@@ -220,14 +232,16 @@ def _is_local(url: str) -> bool:
         return False
 
 
-def _body(messages: Sequence[Message], model: str, filters: Filters) -> dict[str, Any]:
+def _body(messages: Sequence[Message], model: str, filters: Filters, **own: str) -> dict[str, Any]:
+    """``own``: more of the extra object, left out where empty."""
     body: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
     if model == "auto":
         body["n"] = 2  # both voices may answer
+    extra: dict[str, Any] = {name: value for name, value in own.items() if value}
     if filters:
         kept = {"product": filters.product, "version": filters.version, "lang": filters.lang}
-        body["docduet"] = {"filters": {name: value for name, value in kept.items() if value}}
-    return body
+        extra["filters"] = {name: value for name, value in kept.items() if value}
+    return body | ({"docduet": extra} if extra else {})
 
 
 def _model_names(body: dict[str, Any]) -> list[str]:
@@ -263,7 +277,7 @@ def _engine_state(states: set[str]) -> str:
     return "starting" if states & {"starting", "restarting"} else "failed"
 
 
-def error_of(status: int, content: bytes, url: str) -> GatewayError:
+def error_of(status: int, content: bytes, url: str) -> RequestError:
     """The error a response carries, in OpenAI's shape or not."""
     try:
         error = json.loads(content)["error"]

@@ -38,13 +38,14 @@ class Source:
 @dataclass(frozen=True)
 class Started:
     """First event. ``query`` is what was searched; ``rewritten`` when that is not the question as it was asked;
-    ``blind``: who answers is told after the vote."""
+    ``blind``: who answers is told after the vote; ``conversation``: where the answer is kept."""
 
     answer_id: str = ""
     reason: str = ""
     query: str = ""
     rewritten: bool = False
     blind: bool = False
+    conversation: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class AnswerParser:
         if body is None:
             return []
         self._open.discard(index)
-        return [_finished(body, choice.get("finish_reason") or "stop", index)]
+        return [finished(body, choice.get("finish_reason") or "stop", index)]
 
 
 def _started(body: dict[str, Any]) -> Started:
@@ -178,6 +179,7 @@ def _started(body: dict[str, Any]) -> Started:
         query=route.get("query", ""),
         rewritten=bool(route.get("rewritten")),
         blind=bool(body.get("blind")),
+        conversation=body.get("conversation") or "",
     )
 
 
@@ -203,7 +205,8 @@ def _announced(n: int, data: dict[str, Any]) -> Source:
     return Source(n=n, title=title, href=about.get("url", ""), quote="\n".join(data.get("document") or []))
 
 
-def _finished(body: dict[str, Any], reason: str, choice: int) -> Done:
+def finished(body: dict[str, Any], reason: str, choice: int) -> Done:
+    """What ``choices[i].docduet`` says of a choice that has ended, streamed or stored."""
     error = body.get("error") or {}
     degraded = body.get("degraded")
     if degraded == CUT:  # nothing was quoted instead: the answer just ends

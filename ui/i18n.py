@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ui.account import words as account
 from ui.admin import words as admin
 from ui.chat import words as chat
+from ui.conversations import words as conversations
 from ui.feedback import words as feedback
 
 LANGUAGES = {"en": "English", "zh": "中文"}
@@ -73,6 +74,7 @@ _PARTS = (
     account,
     admin,
     chat,
+    conversations,
     feedback,
 )
 TEXTS = {

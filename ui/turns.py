@@ -45,7 +45,8 @@ class Reply:
 @dataclass(frozen=True)
 class Turn:
     """One question and its replies: one, or two side by side. ``query`` is set only when the question was rewritten for
-    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer.
+    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer; ``conversation``: where
+    it is kept.
 
     ``revision``: how often the turn has changed since its answer ended. The browser shows the newest one, also when an
     answer that streams brings the older one once more.
@@ -57,6 +58,7 @@ class Turn:
     query: str = ""
     reason: str = ""
     answer_id: str = ""
+    conversation: str = ""
     blind: bool = False
     filters: Filters = ANY
     replies: tuple[Reply, ...] = (Reply(),)
@@ -80,7 +82,8 @@ def after(turn: Turn, event: Event) -> Turn:
     match event:
         case Started():
             query = event.query if event.rewritten else ""
-            return replace(turn, query=query, reason=event.reason, answer_id=event.answer_id, blind=event.blind)
+            named = replace(turn, answer_id=event.answer_id, conversation=event.conversation, blind=event.blind)
+            return replace(named, query=query, reason=event.reason)
         case Failure():
             return replace(turn, replies=tuple(_failed(r, event) if r.running else r for r in turn.replies))
         case _:

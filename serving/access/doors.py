@@ -5,6 +5,7 @@ What nobody has thought of is guarded, and what is under /v1 or /pages is counte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
@@ -22,18 +23,22 @@ SSO_START, SSO_END, WHO = f"{SIGN_IN}/sso", f"{SIGN_IN}/callback", f"{SIGN_IN}/w
 COOKIE = "docduet_key"
 _OPEN = ("/healthz", "/readyz", SIGN_IN, SIGN_OUT, SSO_START, SSO_END, WHO)
 _FREE = ("/v1/models", "/v1/labels", "/v1/me", "/v1/openapi.json", "/v1/admin")
+_EXPORT = re.compile(r"/v1/conversations/[^/]+/export")
 _NO_TOKENS = ("/v1/search", "/v1/votes", "/v1/feedback", "/v1/conversations", "/v1/report", "/v1/admin")
 
 
 @lru_cache(128)
 def door(path: str) -> Door:
-    """What a path asks for. ``page``: a stored page; ``app``: the chat app, which has all that is left over."""
+    """What a path asks for. ``page``: a stored page, or a file that the chat app links to; ``app``: the chat app,
+    which has all that is left over."""
     if path in _OPEN:
         return "open"
     if path == "/metrics":
         return "metrics"
     if _under(path, ("/v1/admin",)):
         return "admin"
+    if _EXPORT.fullmatch(path):
+        return "page"
     if _under(path, ("/v1",)):
         return "api"
     return "page" if _under(path, ("/pages",)) else "app"

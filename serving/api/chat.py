@@ -46,10 +46,21 @@ async def chat_completions(body: ChatRequest, request: Request) -> JSONResponse 
                 pass
         return JSONResponse(writer.completion())
     # The first event is awaited here, so that "no index" or "no engine" is still an HTTP error.
-    first = await anext(choices)
+    try:
+        first = await anext(choices)
+    except Exception as error:
+        raise _placed(as_api_error(error), exchange) from error
     return EventStream(first, choices, writer)
 
 
+def _placed(error: ApiError, exchange: Exchange) -> ApiError:
+    """``error``, with the conversation that holds the question: asked again, it need not begin another."""
+    if exchange.conversation.startswith("conv_") and error.status != 404:
+        error.headers[CONVERSATION] = exchange.conversation
+    return error
+
+
+CONVERSATION = "X-DocDuet-Conversation"
 NO_BUFFER = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the stream back otherwise
 
 
@@ -71,6 +82,7 @@ def exchange_of(body: ChatRequest, request: Request) -> Exchange:
     gateway.picked(body.model, asked, blind)
     exchange = Exchange(body.model, turn_of(body, gateway), principal_of(request), asked=asked, blind=blind)
     exchange.conversation, exchange.keep = body.docduet.conversation, body.docduet.store
+    exchange.replaces = body.docduet.replace
     exchange.unused, exchange.most = unused(body, CHAT_UNUSED), body.n or 1
     return exchange
 

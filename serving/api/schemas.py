@@ -69,6 +69,11 @@ class DocDuetIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     filters: FiltersIn = FiltersIn()
     conversation: str = Field("", max_length=100, description='Id of the conversation to go on with, or "new".')
+    replace: str = Field(
+        "",
+        max_length=100,
+        description="Id of an answer of the conversation: this one stands in its place, and what followed goes.",
+    )
     store: bool = Field(True, description="false: neither question nor answer is kept.")
     arms: list[str] = Field([], max_length=8)
     blind: bool = False

@@ -9,14 +9,18 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, aliased
 
 from serving.errors import ApiError
+from serving.store.database import limited, was_late
 from serving.store.snapshot import clean
-from serving.store.tables import Answer, Choice, Conversation, Rating, Vote
+from serving.store.tables import Answer, Choice, Conversation, Rating, Said, Vote
 
 TITLE_CHARS = 80
+SEARCH_S = 5.0
+"""A search gives up after so many seconds: one thread of the store's few is enough."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +74,31 @@ def listed(
 ) -> list[Conversation]:
     """The newest ``limit`` conversations, those with ``query`` in title, question or answer (case does not matter).
 
-    ``after``: (updated_at, id) of the last one seen.
+    ``after``: (updated_at, id) of the last one seen. ApiError 503 where the search takes too long.
     """
     wanted = select(Conversation).where(Conversation.owner == owner)
     if query.strip():
-        wanted = wanted.where(_mentions(clean(query.strip())))
+        wanted = wanted.where(_mentions(clean(query.strip()), db.get_bind().dialect.name))
     if after:
         wanted = wanted.where(
             tuple_(Conversation.updated_at, Conversation.id) < tuple_(literal(after[0]), literal(after[1]))
         )
     wanted = wanted.order_by(Conversation.updated_at.desc(), Conversation.id.desc()).limit(limit)
-    return list(db.scalars(wanted))
+    try:
+        with limited(db, SEARCH_S):
+            return list(db.scalars(wanted))
+    except OperationalError as error:
+        if not was_late(error):
+            raise
+        message = f"the search took longer than {SEARCH_S:g} s: try again in a moment, or other words"
+        raise ApiError(message, 503, "search_too_long", "q") from None
 
 
 def turns(db: Session, owner: str, id: str) -> tuple[Conversation, list[Turn]]:
     """A conversation with all its turns, oldest first."""
     found = one(db, owner, id)
-    answers = select(Answer).where(Answer.conversation_id == found.id).order_by(Answer.asked_at, Answer.id)
-    return found, _with_choices(db, list(db.scalars(answers)))
+    answers = select(Answer).where(Answer.conversation_id == found.id, Answer.replaced_by.is_(None))
+    return found, _with_choices(db, list(db.scalars(answers.order_by(Answer.asked_at, Answer.id))))
 
 
 def turn(db: Session, owner: str, answer_id: str, lock: bool = False) -> Turn:
@@ -97,6 +108,32 @@ def turn(db: Session, owner: str, answer_id: str, lock: bool = False) -> Turn:
     if found is None or found.owner != owner:
         raise ApiError(f"there is no answer {answer_id!r}", 404, "answer_not_found", "answer_id")
     return _with_choices(db, [found])[0]
+
+
+def check(db: Session, owner: str, id: str, replaces: str = "") -> None:
+    """ApiError 404 unless ``owner`` has conversation ``id`` and, where one is named, the answer ``replaces`` in it."""
+    one(db, owner, id)
+    if replaces:
+        found = db.get(Answer, clean(replaces))
+        if found is None or found.conversation_id != id:
+            message = f"there is no answer {replaces!r} in this conversation"
+            raise ApiError(message, 404, "answer_not_found", "docduet.replace")
+
+
+def replace(db: Session, conversation: Conversation, old_id: str, new: Answer) -> None:
+    """Let ``new`` take the place of an answer and of all that followed it; a title made of its question goes as well.
+
+    What was replaced is kept: its votes and corrections still count.
+    """
+    old = db.get(Answer, clean(old_id))
+    if old is None or old.conversation_id != conversation.id:
+        return
+    following = (Answer.conversation_id == conversation.id, Answer.asked_at >= old.asked_at, Answer.id != new.id)
+    gone = select(Answer.id).where(*following)
+    db.execute(delete(Said).where(Said.answer_id.in_(gone)))  # the search does not look there any more
+    db.execute(update(Answer).where(*following, Answer.replaced_by.is_(None)).values(replaced_by=new.id))
+    if conversation.title == title_of(old.question):
+        conversation.title = title_of(new.question)
 
 
 def rename(db: Session, owner: str, id: str, title: str) -> Conversation:
@@ -152,13 +189,21 @@ def _count(result: Any) -> int:
     return int(result.rowcount)
 
 
-def _mentions(query: str) -> ColumnElement[bool]:
-    answered = exists().where(Choice.answer_id == Answer.id, Choice.text.icontains(query, autoescape=True)) & ~secret()
-    said = or_(Answer.question.icontains(query, autoescape=True), answered)
+def _mentions(query: str, dialect: str) -> ColumnElement[bool]:
+    told = ~exists().where(Answer.id == Said.answer_id, secret())
+    asked, answered = (_holds(column, query.lower(), dialect) for column in (Said.question, Said.answered))
     return or_(
         Conversation.title.icontains(query, autoescape=True),
-        exists().where(Answer.conversation_id == Conversation.id, said),
+        exists().where(Said.conversation_id == Conversation.id, or_(asked, answered & told)),
     )
+
+
+def _holds(column: Any, words: str, dialect: str) -> ColumnElement[bool]:
+    """LIKE takes PostgreSQL twice as long as strpos."""
+    if dialect == "postgresql":
+        return func.strpos(column, words) > 0
+    found: ColumnElement[bool] = column.contains(words, autoescape=True)
+    return found
 
 
 def _with_choices(db: Session, answers: list[Answer]) -> list[Turn]:

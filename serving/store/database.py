@@ -30,7 +30,7 @@ from serving.store.threads import DaemonThreads
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration."""
 
 BUSY_S = 5.0
@@ -210,6 +210,27 @@ def _sqlite(url: URL) -> Engine:
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
+
+
+@contextmanager
+def limited(db: Session, seconds: float) -> Iterator[None]:
+    """Statements may take so long, together (SQLite) or each (PostgreSQL); OperationalError, see ``was_late``."""
+    if db.get_bind().dialect.name == "postgresql":
+        db.execute(text(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}"))
+        yield
+        return
+    until, connection = time.monotonic() + seconds, db.connection().connection.driver_connection
+    assert connection is not None
+    connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def was_late(error: OperationalError) -> bool:
+    """Whether a statement took longer than it may."""
+    return any(word in str(error.orig) for word in ("interrupted", "statement timeout"))
 
 
 def reason(error: Exception) -> str:

@@ -33,8 +33,8 @@ from serving.errors import ApiError
 from serving.exchange import Exchange
 from serving.store import conversations
 from serving.store.database import Store, reason
-from serving.store.snapshot import PageHash, answer_row, choice_rows, question_row
-from serving.store.tables import Answer, Choice, Conversation
+from serving.store.snapshot import PageHash, answer_row, choice_rows, clean, question_row
+from serving.store.tables import Answer, Choice, Conversation, Said
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +118,9 @@ class Recorder:
     async def begin(self, exchange: Exchange) -> None:
         """Give ``exchange`` its conversation. ApiError 404 for one that is not its user's, in the same words as for one
         that there is not."""
+        if exchange.replaces and exchange.conversation in ("", "new"):
+            message = "name the conversation that the answer to replace is in, as docduet.conversation"
+            raise ApiError(message, 400, "invalid_request", "docduet.replace")
         if not exchange.conversation:
             return
         if not exchange.keep:
@@ -142,14 +145,14 @@ class Recorder:
         await self._wait(self._put(_Job("barrier")))
 
     async def _check(self, exchange: Exchange) -> None:
-        mine = exchange.principal.user, exchange.conversation
+        mine = exchange.principal.user, exchange.conversation, exchange.replaces
         if not _ID.fullmatch(exchange.conversation):  # none of ours, which the database need not be asked for
             raise conversations.not_found(exchange.conversation)
         if self.problem:
             return
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await self.store.run(conversations.one, *mine, writes=False)
+                await self.store.run(conversations.check, *mine, writes=False)
         except (StoreError, TimeoutError) as error:  # whose it is will be seen when it is written
             log.warning("conversation %s cannot be looked up: %s", exchange.conversation, error)
 
@@ -277,9 +280,15 @@ def _keep_questions(db: Session, exchanges: list[Exchange]) -> None:
             there.updated_at = max(there.updated_at, exchange.asked_at)
         else:
             title = conversations.title_of(exchange.turn.question)
-            db.add(conversations.new(exchange.conversation, exchange.principal.user, title, exchange.asked_at))
+            there = conversations.new(exchange.conversation, exchange.principal.user, title, exchange.asked_at)
+            db.add(there)
         db.flush()
-        db.execute(insert(Answer), [question_row(exchange)])
+        asked = Answer(**question_row(exchange))
+        db.add(asked)
+        db.flush()
+        db.add(Said(answer_id=asked.id, conversation_id=there.id, question=asked.question.lower()))
+        if exchange.replaces:
+            conversations.replace(db, there, exchange.replaces, asked)
 
 
 def _keep_answers(db: Session, exchanges: list[Exchange], page_hash: PageHash) -> None:
@@ -290,6 +299,9 @@ def _keep_answers(db: Session, exchanges: list[Exchange], page_hash: PageHash) -
         db.execute(insert(Answer), [answer_row(exchange) for exchange in fresh])
     if known:
         db.execute(update(Answer), [answer_row(exchange) for exchange in known])
+    for exchange in known:
+        text = "\n".join(answer.text for _, answer in sorted(exchange.answers.items())).lower()
+        db.execute(update(Said).where(Said.answer_id == exchange.id).values(answered=clean(text)))
     choices = [row for exchange in fresh + known for row in choice_rows(exchange, page_hash)]
     if choices:
         db.execute(insert(Choice), choices)

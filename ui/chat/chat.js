@@ -48,6 +48,7 @@ function show() {
   document.documentElement.lang = value.lang === "zh" ? "zh-CN" : "en";
   for (const name of ["aria-label", "title"]) document.querySelector("#dd-theme")?.setAttribute(name, value.theme || "");
   root.classList.toggle("dd-empty", turns.length === 0);
+  tell(value, turns.at(-1)?.turn);
   if (turns.length === 0) {
     shown = new Map();
     root.replaceChildren(fragment(value.welcome || ""));
@@ -61,7 +62,13 @@ function show() {
   for (const turn of turns) showTurn(turn);
   shown = new Map(turns.map((turn) => [turn.key, turn.html]));
   copies = new Map(turns.map((turn) => [turn.key, turn.copies]));
-  if (added.length) toTop(added[0].key);
+  if (added.length) toTop(added.at(-1).key);
+}
+
+// The list beside the chat follows what is shown here.
+function tell({ conversation = "", opened, pending = false }, last) {
+  const told = { id: conversation, opened, pending, answer: last?.answer_id || "" };
+  document.dispatchEvent(new CustomEvent("dd-conversation", { detail: told }));
 }
 
 const find = (key) => root.querySelector(`article[data-key="${CSS.escape(key)}"]`);

@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ from ui.chat import filters, render
 from ui.chat.pacing import paced
 from ui.client import Gateway, Labels, RequestError
 from ui.config import UiConfig
-from ui.events import Event, Failure
+from ui.conversations import client as conversations
+from ui.conversations import sidebar, stored
+from ui.conversations.render import missing_html
+from ui.conversations.sidebar import Sidebar
+from ui.events import Event, Failure, Started
 from ui.feedback.component import Opinions
 from ui.i18n import Words
 from ui.panel import QUIET, authorization, cancel_then
@@ -45,30 +50,34 @@ class Chat:
         self.config = config
         self.handbook = handbook
         self.opinions = Opinions(gateway)
+        self.sidebar = Sidebar(gateway)
 
     def build_header(self) -> None:
-        """The button that begins a new conversation."""
-        self.new = gr.Button(Words()("new_chat"), elem_id="dd-new", size="sm")
+        """Nothing of its own."""
 
     def build(self) -> None:
         self.banner = gr.HTML(elem_id="dd-banner", apply_default_css=False)
-        self.chat = gr.HTML(
-            html_template='<div class="dd-chat" role="log"></div>',
-            js_on_load=(HERE / "chat.js").read_text(encoding="utf-8"),
-            apply_default_css=False,
-            elem_id="dd-chat",
-        )
-        self.opinions.build(self.chat)
-        self._composer()
+        with gr.Row(elem_id="dd-beside"):
+            self.sidebar.build()
+            with gr.Column(elem_id="dd-talk"):
+                self.chat = gr.HTML(
+                    html_template='<div class="dd-chat" role="log"></div>',
+                    js_on_load=(HERE / "chat.js").read_text(encoding="utf-8"),
+                    apply_default_css=False,
+                    elem_id="dd-chat",
+                )
+                self.opinions.build(self.chat)
+                self._composer()
         self._events()
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.chat, self.box, self.voice, self.hint, self.new, self.banner, self.status, self.filters]
+        own = [self.chat, self.box, self.voice, self.hint, self.banner, self.status, self.filters]
+        return [*own, *self.sidebar.outputs]
 
     @property
     def kept(self) -> list[Any]:
-        return [self.chat, self.voice, self.filters]
+        return [self.chat, self.voice, self.filters, self.sidebar.list]
 
     def _composer(self) -> None:
         words = Words()
@@ -107,7 +116,9 @@ class Chat:
             **QUIET,
         )
         cancel_then([self.box.stop], [self.asking], self.stop, [self.chat], [self.chat, self.box])
-        cancel_then([self.new.click], [self.asking], self.clear, [self.chat], [self.chat, self.box])
+        cancel_then([self.sidebar.new.click], [self.asking], self.clear, [self.chat], [self.chat, self.box])
+        cancel_then([self.sidebar.list.select], [self.asking], self.open, [self.sidebar.list], [self.chat, self.box])
+        self.sidebar.list.tick(self.open, [self.sidebar.list], [self.chat, self.box], queue=False, **QUIET)
         looked = [self.banner, self.status, self.filters]
         gr.Timer(LOOK_S).tick(self.look, [self.filters], looked, queue=False, **QUIET)
 
@@ -116,10 +127,18 @@ class Chat:
         return [self.asking]
 
     async def page(
-        self, words: Words, gateway: Gateway, value: Any = None, voice: str | None = None, picked: Any = None
+        self,
+        words: Words,
+        gateway: Gateway,
+        value: Any = None,
+        voice: str | None = None,
+        picked: Any = None,
+        listed: Any = None,
     ) -> dict[Any, Any]:
         turns = [stopped(turn) for turn in on_page(value)]
-        return await self._page(words, turns, gateway, voice, filters.chosen(picked))
+        page = await self._page(words, turns, gateway, voice, filters.chosen(picked))
+        page[self.chat] |= {"conversation": _conversation_id(value)}
+        return page | await self.sidebar.page(words, gateway, listed)
 
     async def look(self, chosen: Any, request: gr.Request | None = None) -> dict[Any, Any]:
         """What may have changed while the page was open."""
@@ -144,10 +163,36 @@ class Chat:
         items = [render.item(earlier, words) for earlier in turns]
         box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
         gateway = self._for(request)
-        async for now in paced(self._turn(turn, turns, gateway), REFRESH_S):
+        kept = (_conversation_id(value) or "new") if await self.sidebar.keeps(gateway) else ""
+        turn = replace(turn, conversation="" if kept == "new" else kept)
+        async for now in paced(self._turn(turn, turns, gateway, kept), REFRESH_S):
             yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip(), gr.skip()
             box = gr.skip()
         yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words, gateway)
+
+    async def open(self, listed: Any, request: gr.Request | None = None) -> tuple[Any, ...]:
+        """The conversation that was chosen in the list or named by the page's address; an empty one for none."""
+        words, id = sidebar.words_of(listed), sidebar.wanted(listed)
+        return await self._opened(words, id, self._for(request)), gr.update(submit_btn=True, stop_btn=False)
+
+    async def _opened(self, words: Words, id: str, gateway: Gateway) -> dict[str, Any]:
+        """The value of the conversation component. ``opened``: what was asked for, also where it is not there.
+
+        ``pending``: an answer may still be under way somewhere, so that looking again will show more.
+        """
+        if not id:
+            return self._conversation(words, []) | {"opened": ""}
+        try:
+            body = await conversations.read(gateway, id)
+        except GatewayError as error:
+            gone = isinstance(error, RequestError) and error.status == 404
+            said = words("conversations.missing_more") if gone else str(error)
+            missing = missing_html(words("conversations.missing" if gone else "conversations.unreadable"), said)
+            return self._conversation(words, []) | {"opened": id, "welcome": missing}
+        turns = stored.turns_of(body, self.gateway.url, time.time())
+        pending = any(turn.running for turn in turns)
+        shown = self._conversation(words, [render.item(turn, words) for turn in turns])
+        return shown | {"conversation": id, "opened": id, "pending": pending}
 
     def stop(self, value: Any) -> tuple[Any, ...]:
         """What has been said so far stays."""
@@ -163,19 +208,22 @@ class Chat:
         """The gateway, asked as whoever uses the page."""
         return self.gateway.as_user(authorization(request))
 
-    async def _turn(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Turn]:
-        """The turn after each event."""
+    async def _turn(self, turn: Turn, earlier: list[Turn], gateway: Gateway, kept: str) -> AsyncIterator[Turn]:
+        """The turn after each event. ``kept``: the conversation that it becomes a part of."""
         yield turn
-        async for event in self._answer(turn, earlier, gateway):
+        async for event in self._answer(turn, earlier, gateway, kept):
             turn = after(turn, with_local_links(event, self.gateway.url))
             yield turn
 
-    async def _answer(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Event]:
+    async def _answer(self, turn: Turn, earlier: list[Turn], gateway: Gateway, kept: str) -> AsyncIterator[Event]:
         """The gateway's events; whatever goes wrong is a Failure a reader understands."""
+        asked = messages(earlier, turn.question)
         try:
-            async for event in gateway.ask_async(messages(earlier, turn.question), turn.voice, turn.filters):
+            async for event in gateway.ask_async(asked, turn.voice, turn.filters, conversation=kept):
                 yield event
         except RequestError as error:
+            if error.conversation:
+                yield Started(conversation=error.conversation)
             yield Failure(str(error), error.code)
         except GatewayError as error:
             yield Failure(str(error), "unreachable")
@@ -202,7 +250,6 @@ class Chat:
             ),
             self.voice: gr.update(choices=choices, value=asked, label=words("voice_label"), visible=len(names) > 1),
             self.hint: words("hint"),
-            self.new: words("new_chat"),
         }
 
     async def _voices(self, gateway: Gateway) -> list[str]:
@@ -233,7 +280,7 @@ class Chat:
         return render.banner_html(state, words), render.status_html(state, words, time.time())
 
     def _conversation(self, words: Words, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """The value of the conversation component."""
+        """The value of the conversation component; the last turn knows where it is kept."""
         examples = self.config.examples or (words.examples() if self.handbook else ())
         welcome = "" if items else render.welcome_html(words, examples)
         return {
@@ -242,4 +289,11 @@ class Chat:
             "theme": words("theme"),
             "welcome": welcome,
             "turns": items,
+            "conversation": items[-1]["turn"]["conversation"] if items else "",
         }
+
+
+def _conversation_id(value: Any) -> str:
+    """The id of the conversation that the browser sent, "" for one that is not kept yet."""
+    id = value.get("conversation") if isinstance(value, dict) else ""
+    return id if isinstance(id, str) and sidebar.IDS.fullmatch(id) else ""

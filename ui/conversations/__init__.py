@@ -1,0 +1,1 @@
+"""The conversations beside the chat: listed, searched, opened, renamed, deleted, exported."""
