@@ -38,7 +38,7 @@ class Balanced(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in ("br", "hr", "rect", "circle", "path"):
+        if tag not in ("br", "hr", "input", "rect", "circle", "path"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: object) -> None:

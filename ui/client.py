@@ -132,11 +132,12 @@ class Gateway:
             yield from parser.end()
 
     async def ask_async(
-        self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING
+        self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING, blind: bool = False
     ) -> AsyncIterator[Event]:
-        """As ``ask``. Closing the generator hangs up, which stops the answer."""
+        """As ``ask``; ``blind``: who answers is told after the vote. Closing the generator hangs up, which stops the
+        answer."""
         parser = AnswerParser()
-        body = _body(messages, model, filters)
+        body = _body(messages, model, filters, blind)
         with self._readable():
             async with self.async_client.stream("POST", CHAT, json=body, headers=self._headers) as response:
                 if response.is_error:
@@ -169,6 +170,15 @@ class Gateway:
     async def readiness_async(self) -> Readiness:
         """As ``readiness``."""
         return _readiness(await self._get_async("/readyz", accept=(503,)))
+
+    async def request_json(
+        self, method: str, path: str, body: Any = None, accept: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
+        """What the gateway answers to ``method path`` with ``body`` as JSON. RequestError unless it succeeds or its
+        status is in ``accept``."""
+        with self._readable():
+            response = await self.async_client.request(method, path, json=body, headers=self._headers)
+            return self._checked(response, accept)
 
     def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():
@@ -203,13 +213,16 @@ def _is_local(url: str) -> bool:
         return False
 
 
-def _body(messages: Sequence[Message], model: str, filters: Filters) -> dict[str, Any]:
+def _body(messages: Sequence[Message], model: str, filters: Filters, blind: bool = False) -> dict[str, Any]:
     body: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
     if model == "auto":
         body["n"] = 2  # both voices may answer
+    extra: dict[str, Any] = {"blind": True} if blind else {}
     if filters:
         kept = {"product": filters.product, "version": filters.version, "lang": filters.lang}
-        body["docduet"] = {"filters": {name: value for name, value in kept.items() if value}}
+        extra["filters"] = {name: value for name, value in kept.items() if value}
+    if extra:
+        body["docduet"] = extra
     return body
 
 

@@ -167,7 +167,7 @@ class AnswerParser:
         if body is None:
             return []
         self._open.discard(index)
-        return [_finished(body, choice.get("finish_reason") or "stop", index)]
+        return [finished(body, choice.get("finish_reason") or "stop", index)]
 
 
 def _started(body: dict[str, Any]) -> Started:
@@ -203,7 +203,8 @@ def _announced(n: int, data: dict[str, Any]) -> Source:
     return Source(n=n, title=title, href=about.get("url", ""), quote="\n".join(data.get("document") or []))
 
 
-def _finished(body: dict[str, Any], reason: str, choice: int) -> Done:
+def finished(body: dict[str, Any], reason: str, choice: int) -> Done:
+    """The end of a choice, from its ``docduet`` object."""
     error = body.get("error") or {}
     degraded = body.get("degraded")
     if degraded == CUT:  # nothing was quoted instead: the answer just ends

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ui.chat import words as chat
+from ui.sides import words as sides
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -22,6 +23,7 @@ _OWN: dict[str, dict[str, str]] = {
         "voice.sft-rag": "Learned and reads",
         "voice.auto": "Auto",
         "voice.compare": "Side by side",
+        "voice.blind": "Blind test",
         "lang.en": "English",
         "lang.zh": "Chinese",
         "refreshed": "Docs refreshed {ago}",
@@ -49,6 +51,7 @@ _OWN: dict[str, dict[str, str]] = {
         "voice.sft-rag": "学过并查阅",
         "voice.auto": "自动",
         "voice.compare": "并排比较",
+        "voice.blind": "盲测",
         "lang.en": "英文",
         "lang.zh": "中文",
         "refreshed": "文档{ago}更新",
@@ -68,7 +71,7 @@ _OWN: dict[str, dict[str, str]] = {
     },
 }
 
-TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang]} for lang in LANGUAGES}
+TEXTS = {lang: {**_OWN[lang], **chat.TEXTS[lang], **sides.TEXTS[lang]} for lang in LANGUAGES}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Words:
     """The interface in one language."""
 
     lang: str = "en"
+
+    @staticmethod
+    def of(value: object) -> Words:
+        """The language of a component's value, as the browser sent it."""
+        return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
 
     def __call__(self, key: str, **values: object) -> str:
         """The text called ``key``, its fields filled in."""

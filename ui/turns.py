@@ -17,6 +17,7 @@ from data.types import ANY, Filters
 from ui.events import Done, Event, Failure, Marker, Source, SourceFound, Started, Text, Thinking
 
 State = Literal["waiting", "writing", "done", "stopped", "failed"]
+Winner = Literal["0", "1", "tie", "both_bad"]
 REMEMBERED = 8  # earlier turns sent along with a question
 
 
@@ -41,9 +42,22 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Vote:
+    """Which of two replies is better. ``reasons``: quick reasons, words of ui/sides/client.py; ``comment``: one's own."""
+
+    winner: Winner
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True)
 class Turn:
     """One question and its replies: one, or two side by side. ``query`` is set only when the question was rewritten for
-    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer."""
+    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer.
+
+    ``revision``: how often the turn has changed since its answer ended. The browser shows the newest one, also when an
+    answer that streams brings the older one once more.
+    """
 
     key: str
     question: str
@@ -54,6 +68,8 @@ class Turn:
     blind: bool = False
     filters: Filters = ANY
     replies: tuple[Reply, ...] = (Reply(),)
+    vote: Vote | None = None
+    revision: int = 0
 
     @property
     def running(self) -> bool:
@@ -63,6 +79,16 @@ class Turn:
     def reply(self) -> Reply:
         """The first one: that of a turn which is no comparison."""
         return self.replies[0]
+
+    @property
+    def votable(self) -> bool:
+        """Whether two whole answers stand side by side."""
+        return len(self.replies) == 2 and bool(self.answer_id) and all(reply.state == "done" for reply in self.replies)
+
+    @property
+    def secret(self) -> bool:
+        """Whether who said what is not told yet."""
+        return self.blind and self.vote is None
 
 
 _TURN = TypeAdapter(Turn)
@@ -75,7 +101,9 @@ def after(turn: Turn, event: Event) -> Turn:
             query = event.query if event.rewritten else ""
             return replace(turn, query=query, reason=event.reason, answer_id=event.answer_id, blind=event.blind)
         case Failure():
-            return replace(turn, replies=tuple(_failed(r, event) if r.running else r for r in turn.replies))
+            nothing = all(reply.state == "waiting" for reply in turn.replies)  # then one failure says it all
+            replies = turn.replies[:1] if nothing else turn.replies
+            return replace(turn, replies=tuple(_failed(r, event) if r.running else r for r in replies))
         case _:
             known = turn.replies + (Reply(),) * (event.choice + 1 - len(turn.replies))
             changed = _continued(known[event.choice], event)
@@ -137,8 +165,8 @@ def _local(source: Source, gateway_url: str) -> Source:
 
 
 def messages(turns: Sequence[Turn], question: str) -> list[Message]:
-    """What is sent to the gateway: the last turns that have an answer, then the question. Of two replies the first that
-    is an answer stands for its turn."""
+    """What is sent to the gateway: the last turns that have an answer, then the question. Of two replies the better one
+    stands for its turn, and without a vote the first that is an answer."""
     answered = [(turn.question, reply.answer) for turn in turns if (reply := _said(turn))]
     history: list[Message] = []
     for asked, answer in answered[-REMEMBERED:]:
@@ -147,7 +175,8 @@ def messages(turns: Sequence[Turn], question: str) -> list[Message]:
 
 
 def _said(turn: Turn) -> Reply | None:
-    return next((reply for reply in turn.replies if reply.answer and not reply.refused), None)
+    replies = turn.replies[::-1] if turn.vote and turn.vote.winner == "1" else turn.replies
+    return next((reply for reply in replies if reply.answer and not reply.refused), None)
 
 
 def dump(turn: Turn) -> dict[str, Any]:
@@ -165,6 +194,12 @@ def load(values: Any) -> list[Turn]:
         except ValidationError:
             continue
     return turns
+
+
+def on_page(value: Any) -> list[Turn]:
+    """The turns of the conversation component's value, as the browser sent it."""
+    items = value.get("turns") if isinstance(value, dict) else None
+    return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []
 
 
 def plain_text(reply: Reply) -> str:

@@ -4,6 +4,7 @@
 const root = element.querySelector(".dd-chat");
 let shown = new Map(); // key of a turn -> the HTML on the page
 let copies = new Map(); // key of a turn -> what "copy" takes of each reply
+const amended = new Map(); // key of a turn -> the turn as it became after its answer, by a vote for example
 
 const narrow = () => window.matchMedia("(max-width: 900px)").matches;
 
@@ -29,9 +30,21 @@ function fragment(html) {
   return template.content;
 }
 
+// What streams in brings earlier turns as they were when the question was asked: the newer one stays.
+function newest(turn) {
+  const later = amended.get(turn.key);
+  return later && (later.turn.revision || 0) > (turn.turn.revision || 0) ? later : turn;
+}
+
+document.addEventListener("dd-turn", ({ detail }) => {
+  amended.set(detail.key, detail);
+  show();
+});
+
 function show() {
   const value = props.value || {};
-  const turns = value.turns || [];
+  const turns = (value.turns || []).map(newest);
+  if (turns.some((turn, i) => turn !== value.turns[i])) props.value = { ...value, turns }; // goes with the next question
   document.documentElement.lang = value.lang === "zh" ? "zh-CN" : "en";
   for (const name of ["aria-label", "title"]) document.querySelector("#dd-theme")?.setAttribute(name, value.theme || "");
   root.classList.toggle("dd-empty", turns.length === 0);
@@ -49,6 +62,7 @@ function show() {
   shown = new Map(turns.map((turn) => [turn.key, turn.html]));
   copies = new Map(turns.map((turn) => [turn.key, turn.copies]));
   if (added.length) toTop(added[0].key);
+  document.dispatchEvent(new CustomEvent("dd-drawn"));
 }
 
 const find = (key) => root.querySelector(`article[data-key="${CSS.escape(key)}"]`);

@@ -22,13 +22,16 @@ from ui.chat.pacing import paced
 from ui.client import Gateway, Labels, RequestError
 from ui.config import UiConfig
 from ui.events import Event, Failure
-from ui.i18n import Words, choose
+from ui.i18n import Words
 from ui.panel import QUIET, authorization, cancel_then
-from ui.turns import Turn, after, load, messages, stopped, with_local_links
+from ui.sides.voting import Voting
+from ui.turns import Reply, Turn, after, messages, on_page, stopped, with_local_links
 
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
+BLIND = "blind"  # the voice that is "compare" with names after the vote
+TWO = ("compare", BLIND)  # voices that answer twice
 LOOK_S = 60.0  # an open page looks this often whether the gateway, its labels or the docs' age have changed
 REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
 
@@ -43,6 +46,7 @@ class Chat:
         self.gateway = gateway
         self.config = config
         self.handbook = handbook
+        self.voting = Voting(gateway)
 
     def build_header(self) -> None:
         """The button that begins a new conversation."""
@@ -56,6 +60,7 @@ class Chat:
             apply_default_css=False,
             elem_id="dd-chat",
         )
+        self.voting.build(self.chat)
         self._composer()
         self._events()
 
@@ -115,12 +120,12 @@ class Chat:
     async def page(
         self, words: Words, gateway: Gateway, value: Any = None, voice: str | None = None, picked: Any = None
     ) -> dict[Any, Any]:
-        turns = [stopped(turn) for turn in _turns(value)]
+        turns = [stopped(turn) for turn in on_page(value)]
         return await self._page(words, turns, gateway, voice, filters.chosen(picked))
 
     async def look(self, chosen: Any, request: gr.Request | None = None) -> dict[Any, Any]:
         """What may have changed while the page was open."""
-        return await self._state(_words(chosen), filters.chosen(chosen), self._for(request))
+        return await self._state(Words.of(chosen), filters.chosen(chosen), self._for(request))
 
     async def ask(
         self,
@@ -132,12 +137,13 @@ class Chat:
         request: gr.Request | None = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
-        words, turns = _words(value), [stopped(turn) for turn in _turns(value)]
+        words, turns = Words.of(value), [stopped(turn) for turn in on_page(value)]
         question = str((event._data or {}).get("question") or question).strip()
         if not question:
             yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return
-        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen))
+        replies = (Reply(),) * (2 if voice in TWO else 1)
+        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen), replies=replies)
         items = [render.item(earlier, words) for earlier in turns]
         box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
         gateway = self._for(request)
@@ -148,13 +154,13 @@ class Chat:
 
     def stop(self, value: Any) -> tuple[Any, ...]:
         """What has been said so far stays."""
-        words = _words(value)
-        items = [render.item(stopped(turn), words) for turn in _turns(value)]
+        words = Words.of(value)
+        items = [render.item(stopped(turn), words) for turn in on_page(value)]
         return self._conversation(words, items), gr.update(submit_btn=True, stop_btn=False)
 
     def clear(self, value: Any) -> tuple[Any, ...]:
         """An empty conversation."""
-        return self._conversation(_words(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
+        return self._conversation(Words.of(value), []), gr.update(value="", submit_btn=True, stop_btn=False)
 
     def _for(self, request: gr.Request | None) -> Gateway:
         """The gateway, asked as whoever uses the page."""
@@ -170,7 +176,8 @@ class Chat:
     async def _answer(self, turn: Turn, earlier: list[Turn], gateway: Gateway) -> AsyncIterator[Event]:
         """The gateway's events; whatever goes wrong is a Failure a reader understands."""
         try:
-            async for event in gateway.ask_async(messages(earlier, turn.question), turn.voice, turn.filters):
+            blind, model = turn.voice == BLIND, "compare" if turn.voice == BLIND else turn.voice
+            async for event in gateway.ask_async(messages(earlier, turn.question), model, turn.filters, blind):
                 yield event
         except RequestError as error:
             yield Failure(str(error), error.code)
@@ -204,7 +211,8 @@ class Chat:
 
     async def _voices(self, gateway: Gateway) -> list[str]:
         try:
-            return await gateway.models_async()
+            names = await gateway.models_async()
+            return [*names, BLIND] if "compare" in names else names
         except GatewayError:
             return []
 
@@ -240,14 +248,3 @@ class Chat:
             "welcome": welcome,
             "turns": items,
         }
-
-
-def _words(value: Any) -> Words:
-    """The language of the conversation that the browser sent."""
-    return Words(choose("", str(value.get("lang", "")))) if isinstance(value, dict) else Words()
-
-
-def _turns(value: Any) -> list[Turn]:
-    """The turns of the conversation that the browser sent."""
-    items = value.get("turns") if isinstance(value, dict) else None
-    return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []
