@@ -1,4 +1,4 @@
-"""Two answers side by side as HTML, and votes: what is sent, and what comes back. The browser's part is in tests/e2e."""
+"""Two answers side by side as HTML, and votes: what is sent and what comes back. The browser's part is in tests/e2e."""
 
 from __future__ import annotations
 
@@ -82,10 +82,8 @@ def test_a_vote_is_asked_for_once_two_whole_answers_stand_there() -> None:
 def test_before_a_blind_vote_the_sides_differ_in_their_words_alone() -> None:
     html = turn_html(BLIND, EN)
     assert not re.search(r"Reads|Learned|rag|sft|Side by side|citations|first word|sources|dd-card", html)
-    left, right = (re.sub(r"<p>.*?</p>|Left|Right|\d+ words", "", side) for side in html.split('class="dd-side"')[1:])
-    assert left.replace('data-choice="0"', "") == right.split('<div class="dd-vote-bar"')[0].removesuffix(
-        "</div>"
-    ).replace('data-choice="1"', "")
+    left, right = re.findall("<section.*?</section>", html)
+    assert re.sub(r"<p>.*?</p>|Left|\d", "", left) == re.sub(r"<p>.*?</p>|Right|\d", "", right)
     assert "named after your vote" in html
     assert item(BLIND, EN)["copies"] == ["It is 7860.", "Port 7860."]
 
@@ -142,12 +140,17 @@ def test_a_vote_from_the_browser_is_cut_to_what_it_may_hold() -> None:
     assert chosen({"winner": "0", "reasons": [["clear"], {}]}) == Vote("0")
 
 
+KNOWN = {"refused": False, "degraded": None}
+TOLD = {"arm": "rag", "sources": [source(1)], "timings_ms": {"total": 9.0}, **KNOWN}
 CHOICES = [
-    {"index": 0, "message": {"role": "assistant", "content": "It is 7860 [1].", "reasoning": "hm"}, "finish_reason": "stop",
-     "docduet": {"arm": "rag", "sources": [source(1)], "refused": False, "degraded": None, "timings_ms": {"total": 9.0}}},
-    {"index": 1, "message": {"role": "assistant", "content": "Port 7860."}, "finish_reason": "stop",
-     "docduet": {"arm": "sft", "sources": [], "refused": False, "degraded": None, "timings_ms": {}}},
-]  # fmt: skip
+    {
+        "index": 0,
+        "message": {"content": "It is 7860 [1].", "reasoning": "hm"},
+        "finish_reason": "stop",
+        "docduet": TOLD,
+    },
+    {"index": 1, "message": {"content": "Port 7860."}, "finish_reason": "stop", "docduet": {"arm": "sft", **KNOWN}},
+]
 
 
 class Booth:

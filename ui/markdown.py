@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import cache
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -65,7 +66,7 @@ def answer_html(
     source_label: str = "Source",
     marked: Collection[str] = (),
 ) -> str:
-    """An answer's HTML. ``numbers``: the sources that exist; their markers link to ``#src-KEY-N``. ``marked``: sentences
+    """An answer's HTML. ``numbers``: sources that exist; their markers link to ``#src-KEY-N``. ``marked``: sentences
     (as ``sentences`` cuts them) to put in <mark>."""
     env = {"key": key, "numbers": set(numbers), "copy": copy_label, "source": source_label, "marked": set(marked)}
     if not marked:
@@ -76,7 +77,7 @@ def answer_html(
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of an answer, of its paragraphs, list items, headings, cells and lines of code, with their markup."""
+    """The sentences of an answer, with their markup: of paragraphs, items, headings, cells; and its lines of code."""
     tokens = _parser().parse(_unmarked(_bounded(text)), {})
     return [sentence for token in tokens for start, end in _spans(token) if (sentence := token.content[start:end])]
 
@@ -144,9 +145,7 @@ def _spans(token: Token) -> list[tuple[int, int]]:
         return []
     ends = [stop.end() for stop in (re.compile(r"\n") if token.type in _CODE else _STOP).finditer(token.content)]
     bounds = [0, *ends, len(token.content)]
-    cut = [
-        (start, start + len(token.content[start:end].rstrip())) for start, end in zip(bounds, bounds[1:], strict=False)
-    ]
+    cut = [(start, start + len(token.content[start:end].rstrip())) for start, end in pairwise(bounds)]
     return [(start, end) for start, end in cut if start < end]
 
 

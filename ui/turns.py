@@ -43,7 +43,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Vote:
-    """Which of two replies is better. ``reasons``: quick reasons, words of ui/sides/client.py; ``comment``: one's own."""
+    """Which of two replies is better. ``reasons``: quick ones (ui/sides/client.py); ``comment``: one's own words."""
 
     winner: Winner
     reasons: tuple[str, ...] = ()

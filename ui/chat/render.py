@@ -201,10 +201,8 @@ def _sources(reply: Reply, key: str, words: Words, unfolded: bool = True) -> str
     if not reply.sources or reply.refused:
         return ""
     cards = "".join(_card(source, key, words) for source in reply.sources)
-    return (
-        f'<aside class="dd-sources"><details{" open" if unfolded else ""}><summary>{words("sources", count=len(reply.sources))}</summary>'
-        f"<ol>{cards}</ol></details></aside>"
-    )
+    state, title = " open" if unfolded else "", words("sources", count=len(reply.sources))
+    return f'<aside class="dd-sources"><details{state}><summary>{title}</summary><ol>{cards}</ol></details></aside>'
 
 
 def _card(source: Source, key: str, words: Words) -> str:

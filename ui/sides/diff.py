@@ -1,6 +1,6 @@
 """What only one of two answers says, sentence by sentence, in English and Chinese. Pure.
 
-    only("It reads PDF. The port is 7860.", "The port is 8080.") -> ({"It reads PDF.", "The port is 7860."}, {"The port is 8080."})
+    only("It reads PDF. It is 7860.", "It is 8080.") -> ({"It reads PDF.", "It is 7860."}, {"It is 8080."})
 
 A sentence is said by the other answer too when most of its words stand in one of the other's sentences, or in two that
 follow each other, and every number and negation as well: 7860 is not 8080, and "does not read" is not "reads". This
@@ -25,12 +25,11 @@ _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN}]+|[^\W{_HAN}_]+(?:[.:/_-][^\W{_HAN}_]+)*")
 _MARKER = re.compile(r"\[\d{1,3}\]")
 _LINK = re.compile(r"\]\([^)\s]*\)")
-_SMALL = frozenset(
-    "a an the this that these those it its is are was be been being has have had do does did will would can could may of "
-    "to in on at by for from with as and or if then than so you your we our they there which when also just".split()
-)
+_SMALL = """a an the this that these those it its is are was be been being has have had do does did will would can could
+    may of to in on at by for from with as and or if then than so you your we our they there which when also just"""
 _SMALL_HAN = frozenset("的了是在和也就都而及与着会将把被这那个可以请您你")
-_NOT = frozenset("not no never none without cannot can't don't doesn't isn't aren't won't didn't".split())
+_NOT = "no not never none without cannot can't don't doesn't isn't aren't won't didn't"
+_LITTLE, _DENYING = frozenset(_SMALL.split()), frozenset(_NOT.split())
 _NOT_HAN = re.compile("[不没無无未非勿]")
 
 
@@ -83,13 +82,13 @@ def _read(sentence: str) -> _Said:
     words: set[str] = set()
     for word in _WORD.findall(plain):
         words |= _han(word) if re.match(f"[{_HAN}]", word) else _stem(word)
-    denies = bool(_NOT_HAN.search(plain)) or not _NOT.isdisjoint(re.findall(r"[a-z']+", plain))
+    denies = bool(_NOT_HAN.search(plain)) or not _DENYING.isdisjoint(re.findall(r"[a-z']+", plain))
     return _Said(frozenset(words), frozenset(word for word in words if re.search(r"\d", word)), denies)
 
 
 def _stem(word: str) -> set[str]:
     """The word without its ending, as a set; nothing of a small word: reads, read -> read; listening -> listen."""
-    if word in _SMALL or word in _NOT:
+    if word in _LITTLE or word in _DENYING:
         return set()
     if not word.isalpha() or not word.isascii():
         return {word}

@@ -2,8 +2,8 @@
 
     sides_html(turn, [Column(text, copy, sources), Column(...)], words)
 
-Before a blind vote nothing here tells the sides apart but their words: no name, no time, no number of citations. Styles are
-in style.css; sides.js scrolls the columns together and sends the vote.
+Before a blind vote nothing here tells the sides apart but their words: no name, no time, no number of citations. Styles
+are in style.css; sides.js scrolls the columns together and sends the vote.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Column:
 def sides_html(turn: Turn, columns: Sequence[Column], words: Words) -> str:
     """Both columns with the switches above and the vote below."""
     sides = "".join(_side(turn, index, column, words) for index, column in enumerate(columns))
-    return f'<div class="dd-compare">{_tools(turn, words)}<div class="dd-sides">{sides}</div>{vote_html(turn, words)}</div>'
+    tools, vote = _tools(turn, words), vote_html(turn, words)
+    return f'<div class="dd-compare">{tools}<div class="dd-sides">{sides}</div>{vote}</div>'
 
 
 def differences(turn: Turn) -> tuple[frozenset[str], frozenset[str]]:
@@ -163,7 +164,8 @@ def _form(turn: Turn, words: Words) -> str:
     comment = escape(clean(given.comment)) if given else ""
     secret = f'<p class="dd-note">{words("vote.blind")}</p>' if turn.secret else ""
     return (
-        f'<form class="dd-vote" data-vote="{key}"><fieldset class="dd-winner"><legend>{words("vote")}</legend>{choices}</fieldset>'
+        f'<form class="dd-vote" data-vote="{key}">'
+        f'<fieldset class="dd-winner"><legend>{words("vote")}</legend>{choices}</fieldset>'
         f'{secret}<div class="dd-why">{_reasons(turn, "good", words)}{_reasons(turn, "bad", words)}'
         f'<textarea rows="2" maxlength="{LONGEST}" dir="auto" aria-label="{words("vote.comment")}" '
         f'placeholder="{words("vote.comment")}">{comment}</textarea>'

@@ -1,7 +1,7 @@
 """Votes from the page: a component without a face, whose script is sides.js.
 
-The browser sends which turn and which side; the turn itself is read out of the conversation component. What comes back is
-that one turn drawn anew, or an error for its place, so that a vote can be given while another answer streams.
+The browser sends which turn and which side; the turn itself is read out of the conversation component. What comes back
+is that one turn drawn anew, or an error for its place, so that a vote can be given while another answer streams.
 """
 
 from __future__ import annotations
