@@ -82,7 +82,7 @@ def test_a_vote_is_asked_for_once_two_whole_answers_stand_there() -> None:
 def test_before_a_blind_vote_the_sides_differ_in_their_words_alone() -> None:
     html = turn_html(BLIND, EN)
     assert not re.search(r"Reads|Learned|rag|sft|Side by side|citations|first word|sources|dd-card", html)
-    left, right = re.findall("<section.*?</section>", html)
+    left, right = re.findall("(?s)<section.*?</section>", html)
     assert re.sub(r"<p>.*?</p>|Left|\d", "", left) == re.sub(r"<p>.*?</p>|Right|\d", "", right)
     assert "named after your vote" in html
     assert item(BLIND, EN)["copies"] == ["It is 7860.", "Port 7860."]

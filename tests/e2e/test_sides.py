@@ -114,7 +114,7 @@ def open_page(browser: Any, url: str) -> Iterator[Open]:
         context = browser.new_context(locale=lang, color_scheme=scheme, viewport={"width": width, "height": height})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: foreign.append(request.url) if not request.url.startswith(url) else None)
         page.goto(url)
