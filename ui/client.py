@@ -138,15 +138,18 @@ class Gateway:
         messages: Sequence[Message],
         model: str = "rag",
         filters: Filters = EVERYTHING,
+        blind: bool = False,
+        *,
         conversation: str = "",
         replace: str = "",
     ) -> AsyncIterator[Event]:
         """As ``ask``. Closing the generator hangs up, which stops the answer.
 
-        ``conversation``: where it is kept, "new" to begin one; ``replace``: the answer there whose place it takes.
+        ``blind``: who answers is told after the vote; ``conversation``: where it is kept, "new" to begin one;
+        ``replace``: the answer there whose place it takes.
         """
         parser = AnswerParser()
-        body = _body(messages, model, filters, conversation=conversation, replace=replace)
+        body = _body(messages, model, filters, blind=blind, conversation=conversation, replace=replace)
         with self._readable():
             async with self.async_client.stream("POST", CHAT, json=body, headers=self._headers) as response:
                 if response.is_error:
@@ -232,7 +235,7 @@ def _is_local(url: str) -> bool:
         return False
 
 
-def _body(messages: Sequence[Message], model: str, filters: Filters, **own: str) -> dict[str, Any]:
+def _body(messages: Sequence[Message], model: str, filters: Filters, **own: str | bool) -> dict[str, Any]:
     """``own``: more of the extra object, left out where empty."""
     body: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
     if model == "auto":

@@ -12,6 +12,7 @@ from ui.admin import words as admin
 from ui.chat import words as chat
 from ui.conversations import words as conversations
 from ui.feedback import words as feedback
+from ui.sides import words as sides
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -25,6 +26,7 @@ _OWN: dict[str, dict[str, str]] = {
         "voice.sft-rag": "Learned and reads",
         "voice.auto": "Auto",
         "voice.compare": "Side by side",
+        "voice.blind": "Blind test",
         "lang.en": "English",
         "lang.zh": "Chinese",
         "refreshed": "Docs refreshed {ago}",
@@ -51,6 +53,7 @@ _OWN: dict[str, dict[str, str]] = {
         "voice.sft-rag": "学过并查阅",
         "voice.auto": "自动",
         "voice.compare": "并排比较",
+        "voice.blind": "盲测",
         "lang.en": "英文",
         "lang.zh": "中文",
         "refreshed": "文档{ago}更新",
@@ -76,6 +79,7 @@ _PARTS = (
     chat,
     conversations,
     feedback,
+    sides,
 )
 TEXTS = {
     lang: {key: text for own in (_OWN, *(part.TEXTS for part in _PARTS)) for key, text in own[lang].items()}

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import cache
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,12 +18,14 @@ from ui.text import clean, pieces
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
 LONGEST = 200_000  # characters; a longer answer or quote is cut, so that no page can hang a browser
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private-use characters that carry marks through the Markdown parser
+_BEGIN, _END = "\u205f", "\u1680"  # the same around sentences: white space, so that a sentence may be **bold.**
 
 _TAGS = {
     *(
@@ -56,11 +59,27 @@ _ATTRIBUTES = {
 
 
 def answer_html(
-    text: str, key: str, numbers: Collection[int], copy_label: str = "Copy", source_label: str = "Source"
+    text: str,
+    key: str,
+    numbers: Collection[int],
+    copy_label: str = "Copy",
+    source_label: str = "Source",
+    marked: Collection[str] = (),
 ) -> str:
-    """An answer's HTML. ``numbers``: the sources that exist; their markers link to ``#src-KEY-N``."""
-    env = {"key": key, "numbers": set(numbers), "copy": copy_label, "source": source_label}
-    return _sanitise(_parser().render(_bounded(text), env))
+    """An answer's HTML. ``numbers``: sources that exist; their markers link to ``#src-KEY-N``. ``marked``: sentences
+    (as ``sentences`` cuts them) to put in <mark>."""
+    env = {"key": key, "numbers": set(numbers), "copy": copy_label, "source": source_label, "marked": set(marked)}
+    if not marked:
+        return _sanitise(_parser().render(_bounded(text), env))
+    html = _sanitise(_parser().render(_unmarked(_bounded(text)), env))
+    html = re.sub("(<[^>]*>)", lambda tag: _unmarked(tag[0]), html)
+    return _sanitise(html.replace(_BEGIN, "<mark>").replace(_END, "</mark>"))
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of an answer, with their markup: of paragraphs, items, headings, cells; and its lines of code."""
+    tokens = _parser().parse(_unmarked(_bounded(text)), {})
+    return [sentence for token in tokens for start, end in _spans(token) if (sentence := token.content[start:end])]
 
 
 def quote_html(text: str, marks: Sequence[tuple[int, int]]) -> str:
@@ -99,6 +118,7 @@ def _parser() -> MarkdownIt:
     parser.disable(["html_block", "html_inline", "reference"])  # "[1]: http://..." must not redefine a marker
     assert isinstance(parser.renderer, RendererHTML)
     parser.inline.ruler.before("link", "citation", _citation)
+    parser.core.ruler.before("inline", "marked", _mark_sentences)
     for name, rule in {
         "citation": _render_citation,
         "image": _render_image,
@@ -111,6 +131,35 @@ def _parser() -> MarkdownIt:
     }.items():
         parser.renderer.rules[name] = rule  # type: ignore[assignment]
     return parser
+
+
+_STOP = re.compile(
+    r"""(?:(?<!e\.g)(?<!i\.e)[.!?…]+[*_`"')\]]*(?:\s*\[\d{1,3}\])*(?=\s|$)|[。！？；]+[*_`"'”’」』）)]*(?:\s*\[\d{1,3}\])*)\s*"""
+)
+_PROSE, _CODE = ("inline",), ("fence", "code_block")
+
+
+def _spans(token: Token) -> list[tuple[int, int]]:
+    """Where the sentences of a block, or the lines of a block of code, stand in its content."""
+    if token.type not in (*_PROSE, *_CODE):
+        return []
+    ends = [stop.end() for stop in (re.compile(r"\n") if token.type in _CODE else _STOP).finditer(token.content)]
+    bounds = [0, *ends, len(token.content)]
+    cut = [(start, start + len(token.content[start:end].rstrip())) for start, end in pairwise(bounds)]
+    return [(start, end) for start, end in cut if start < end]
+
+
+def _mark_sentences(state: StateCore) -> None:
+    """Core rule: the sentences in ``marked``, between characters that become <mark>."""
+    marked = state.env.get("marked", ())
+    for token in state.tokens if marked else ():
+        for start, end in reversed(_spans(token)):
+            if (sentence := token.content[start:end]) in marked:
+                token.content = f"{token.content[:start]}{_BEGIN}{sentence}{_END}{token.content[end:]}"
+
+
+def _unmarked(text: str) -> str:
+    return text.replace(_BEGIN, " ").replace(_END, " ")
 
 
 def _citation(state: StateInline, silent: bool) -> bool:

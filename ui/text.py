@@ -31,6 +31,13 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
+def seconds(ms: float) -> str:
+    """A duration as people read it: ``12 ms``, ``0.9 s``, ``14 s``."""
+    if ms < 100:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.1f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
+
+
 def pieces(text: str, marks: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
     """``text`` cut at ``marks`` (character offsets), cleaned: (piece, is marked). Impossible marks are ignored."""
     found: list[tuple[str, bool]] = []

@@ -18,6 +18,7 @@ from ui.events import Done, Event, Failure, Marker, Source, SourceFound, Started
 from ui.feedback.opinion import NONE, Opinion
 
 State = Literal["waiting", "writing", "done", "stopped", "failed"]
+Winner = Literal["0", "1", "tie", "both_bad"]
 REMEMBERED = 8  # earlier turns sent along with a question
 
 
@@ -43,6 +44,15 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Vote:
+    """Which of two replies is better. ``reasons``: quick ones (ui/sides/client.py); ``comment``: one's own words."""
+
+    winner: Winner
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True)
 class Turn:
     """One question and its replies: one, or two side by side. ``query`` is set only when the question was rewritten for
     the search; ``filters``: the pages that were searched; ``reason``: why these voices answer; ``conversation``: where
@@ -62,6 +72,7 @@ class Turn:
     blind: bool = False
     filters: Filters = ANY
     replies: tuple[Reply, ...] = (Reply(),)
+    vote: Vote | None = None
     revision: int = 0
 
     @property
@@ -72,6 +83,16 @@ class Turn:
     def reply(self) -> Reply:
         """The first one: that of a turn which is no comparison."""
         return self.replies[0]
+
+    @property
+    def votable(self) -> bool:
+        """Whether two whole answers stand side by side."""
+        return len(self.replies) == 2 and bool(self.answer_id) and all(reply.state == "done" for reply in self.replies)
+
+    @property
+    def secret(self) -> bool:
+        """Whether who said what is not told yet."""
+        return self.blind and self.vote is None
 
 
 _TURN = TypeAdapter(Turn)
@@ -85,7 +106,9 @@ def after(turn: Turn, event: Event) -> Turn:
             named = replace(turn, answer_id=event.answer_id, conversation=event.conversation, blind=event.blind)
             return replace(named, query=query, reason=event.reason)
         case Failure():
-            return replace(turn, replies=tuple(_failed(r, event) if r.running else r for r in turn.replies))
+            nothing = all(reply.state == "waiting" for reply in turn.replies)  # then one failure says it all
+            replies = turn.replies[:1] if nothing else turn.replies
+            return replace(turn, replies=tuple(_failed(r, event) if r.running else r for r in replies))
         case _:
             known = turn.replies + (Reply(),) * (event.choice + 1 - len(turn.replies))
             changed = _continued(known[event.choice], event)
@@ -147,8 +170,8 @@ def _local(source: Source, gateway_url: str) -> Source:
 
 
 def messages(turns: Sequence[Turn], question: str) -> list[Message]:
-    """What is sent to the gateway: the last turns that have an answer, then the question. Of two replies the first that
-    is an answer stands for its turn."""
+    """What is sent to the gateway: the last turns that have an answer, then the question. Of two replies the better one
+    stands for its turn, and without a vote the first that is an answer."""
     answered = [(turn.question, reply.answer) for turn in turns if (reply := _said(turn))]
     history: list[Message] = []
     for asked, answer in answered[-REMEMBERED:]:
@@ -157,7 +180,8 @@ def messages(turns: Sequence[Turn], question: str) -> list[Message]:
 
 
 def _said(turn: Turn) -> Reply | None:
-    return next((reply for reply in turn.replies if reply.answer and not reply.refused), None)
+    replies = turn.replies[::-1] if turn.vote and turn.vote.winner == "1" else turn.replies
+    return next((reply for reply in replies if reply.answer and not reply.refused), None)
 
 
 def dump(turn: Turn) -> dict[str, Any]:

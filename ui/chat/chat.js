@@ -63,6 +63,7 @@ function show() {
   shown = new Map(turns.map((turn) => [turn.key, turn.html]));
   copies = new Map(turns.map((turn) => [turn.key, turn.copies]));
   if (added.length) toTop(added.at(-1).key);
+  document.dispatchEvent(new CustomEvent("dd-drawn"));
 }
 
 // The list beside the chat follows what is shown here.

@@ -30,11 +30,14 @@ from ui.events import Event, Failure, Started
 from ui.feedback.component import Opinions
 from ui.i18n import Words
 from ui.panel import QUIET, authorization, cancel_then
-from ui.turns import Turn, after, messages, on_page, stopped, with_local_links
+from ui.sides.voting import Voting
+from ui.turns import Reply, Turn, after, messages, on_page, stopped, with_local_links
 
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
+BLIND = "blind"  # the voice that is "compare" with names after the vote
+TWO = ("compare", BLIND)  # voices that answer twice
 LOOK_S = 60.0  # an open page looks this often whether the gateway, its labels or the docs' age have changed
 REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
 
@@ -51,6 +54,7 @@ class Chat:
         self.handbook = handbook
         self.opinions = Opinions(gateway)
         self.sidebar = Sidebar(gateway)
+        self.voting = Voting(gateway)
 
     def build_header(self) -> None:
         """Nothing of its own."""
@@ -67,6 +71,7 @@ class Chat:
                     elem_id="dd-chat",
                 )
                 self.opinions.build(self.chat)
+                self.voting.build(self.chat)
                 self._composer()
         self._events()
 
@@ -159,7 +164,8 @@ class Chat:
         if not question:
             yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return
-        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen))
+        replies = (Reply(),) * (2 if voice in TWO else 1)
+        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen), replies=replies)
         items = [render.item(earlier, words) for earlier in turns]
         box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
         gateway = self._for(request)
@@ -219,7 +225,8 @@ class Chat:
         """The gateway's events; whatever goes wrong is a Failure a reader understands."""
         asked = messages(earlier, turn.question)
         try:
-            async for event in gateway.ask_async(asked, turn.voice, turn.filters, conversation=kept):
+            blind, model = turn.voice == BLIND, "compare" if turn.voice == BLIND else turn.voice
+            async for event in gateway.ask_async(asked, model, turn.filters, blind, conversation=kept):
                 yield event
         except RequestError as error:
             if error.conversation:
@@ -254,7 +261,8 @@ class Chat:
 
     async def _voices(self, gateway: Gateway) -> list[str]:
         try:
-            return await gateway.models_async()
+            names = await gateway.models_async()
+            return [*names, BLIND] if "compare" in names else names
         except GatewayError:
             return []
 

@@ -7,7 +7,7 @@ in style.css; chat.js puts the turns on the page and makes markers, cards and bu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 
@@ -17,7 +17,8 @@ from ui.events import Source
 from ui.feedback.render import feedback_html
 from ui.i18n import Words
 from ui.markdown import answer_html, quote_html, safe_href
-from ui.text import clean, one_line, shorten
+from ui.sides.render import Column, differences, sides_html
+from ui.text import clean, one_line, seconds, shorten
 from ui.turns import Reply, Turn, dump, plain_text
 
 FOLDED = 260  # characters; longer quotes start folded
@@ -35,25 +36,33 @@ def turn_html(turn: Turn, words: Words) -> str:
     question = f'<div class="dd-question" dir="auto">{escape(clean(turn.question))}</div>'
     question += _filtered(turn, words)
     if len(turn.replies) > 1:
-        sides = "".join(_side(turn, index, words) for index in range(len(turn.replies)))
+        columns = [_column(turn, index, words) for index in range(len(turn.replies))]
         about = _query(turn, words) + _reason(turn, words)
-        return f'<div class="dd-turn-sides">{question}{about}<div class="dd-sides">{sides}</div></div>'
-    answer, sources = _section(turn, 0, words), _sources(turn.reply, turn.key, words)
+        return f'<div class="dd-turn-sides">{question}{about}{sides_html(turn, columns, words)}</div>'
+    answer, sources = _section(turn, words), _sources(turn.reply, turn.key, words)
     layout = "dd-turn-grid dd-with-sources" if sources else "dd-turn-grid"
     return f'<div class="{layout}"><div class="dd-main">{question}{answer}</div>{sources}</div>'
 
 
-def _side(turn: Turn, index: int, words: Words) -> str:
+def _column(turn: Turn, index: int, words: Words) -> Column:
+    """One of several replies."""
     reply, key = turn.replies[index], f"{turn.key}-{index}"
-    return f'<div class="dd-side">{_section(turn, index, words)}{_sources(reply, key, words)}</div>'
+    said = _said(turn, reply, key, words, differences(turn)[index] if index < 2 else ())
+    return Column(
+        said,
+        _copy(reply, words) + feedback_html(turn, index, words),
+        _sources(reply, key, words, unfolded=False),
+        _kind(reply),
+    )
 
 
-def _section(turn: Turn, index: int, words: Words) -> str:
-    """One reply without its sources."""
-    reply = turn.replies[index]
-    busy = str(reply.running).lower()
-    inside = _answer(turn, index, words)
-    return f'<section class="dd-answer dd-{_kind(reply)}" data-choice="{index}" aria-busy="{busy}">{inside}</section>'
+def _section(turn: Turn, words: Words) -> str:
+    """The only reply, without its sources."""
+    reply = turn.reply
+    voice = f'<div class="dd-voice">{escape(words.voice(reply.arm or turn.voice))}</div>'
+    inside = voice + _query(turn, words) + _reason(turn, words) + _said(turn, reply, turn.key, words)
+    busy, footer = str(reply.running).lower(), _footer(turn, 0, words)
+    return f'<section class="dd-answer dd-{_kind(reply)}" data-choice="0" aria-busy="{busy}">{inside}{footer}</section>'
 
 
 def welcome_html(words: Words, examples: Sequence[str]) -> str:
@@ -95,34 +104,15 @@ def status_html(state: Readiness, words: Words, now: float) -> str:
     )
 
 
-def seconds(ms: float) -> str:
-    """A duration as people read it: ``12 ms``, ``0.9 s``, ``14 s``."""
-    if ms < 100:
-        return f"{ms:.0f} ms"
-    return f"{ms / 1000:.1f} s" if ms < 10_000 else f"{ms / 1000:.0f} s"
-
-
 def _kind(reply: Reply) -> str:
     return "refused" if reply.refused else reply.state
 
 
-def _answer(turn: Turn, index: int, words: Words) -> str:
-    reply, several = turn.replies[index], len(turn.replies) > 1
-    query = "" if several else _query(turn, words)
-    key = f"{turn.key}-{index}" if several else turn.key
-    parts = [_voice(turn, index, words), query, _thinking(reply, words)]
-    if reply.refused:
-        parts.append(f'<div class="dd-label">{_SEARCH}{words("refused")}</div>')
-    parts.append("" if several else _reason(turn, words))
-    parts += [_prose(turn, reply, key, words), _notes(turn, reply, words), _failure(turn, reply, words)]
-    return "".join([*parts, _footer(turn, index, words)])
-
-
-def _voice(turn: Turn, index: int, words: Words) -> str:
-    arm = turn.replies[index].arm
-    side = words(f"side.{index}") if len(turn.replies) > 1 else ""
-    named = words.voice(arm or turn.voice) if arm or not side else ""
-    return f'<div class="dd-voice">{" · ".join(escape(part) for part in (side, named) if part)}</div>'
+def _said(turn: Turn, reply: Reply, key: str, words: Words, marked: Collection[str] = ()) -> str:
+    """Thinking, answer, notes and failure. ``marked``: sentences that another reply does not say."""
+    label = f'<div class="dd-label">{_SEARCH}{words("refused")}</div>' if reply.refused else ""
+    parts = [_thinking(reply, words), label, _prose(turn, reply, key, words, marked)]
+    return "".join([*parts, _notes(turn, reply, words), _failure(turn, reply, words)])
 
 
 def _filtered(turn: Turn, words: Words) -> str:
@@ -158,10 +148,10 @@ def _thinking(reply: Reply, words: Words) -> str:
     return f'<details class="dd-thinking"><summary>{words("thinking")}</summary><div>{text}</div></details>'
 
 
-def _prose(turn: Turn, reply: Reply, key: str, words: Words) -> str:
+def _prose(turn: Turn, reply: Reply, key: str, words: Words, marked: Collection[str]) -> str:
     if reply.answer.strip():
         numbers = [source.n for source in reply.sources]
-        html = answer_html(reply.answer, key, numbers, words("copy"), words("source"))
+        html = answer_html(reply.answer, key, numbers, words("copy"), words("source"), marked)
         return f'<div class="dd-prose" dir="auto">{html}</div>'
     if reply.running:
         wait = words.first(f"waiting.{turn.voice}", "waiting")
@@ -195,23 +185,25 @@ def _footer(turn: Turn, index: int, words: Words) -> str:
     reply = turn.replies[index]
     if reply.running:
         return ""
-    copy = f'<button type="button" class="dd-copy" data-copy="answer">{_COPY}<span>{words("copy")}</span></button>'
     times = " · ".join(
         words(f"time.{name}", value=seconds(reply.timings_ms[name])) for name in TIMES if reply.timings_ms.get(name)
     )
-    shown = copy if reply.answer.strip() and not reply.refused else ""
-    shown += feedback_html(turn, index, words)
+    shown = _copy(reply, words) + feedback_html(turn, index, words)
     return f'<div class="dd-footer">{shown}<span class="dd-times">{times}</span></div>' if shown or times else ""
 
 
-def _sources(reply: Reply, key: str, words: Words) -> str:
+def _copy(reply: Reply, words: Words) -> str:
+    if reply.running or reply.refused or not reply.answer.strip():
+        return ""
+    return f'<button type="button" class="dd-copy" data-copy="answer">{_COPY}<span>{words("copy")}</span></button>'
+
+
+def _sources(reply: Reply, key: str, words: Words, unfolded: bool = True) -> str:
     if not reply.sources or reply.refused:
         return ""
     cards = "".join(_card(source, key, words) for source in reply.sources)
-    return (
-        f'<aside class="dd-sources"><details open><summary>{words("sources", count=len(reply.sources))}</summary>'
-        f"<ol>{cards}</ol></details></aside>"
-    )
+    state, title = " open" if unfolded else "", words("sources", count=len(reply.sources))
+    return f'<aside class="dd-sources"><details{state}><summary>{title}</summary><ol>{cards}</ol></details></aside>'
 
 
 def _card(source: Source, key: str, words: Words) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from data.types import Filters
 from ui.events import Event, Failure, Started, Text, Thinking, finished
 from ui.feedback.opinion import with_stored
+from ui.sides.client import vote_of
 from ui.turns import Turn, after, stopped, with_local_links
 
 PATIENCE_S = 180.0
@@ -32,6 +33,7 @@ def turn_of(body: dict[str, Any], conversation: str, gateway_url: str, now: floa
     turn = Turn(answer_id, str(body["question"]), str(body["model"]), filters=filters)
     for event in _events(body, conversation):
         turn = after(turn, with_local_links(event, gateway_url))
+    turn = replace(turn, vote=vote_of(body.get("vote")))
     return with_stored(_ended(turn, body, now), body.get("feedback") or [])
 
 

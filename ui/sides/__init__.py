@@ -1,0 +1,1 @@
+"""Two answers side by side: what only one of them says, and which one is better."""
