@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ui.flags import Flag, carry, put
 from ui.text import clean, pieces
 
 if TYPE_CHECKING:
@@ -47,20 +48,26 @@ _TAGS = {
     *("li", "table", "thead", "tbody", "tr", "th", "td", "a", "div", "span", "button", "mark"),
 }
 _ATTRIBUTES = {
-    "a": {"href", "class", "target", "data-source", "aria-label"},
+    "a": {"href", "class", "target", "data-source", "aria-label", "title"},
     "button": {"class", "type", "data-copy"},
     "div": {"class"},
-    "span": {"class"},
+    "span": {"class", "title", "role", "aria-label"},
     "ol": {"start"},
 }
 
 
 def answer_html(
-    text: str, key: str, numbers: Collection[int], copy_label: str = "Copy", source_label: str = "Source"
+    text: str,
+    key: str,
+    numbers: Collection[int],
+    copy_label: str = "Copy",
+    source_label: str = "Source",
+    flags: Sequence[Flag] = (),
 ) -> str:
     """An answer's HTML. ``numbers``: the sources that exist; their markers link to ``#src-KEY-N``."""
     env = {"key": key, "numbers": set(numbers), "copy": copy_label, "source": source_label}
-    return _sanitise(_parser().render(_bounded(text), env))
+    html = _sanitise(_parser().render(_bounded(carry(text[: LONGEST + 1], flags)), env))
+    return _sanitise(put(html, flags)) if flags else html
 
 
 def quote_html(text: str, marks: Sequence[tuple[int, int]]) -> str:
