@@ -200,7 +200,7 @@ def ask(
     live.retriever()  # "nothing indexed yet" is said before anything is started
     alone = serving.model_copy(update={"require_keys": "never"})  # nobody but this command knows its port
     with in_background(_gateway(settings, alone, live, "")) as own:
-        code = ask_in_terminal(Gateway(own), question, **asking)
+        code = ask_in_terminal(Gateway(own), question, lasting=False, **asking)
     raise typer.Exit(code)
 
 

@@ -21,6 +21,8 @@ from data.home import Home
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+DEMO_MODEL = "docduet-tiny"
+"""The small model that the demonstration brings along: good for seeing DocDuet run, not for advice."""
 
 
 class Manifest(BaseModel):
@@ -75,6 +77,11 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write manifest.json at once and durably."""
     _replace(folder / MANIFEST, manifest.model_dump_json(indent=2))
+
+
+def is_demo(model: str) -> bool:
+    """Whether a model's folder or name is that of the demonstration's model, or of one made from it."""
+    return Path(model).name.lower().startswith(DEMO_MODEL)
 
 
 def publish(home: Home, folder: Path) -> None:

@@ -28,6 +28,11 @@ class Script:
     refused: bool = False
     degraded: str | None = None
     arm: str = ""
+    reason: str = "asked for"
+    scores: dict[str, float] = field(default_factory=dict)
+    checks: dict[str, Any] = field(
+        default_factory=dict
+    )  # support, unsupported, stale, truncated as the gateway has them
     error: tuple[int, str, str] | None = None
     breaks_off: bool = False  # the connection closes without an end
     fails_midway: str = ""  # an error event instead of the end
@@ -64,6 +69,7 @@ class FakeGateway:
     default: Script = Script()
     mode: str = "engine"
     ready: bool = True
+    demo: bool = False  # the engine is the demonstration's model
     voices: tuple[str, ...] = ("rag", "base")
     labels: tuple[tuple[str, str, str], ...] = ()  # (product, version, language) of each page
     refresh: dict[str, Any] = field(default_factory=lambda: {"state": "off"})
@@ -93,7 +99,8 @@ class FakeGateway:
 
     def _readyz(self) -> JSONResponse:
         index = {"pages": 3} if self.ready else {"error": "nothing is indexed yet: run `docduet sync FOLDER`"}
-        parts = {"index": index, "engines": {}, "refresh": self.refresh}
+        engines = {"base": {"state": "ready", "detail": "", "demo": True}} if self.demo else {}
+        parts = {"index": index, "engines": engines, "refresh": self.refresh}
         body = {"ready": self.ready, "mode": self.mode, "parts": parts}
         return JSONResponse(body, 200 if self.ready else 503)
 
@@ -129,7 +136,8 @@ def chunks(script: Script, body: dict[str, Any], base: str) -> Iterator[dict[str
     if script.other:
         yield from _mixed(script, body, base)
         return
-    route = {"reason": "asked for", "query": script.query or question, "rewritten": bool(script.query)}
+    route = {"reason": script.reason, "query": script.query or question, "rewritten": bool(script.query)}
+    route |= {"scores": script.scores}
     yield _chunk({"role": "assistant", "content": ""}) | {"docduet": {"answer_id": "ans_1", "route": route}}
     if script.thinking:
         yield _chunk({"reasoning": script.thinking})
@@ -155,8 +163,11 @@ def chunks(script: Script, body: dict[str, Any], base: str) -> Iterator[dict[str
         "refused": script.refused,
         "degraded": script.degraded,
         "timings_ms": times,
-    }
+    } | script.checks
     yield last
+    if (body.get("stream_options") or {}).get("include_usage"):
+        usage = {"prompt_tokens": 1234, "completion_tokens": 56, "total_tokens": 1290}
+        yield {"id": "ans_1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
 
 
 def _mixed(script: Script, body: dict[str, Any], base: str) -> Iterator[dict[str, Any]]:
@@ -166,8 +177,9 @@ def _mixed(script: Script, body: dict[str, Any], base: str) -> Iterator[dict[str
     del sides[1][0]["docduet"]
     for pair in zip_longest(*sides):
         for index, chunk in enumerate(pair):
-            if chunk:
+            if chunk and chunk["choices"]:
                 chunk["choices"][0]["index"] = index
+            if chunk and (chunk["choices"] or index):
                 yield chunk
 
 

@@ -369,6 +369,18 @@ def test_malformed_json_wrong_path_wrong_method_and_huge_body(serve: Serve) -> N
     ]
 
 
+def test_the_demonstration_s_model_is_told(home: Home) -> None:
+    engines = (
+        EngineConfig(name="base", base_url="http://scripted", served_model="docduet-tiny"),
+        EngineConfig(name="sft", base_url="http://scripted", served_model="Qwen3-8B"),
+    )
+    supervisor: Any = ScriptedSupervisor(ScriptedEngine(), ScriptedEngine(name="sft"))
+    app = create_app(ServingConfig(engines=engines), supervisor, LiveIndex(home, RagConfig()))
+    with in_background(app) as url:
+        parts = httpx.get(f"{url}/readyz").json()["parts"]["engines"]
+    assert [parts[name].get("demo") for name in ("base", "sft")] == [True, None]
+
+
 def test_nothing_indexed_yet(serve: Serve, tmp_path: Path) -> None:
     url = serve(home=Home(tmp_path))
     response = httpx.get(f"{url}/readyz")

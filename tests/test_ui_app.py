@@ -108,7 +108,7 @@ async def test_an_answer_grows_and_ends_with_its_sources(chat: Chat) -> None:
 async def test_a_failed_answer_is_a_turn_that_can_be_asked_again(chat: Chat) -> None:
     turn = turns_of((await frames(chat, "boom"))[-2])[-1]
     assert turn["turn"]["replies"][0]["state"] == "failed"
-    assert 'data-ask="boom"' in turn["html"]
+    assert "data-again" in turn["html"]
     assert "Nothing has been indexed yet" in turn["html"]
 
 
@@ -121,6 +121,40 @@ async def test_no_gateway_is_said_in_the_conversation() -> None:
 
 async def test_an_example_is_asked_instead_of_the_box(chat: Chat) -> None:
     assert turns_of((await frames(chat, "", None, {"question": "cited"}))[0])[-1]["turn"]["question"] == "cited"
+
+
+async def test_a_question_asked_anew_replaces_its_turn_and_those_after_it(chat: Chat) -> None:
+    asked = [Turn(key, f"q{key}", replies=(Reply("done", f"a{key}"),)) for key in "abc"]
+    value = {"turns": [{"turn": dump(turn)} for turn in asked]}
+    frame = (await frames(chat, "draft", value, {"question": "cited", "voice": "base", "from": "b"}))[-2]
+    assert [turn["turn"]["question"] for turn in turns_of(frame)] == ["qa", "cited"]
+    assert [m["content"] for m in FAKE.asked[-1]["messages"]] == ["qa", "aa", "cited"]
+    assert FAKE.asked[-1]["model"] == "base"
+
+
+async def test_what_is_typed_meanwhile_stays_when_a_click_asks(chat: Chat) -> None:
+    assert "value" not in (await frames(chat, "draft", None, {"question": "cited"}))[0][1]
+    assert (await frames(chat, "cited"))[0][1]["value"] == ""
+
+
+@pytest.mark.parametrize("data", [{"question": "cited", "voice": {"a": 1}, "from": []}, ["x"], "x", 3])
+async def test_nonsense_from_a_click_is_no_voice_and_no_turn(chat: Chat, data: Any) -> None:
+    assert turns_of((await frames(chat, "cited", {"turns": 3}, data))[-2])[0]["turn"]["voice"] == "rag"
+
+
+async def test_a_blind_test_is_offered_where_there_is_a_comparison(chat: Chat) -> None:
+    FAKE.voices = ("auto", "base", "rag", "sft", "compare", "other")
+    try:
+        page = await chat.page(Words("zh"), chat.gateway, None, {"chosen": "blind"})
+    finally:
+        FAKE.voices = ("rag", "base")
+    names = [name for name, *_ in page[chat.voice]["voices"]]
+    assert names == ["auto", "rag", "sft", "compare", "blind", "base", "other"]
+    assert page[chat.voice]["chosen"] == "blind"
+    assert ["blind", "盲测", "两个不署名的答案：投票后才知道是谁的"] in page[chat.voice]["voices"]
+    event = gr.EventData(None, None)
+    _ = [frame async for frame in chat.ask("cited", None, {"chosen": "blind"}, None, event)]
+    assert (FAKE.asked[-1]["model"], FAKE.asked[-1]["docduet"]) == ("compare", {"blind": True})
 
 
 async def test_an_empty_question_asks_nothing(chat: Chat) -> None:
@@ -145,7 +179,7 @@ async def test_stop_keeps_what_was_said_and_switch_changes_the_words(chat: Chat)
     assert box["submit_btn"] is True
     page = await chat.page(Words("zh"), chat.gateway, value, "base", None)
     assert "已停止" in page[chat.chat]["turns"][0]["html"]
-    assert page[chat.voice]["value"] == "base"
+    assert page[chat.voice]["chosen"] == "base"
     assert chat.clear(value)[0]["turns"] == []
 
 

@@ -15,7 +15,20 @@ from data.errors import GatewayError
 from data.types import Filters
 from tests.fake_gateway import FakeGateway, Script, serving, source
 from ui.client import Gateway, Labels, Readiness, RequestError, user
-from ui.events import AnswerParser, Done, Failure, Marker, SourceFound, Started, Text, Thinking
+from ui.events import (
+    AnswerParser,
+    Done,
+    Failure,
+    Marker,
+    Sentence,
+    SourceFound,
+    Stale,
+    Started,
+    Text,
+    Thinking,
+    Unsupported,
+    Used,
+)
 
 CITED = Script("Set it [1]. 😀 Then [2], then [1].", (source(1, marks=[[4, 8]]), source(2, title="Two")), thinking="hm")
 
@@ -38,7 +51,8 @@ def test_an_answer_is_events_in_order(gateway: Gateway) -> None:
     assert events[0] == Started("ans_1", "asked for", "cited", False)
     assert events[1] == Thinking("hm")
     assert [e.source.n for e in events if isinstance(e, SourceFound)] == [1, 2]
-    done = events[-1]
+    done = events[-2]
+    assert events[-1] == Used(1234, 56)
     assert isinstance(done, Done)
     assert [s.title for s in done.sources] == ["Ports", "Two"]
     assert done.sources[0].marks == ((4, 8),)
@@ -86,6 +100,43 @@ def test_filters_travel_only_when_there_are_some(fake: FakeGateway, gateway: Gat
     assert fake.asked[1]["docduet"] == {"filters": {"lang": "zh"}}
 
 
+CHECKS = {
+    "support": [
+        {"start": 0, "end": 4, "url": "a.md", "title": "A", "page_id": "ab", "score": 0.9},
+        {"start": 5, "end": 9, "url": None, "title": None, "page_id": None, "score": 0.0},
+    ],
+    "unsupported": [{"start": 0, "end": 4, "n": 2}],
+    "stale": [{"url": "a.md", "title": "A"}],
+    "truncated": {"history": 3, "passages": 1},
+}
+
+
+def test_what_was_checked_comes_with_the_end(fake: FakeGateway, gateway: Gateway) -> None:
+    fake.default = Script("Yes. And no.", checks=CHECKS, scores={"rag": 0.7})
+    events = list(gateway.ask([user("x")]))
+    assert isinstance(events[0], Started)
+    assert events[0].scores == {"rag": 0.7}
+    done = next(event for event in events if isinstance(event, Done))
+    assert done.support == (Sentence(0, 4, "a.md", "A", "ab"), Sentence(5, 9))
+    assert done.unsupported == (Unsupported(0, 4, 2),)
+    assert done.stale == (Stale("a.md", "A"),)
+    assert done.left_out == (3, 1)
+    fake.default = Script(checks={"support": None, "truncated": None})
+    assert next(event for event in gateway.ask([user("x")]) if isinstance(event, Done)).support is None
+
+
+def test_a_blind_test_asks_for_a_blind_comparison(fake: FakeGateway, gateway: Gateway) -> None:
+    list(gateway.ask([user("x")], "compare", Filters(lang="zh"), blind=True))
+    assert fake.asked[-1]["model"] == "compare"
+    assert fake.asked[-1]["docduet"] == {"blind": True, "filters": {"lang": "zh"}}
+
+
+def test_the_demonstration_s_model_is_told(fake: FakeGateway, gateway: Gateway) -> None:
+    assert not gateway.readiness().demo
+    fake.demo = True
+    assert gateway.readiness().demo
+
+
 def test_an_error_response_keeps_its_message_and_code(fake: FakeGateway, gateway: Gateway) -> None:
     fake.default = Script(error=(404, "unknown model 'x'; this gateway serves: rag", "model_not_found"))
     with pytest.raises(RequestError, match="this gateway serves: rag") as caught:
@@ -110,7 +161,7 @@ def test_a_stream_without_an_end_is_a_failure(fake: FakeGateway, gateway: Gatewa
 def test_an_answer_that_a_shutdown_cut_off_is_a_failure() -> None:
     script = Script("Half of the", degraded="shutting down")
     with serving(FakeGateway(default=script).app()) as url:
-        done = list(Gateway(url).ask([user("x")]))[-1]
+        done = list(Gateway(url).ask([user("x")]))[-2]
     assert isinstance(done, Done)
     assert (done.failure_code, done.degraded) == ("shutting_down", None)
     assert "Ask again" in done.failure

@@ -10,11 +10,38 @@ from typing import Any
 import pytest
 
 from data.types import Filters
-from ui.chat.render import banner_html, item, seconds, status_html, turn_html, welcome_html
+from ui.chat.details import seconds
+from ui.chat.render import banner_html, item, status_html, turn_html, welcome_html
 from ui.client import Readiness
-from ui.events import Done, Failure, Marker, Source, SourceFound, Started, Text, Thinking
+from ui.events import (
+    Done,
+    Failure,
+    Marker,
+    Sentence,
+    Source,
+    SourceFound,
+    Stale,
+    Started,
+    Text,
+    Thinking,
+    Unsupported,
+    Used,
+)
 from ui.i18n import Words
-from ui.turns import Reply, Turn, after, dump, load, messages, plain_text, stopped, with_local_links
+from ui.turns import (
+    Reply,
+    Turn,
+    after,
+    before,
+    dump,
+    load,
+    messages,
+    plain_text,
+    sources_text,
+    stopped,
+    with_local_links,
+    without_links_to,
+)
 
 EN, ZH = Words("en"), Words("zh")
 SOURCE = Source(
@@ -48,17 +75,74 @@ class Balanced(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_why_auto_chose_stands_behind_one_click() -> None:
-    turn = replace(DONE, voice="auto", reason=f"it names --port {EVIL}")
+def details(turn: Turn, words: Words = EN) -> list[dict[str, str]]:
+    """Each "Details" of a turn: term -> what it says."""
+    found = re.findall(r'<details class="dd-details">.*?</details>', turn_html(turn, words))
+    return [dict(re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", one)) for one in found]
+
+
+def test_how_an_answer_came_about_stands_behind_one_click() -> None:
+    turn = replace(DONE, voice="auto", reason=f"it names --port {EVIL}", scores={"rag": 0.625, "sft": 0.375})
+    turn = replace(turned(turn, left_out=(4, 2), timings_ms={"retrieve": 12.0, "total": 912.0}), used=Used(1234, 56))
+    (told,) = details(turn)
+    assert told["How Auto chose"].startswith("it names --port &quot;&gt;&lt;img")
+    assert told["Weighed"] == "Reads the docs 0.62 · Learned the docs 0.38"
+    assert told["Voice"] == "Reads the docs · rag"
+    assert told["Searched for"] == "How?"
+    assert told["Time"] == "search 12 ms · total 0.9 s"
+    assert told["Tokens"] == "1,234 read, 56 written"
+    assert told["Left out"] == "4 earlier messages and 2 passages had no room"
+    assert "自动选择的理由" in details(turn, ZH)[0]
+    assert "How Auto chose" not in details(replace(turn, voice="rag"))[0], "it was the reader's own choice"
+    left, right, both = details(replace(turn, replies=(REPLY, replace(REPLY, arm="sft"))))
+    assert "How Auto chose" in both
+    assert (left["Voice"], right["Voice"]) == ("Reads the docs · rag", "Learned the docs · sft")
+    assert "Auto · Reads the docs" in turn_html(turn, EN)
+
+
+LEARNED = "Set `port`. It is free. **Bold.**"
+SUPPORT = (
+    Sentence(0, 11, "guide/ports.md", "Ports <b>", "ab12"),
+    Sentence(12, 23),
+    Sentence(24, 33, "https://docs.test/x", "", "cd34"),
+)
+
+
+def test_a_learned_answer_says_which_sentences_the_docs_back() -> None:
+    stale = (Stale("guide/ports.md", "Ports <b>"), Stale("gone.md"))
+    turn = turned(DONE, answer=LEARNED, sources=(), arm="sft", support=SUPPORT, stale=stale)
     html = turn_html(turn, EN)
-    assert '<details class="dd-reason"><summary>How Auto chose</summary>' in html
-    assert "it names --port" in html
-    assert "<script>" not in html
-    assert "自动选择的理由" in turn_html(turn, ZH)
-    both = turn_html(replace(turn, replies=(REPLY, replace(REPLY, arm="sft"))), EN)
-    assert both.count("dd-reason") == 1, "once for both sides"
-    assert "dd-reason" in turn_html(turned(turn, refused=True, sources=()), EN)
-    assert "dd-reason" not in turn_html(replace(turn, voice="rag"), EN), "it was the reader's own choice"
+    assert re.findall(r'class="dd-flag dd-flag-(\w+)"', html) == ["backed", "unbacked", "backed"]
+    assert re.search(r'<strong>Bold\.<a class="dd-flag[^>]* href="https://docs.test/x"', html)
+    assert 'aria-label="Backed by: Ports &lt;b&gt;"' in html
+    assert "2 of 3 sentences are backed by the docs." in html
+    assert html.count('href="/pages/ab12"') == 3, "sentence, list of pages, changed pages"
+    assert "Changed since the model learned it:" in html
+    assert "<span>gone.md</span>" in html
+    assert "has no sources" not in html
+    assert "3 句中有 2 句得到文档支持。" in turn_html(turn, ZH)
+    Balanced().feed(html)
+    assert "dd-flag" not in item(turn, EN)["copies"][0]["text"]
+
+
+def test_a_cited_sentence_that_its_source_does_not_back_is_marked() -> None:
+    html = turn_html(turned(DONE, unsupported=(Unsupported(0, 11, 1), Unsupported(0, 11, 2))), EN)
+    assert html.count("dd-flag-unbacked") == 1
+    assert 'aria-label="[1], [2] does not say this"' in html
+    assert "cited sentences that their source does not back (1)" in html
+
+
+def test_a_turn_that_is_over_can_be_edited_and_asked_again() -> None:
+    for turn, there in ((DONE, 1), (turned(DONE, state="writing"), 0)):
+        html = turn_html(turn, EN)
+        assert [html.count(act) for act in (" data-edit ", "data-again>", "data-again-with ")] == [there] * 3
+    assert "data-copy" not in turn_html(turned(DONE, refused=True), EN)
+
+
+def test_what_is_asked_anew_goes_with_all_after_it() -> None:
+    turns = [replace(DONE, key=key) for key in "abc"]
+    assert [turn.key for turn in before(turns, "b")] == ["a"]
+    assert before(turns, "x") == before(turns, "") == turns
 
 
 def test_an_answer_stands_beside_its_sources() -> None:
@@ -84,7 +168,7 @@ def test_a_failure_says_what_to_do_and_keeps_what_was_said() -> None:
     html = turn_html(turn, ZH)
     assert "语言模型暂时不可用" in html
     assert "the engine broke off" in html
-    assert 'data-ask="How?"' in html
+    assert 'class="dd-retry" data-again' in html
     assert "Set it" in html
 
 
@@ -108,12 +192,19 @@ def test_the_query_is_shown_only_when_it_was_rewritten() -> None:
 @pytest.mark.parametrize("words", [EN, ZH])
 def test_hostile_text_is_escaped_everywhere(words: Words) -> None:
     source = Source(1, EVIL, (EVIL,), EVIL, ((0, 3),), EVIL, EVIL, EVIL, EVIL)
-    said = dict.fromkeys(("answer", "thinking", "arm", "degraded"), EVIL)
+    said: dict[str, Any] = dict.fromkeys(("answer", "thinking", "arm", "degraded"), EVIL)
+    said |= {"support": (Sentence(0, 5, EVIL, EVIL, EVIL), Sentence(6, 8)), "stale": (Stale(EVIL, EVIL),)}
+    said |= {"unsupported": (Unsupported(2, 9, 1),), "timings_ms": {"total": 5.0}}
     failed = Reply("failed", sources=(source,), failure=EVIL, failure_code=EVIL, **said)
     done = replace(failed, state="done")
-    asked = {"question": EVIL, "query": EVIL, "voice": EVIL, "reason": EVIL}
-    for replies in ((failed,), (done,), (replace(done, refused=True),), (failed, done)):
-        turn = Turn("k", replies=replies, **asked)
+    asked: dict[str, Any] = {"question": EVIL, "query": EVIL, "reason": EVIL, "scores": {EVIL: 0.5}}
+    for voice, replies in (
+        (EVIL, (failed,)),
+        ("auto", (done,)),
+        (EVIL, (replace(done, refused=True),)),
+        ("auto", (failed, done)),
+    ):
+        turn = Turn("k", voice=voice, replies=replies, **asked)
         html = turn_html(turn, words)
         assert "<img" not in html
         assert "<script" not in html
@@ -167,14 +258,25 @@ def test_links_to_our_pages_become_relative() -> None:
     )
     assert isinstance(event, Done)
     assert [s.href for s in event.sources] == ["/pages/ab?quote=x", "https://example.org/p"]
+    gone = without_links_to(SourceFound(there), "http://127.0.0.1:7860")
+    assert isinstance(gone, SourceFound)
+    assert (gone.source.href, gone.source.url) == ("", "guide/ports.md")
 
 
-def test_copy_takes_the_sources_along() -> None:
-    assert plain_text(REPLY) == "Set it [1].\n\n[1] Ports > Setup /pages/ab?quote=x"
+def test_what_is_copied() -> None:
+    assert plain_text(REPLY) == "Set it."
+    assert plain_text(replace(REPLY, sources=(), answer="a[1]")) == "a[1]"
+    assert sources_text(REPLY) == "- [1] [Ports › Setup](/pages/ab?quote=x)"
+    odd = replace(SOURCE, title="a](http://evil.test)\n<b>", href="javascript:1", heading_path=("*x*",))
+    assert sources_text(Reply(sources=(odd,))) == r"- [1] a\](http://evil.test) \<b\> › \*x\*"
+    bracket = replace(SOURCE, href="https://a.test/x_(y)")
+    assert sources_text(Reply(sources=(bracket,))).endswith("(https://a.test/x_%28y%29)")
 
 
 def test_banner_says_in_plain_words_what_the_mode_is() -> None:
     assert banner_html(Readiness(True), EN) == ""
+    assert "small demonstration model" in banner_html(Readiness(True, demo=True), EN)
+    assert "quotes from the docs" in banner_html(Readiness(True, "quoting", engine="starting", demo=True), EN)
     assert "No language model is configured" in banner_html(Readiness(True, "quoting"), EN)
     assert "still starting" in banner_html(Readiness(True, "quoting", engine="starting"), EN)
     assert "<code>docduet sync FOLDER</code>" in banner_html(Readiness(False, error="run `docduet sync FOLDER`"), ZH)
@@ -270,7 +372,7 @@ def test_two_replies_stand_side_by_side_each_with_its_own_sources() -> None:
     assert "Left · Learned the docs" in html
     assert 'href="#src-k-1-1"' in html
     assert 'id="src-k-1-1"' in html
-    assert item(turn, EN)["copies"] == ["Left done", "Right [1]\n\n[1] Ports > Setup /pages/ab?quote=x"]
+    assert [copy["text"] for copy in item(turn, EN)["copies"]] == ["Left done", "Right"]
     assert load([dump(turn)]) == [turn]
 
 

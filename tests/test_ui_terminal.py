@@ -29,6 +29,17 @@ def fake() -> FakeGateway:
             "breaks": Script("Half", fails_midway="the engine broke off"),
             "follow": Script("Yes.", query="standalone?", degraded="no engine"),
             "both": Script("Left.", other=Script("Right [1].", (source(1),), arm="sft"), arm="rag"),
+            "learned": Script(
+                "Set it. It flies.\x1b[2J",
+                checks={
+                    "support": [
+                        {"start": 0, "end": 7, "url": "ports.md", "title": "Ports", "page_id": "ab", "score": 0.9},
+                        {"start": 8, "end": 21, "url": None, "title": None, "page_id": None, "score": 0.0},
+                    ],
+                    "stale": [{"url": "ports.md", "title": "Ports"}],
+                },
+            ),
+            "doubted": Script("It flies [1].", (source(1),), checks={"unsupported": [{"start": 0, "end": 13, "n": 1}]}),
             "error": Script(error=(503, "nothing is indexed yet: run docduet sync", "no_index")),
         }
     )
@@ -118,6 +129,27 @@ def test_errors_are_errors(gateway: Gateway) -> None:
         shown(gateway, "error")
     with pytest.raises(GatewayError, match="question is empty"):
         shown(gateway, "  ")
+
+
+def test_the_checks_are_told_in_short(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask(gateway, "learned", "sft") == 0
+    notes = capsys.readouterr().err
+    assert "1 of 2 sentences are backed by the docs: Ports" in notes
+    assert "not in the docs: It flies." in notes
+    assert "changed since the model learned it: Ports (ports.md)" in notes
+    assert "\x1b[2J" not in notes
+    assert ask(gateway, "doubted") == 0
+    assert "not what source [1] says: It flies [1]." in capsys.readouterr().err
+    assert json.loads(shown(gateway, "doubted", as_json=True)[1])["unsupported"][0]["n"] == 1
+
+
+def test_a_gateway_that_goes_away_is_not_linked_to(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask(gateway, "plain", lasting=False) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1].strip() == "guide/page1.md"
+    assert gateway.url not in said
+    assert ask(gateway, "plain", as_json=True, lasting=False) == 0
+    assert gateway.url not in capsys.readouterr().out
 
 
 def test_two_voices_come_one_after_the_other(gateway: Gateway) -> None:

@@ -34,8 +34,9 @@ TIMEOUT = httpx.Timeout(30.0, read=180.0)  # the gateway bounds an answer itself
 class Readiness:
     """What /readyz says. ``mode``: "engine" or "quoting"; ``error``: why there is no index, or "".
 
-    ``engine``: "" where none is configured, else "starting", "failed" or "ready". ``refreshed_at``: when the docs were
-    last refreshed without error (seconds since the epoch; 0: never); ``refresh_error``: why the last try failed, or "".
+    ``engine``: "" where none is configured, else "starting", "failed" or "ready"; ``demo``: it is the small model that
+    the demonstration brings along. ``refreshed_at``: when the docs were last refreshed without error (seconds since
+    the epoch; 0: never); ``refresh_error``: why the last try failed, or "".
     """
 
     ready: bool
@@ -44,6 +45,7 @@ class Readiness:
     engine: str = ""
     refreshed_at: float = 0.0
     refresh_error: str = ""
+    demo: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,15 @@ class Gateway:
             await self._async.aclose()
             self._async = None
 
-    def ask(self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING) -> Iterator[Event]:
-        """The answer to ``messages`` as events. Raises GatewayError when it cannot start."""
+    def ask(
+        self, messages: Sequence[Message], model: str = "rag", filters: Filters = EVERYTHING, blind: bool = False
+    ) -> Iterator[Event]:
+        """The answer to ``messages`` as events; ``blind``: of `compare`, without telling whose it is.
+
+        Raises GatewayError when it cannot start.
+        """
         parser = AnswerParser()
-        body = _body(messages, model, filters)
+        body = _body(messages, model, filters, blind=blind)
         with (
             self._readable(),
             self.sync_client.stream("POST", CHAT, json=body, headers=self._headers) as response,
@@ -238,6 +245,7 @@ def _is_local(url: str) -> bool:
 def _body(messages: Sequence[Message], model: str, filters: Filters, **own: str | bool) -> dict[str, Any]:
     """``own``: more of the extra object, left out where empty."""
     body: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
+    body["stream_options"] = {"include_usage": True}
     if model == "auto":
         body["n"] = 2  # both voices may answer
     extra: dict[str, Any] = {name: value for name, value in own.items() if value}
@@ -260,7 +268,8 @@ def _labels(body: dict[str, Any]) -> Labels:
 def _readiness(body: dict[str, Any]) -> Readiness:
     parts = body.get("parts") or {}
     last = (parts.get("refresh") or {}).get("last") or {}
-    states = {str(engine.get("state")) for engine in (parts.get("engines") or {}).values()}
+    engines = (parts.get("engines") or {}).values()
+    states = {str(engine.get("state")) for engine in engines}
     return Readiness(
         ready=bool(body.get("ready")),
         mode=str(body.get("mode", "engine")),
@@ -268,6 +277,7 @@ def _readiness(body: dict[str, Any]) -> Readiness:
         engine=_engine_state(states),
         refreshed_at=float(last.get("succeeded_at") or 0.0),
         refresh_error=str(last.get("error") or ""),
+        demo=any(part.get("demo") for part in (*engines, parts.get("checkpoint") or {})),
     )
 
 

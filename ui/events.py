@@ -1,7 +1,7 @@
 """What an answer is made of, as frozen events, and the parser that reads them off the gateway's stream.
 
 Started comes first, then each choice's Thinking / Text / SourceFound / Marker and its Done, the choices of a comparison
-mixed as they come. A Failure ends everything. Pure: no I/O.
+mixed as they come, and last Used. A Failure ends everything. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -36,9 +36,39 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """A checked sentence of a learned answer; ``page_id`` is "" where no page supports it. Offsets are characters of
+    the answer, end exclusive, here and below."""
+
+    start: int
+    end: int
+    url: str = ""
+    title: str = ""
+    page_id: str = ""
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A sentence that cites source ``n``, which does not say what it says."""
+
+    start: int
+    end: int
+    n: int
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A supporting page that has changed since the model was trained."""
+
+    url: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
 class Started:
     """First event. ``query`` is what was searched; ``rewritten`` when that is not the question as it was asked;
-    ``blind``: who answers is told after the vote; ``conversation``: where the answer is kept."""
+    ``scores``: what spoke for each voice, where `auto` weighed them; ``blind``: who answers is told after the vote;
+    ``conversation``: where the answer is kept."""
 
     answer_id: str = ""
     reason: str = ""
@@ -46,6 +76,7 @@ class Started:
     rewritten: bool = False
     blind: bool = False
     conversation: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,7 +117,11 @@ class Marker:
 
 @dataclass(frozen=True)
 class Done:
-    """Last event of a choice. ``failure``: why this voice could not answer, while another perhaps could."""
+    """Last event of a choice. ``failure``: why this voice could not answer, while another perhaps could.
+
+    ``support``: the checked sentences of a learned answer, None where nothing was checked. ``left_out``: messages and
+    passages that the prompt had no room for.
+    """
 
     arm: str = ""
     sources: tuple[Source, ...] = ()
@@ -97,6 +132,18 @@ class Done:
     failure: str = ""
     failure_code: str = ""
     choice: int = 0
+    support: tuple[Sentence, ...] | None = None
+    unsupported: tuple[Unsupported, ...] = ()
+    stale: tuple[Stale, ...] = ()
+    left_out: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Used:
+    """Tokens that engines read and wrote for the whole answer, of all its choices together."""
+
+    read: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,7 +154,7 @@ class Failure:
     code: str = ""
 
 
-Event = Started | Thinking | Text | SourceFound | Marker | Done | Failure
+Event = Started | Thinking | Text | SourceFound | Marker | Done | Used | Failure
 
 
 class AnswerParser:
@@ -157,6 +204,8 @@ class AnswerParser:
         if chunk.get("event", {}).get("type") == "source":
             self._sources[index] += 1
             return [SourceFound(_announced(self._sources[index], chunk["event"].get("data", {})), index)]
+        if usage := chunk.get("usage"):
+            return [Used(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))]
         start = [_started(chunk["docduet"])] if "docduet" in chunk else []
         delta = choice.get("delta") or {}
         if delta.get("role"):
@@ -180,6 +229,7 @@ def _started(body: dict[str, Any]) -> Started:
         rewritten=bool(route.get("rewritten")),
         blind=bool(body.get("blind")),
         conversation=body.get("conversation") or "",
+        scores=route.get("scores") or {},
     )
 
 
@@ -221,7 +271,24 @@ def finished(body: dict[str, Any], reason: str, choice: int) -> Done:
         failure=str(error.get("message") or ""),
         failure_code=str(error.get("code") or ""),
         choice=choice,
+        **_checks(body),
     )
+
+
+def _checks(body: dict[str, Any]) -> dict[str, Any]:
+    """What was found out about the answer beside its words."""
+    support, left_out = body.get("support"), body.get("truncated") or {}
+    return {
+        "support": None if support is None else tuple(_sentence(found) for found in support),
+        "unsupported": tuple(Unsupported(s["start"], s["end"], s["n"]) for s in body.get("unsupported") or []),
+        "stale": tuple(Stale(page["url"], page.get("title") or "") for page in body.get("stale") or []),
+        "left_out": (left_out.get("history", 0), left_out.get("passages", 0)),
+    }
+
+
+def _sentence(body: dict[str, Any]) -> Sentence:
+    named = {name: body.get(name) or "" for name in ("url", "title", "page_id")}
+    return Sentence(body["start"], body["end"], **named)
 
 
 def _source(body: dict[str, Any]) -> Source:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ui.flags import Flag, carry, put, uncarried
 from ui.text import clean, pieces
 
 if TYPE_CHECKING:
@@ -50,10 +51,10 @@ _TAGS = {
     *("li", "table", "thead", "tbody", "tr", "th", "td", "a", "div", "span", "button", "mark"),
 }
 _ATTRIBUTES = {
-    "a": {"href", "class", "target", "data-source", "aria-label"},
+    "a": {"href", "class", "target", "data-source", "aria-label", "title"},
     "button": {"class", "type", "data-copy"},
     "div": {"class"},
-    "span": {"class"},
+    "span": {"class", "title", "role", "aria-label"},
     "ol": {"start"},
 }
 
@@ -64,16 +65,17 @@ def answer_html(
     numbers: Collection[int],
     copy_label: str = "Copy",
     source_label: str = "Source",
+    flags: Sequence[Flag] = (),
     marked: Collection[str] = (),
 ) -> str:
-    """An answer's HTML. ``numbers``: sources that exist; their markers link to ``#src-KEY-N``. ``marked``: sentences
-    (as ``sentences`` cuts them) to put in <mark>."""
+    """An answer's HTML. ``numbers``: sources that exist; their markers link to ``#src-KEY-N``. ``flags``: marks behind
+    sentences; ``marked``: sentences (as ``sentences`` cuts them) to put in <mark>."""
     env = {"key": key, "numbers": set(numbers), "copy": copy_label, "source": source_label, "marked": set(marked)}
-    if not marked:
-        return _sanitise(_parser().render(_bounded(text), env))
-    html = _sanitise(_parser().render(_unmarked(_bounded(text)), env))
-    html = re.sub("(<[^>]*>)", lambda tag: _unmarked(tag[0]), html)
-    return _sanitise(html.replace(_BEGIN, "<mark>").replace(_END, "</mark>"))
+    html = _sanitise(_parser().render(_unmarked(_bounded(carry(text[: LONGEST + 1], flags))), env))
+    if marked:
+        html = re.sub("(<[^>]*>)", lambda tag: _unmarked(tag[0]), html)
+        html = html.replace(_BEGIN, "<mark>").replace(_END, "</mark>")
+    return _sanitise(put(html, flags)) if flags or marked else html
 
 
 def sentences(text: str) -> list[str]:
@@ -154,7 +156,7 @@ def _mark_sentences(state: StateCore) -> None:
     marked = state.env.get("marked", ())
     for token in state.tokens if marked else ():
         for start, end in reversed(_spans(token)):
-            if (sentence := token.content[start:end]) in marked:
+            if uncarried(sentence := token.content[start:end]) in marked:
                 token.content = f"{token.content[:start]}{_BEGIN}{sentence}{_END}{token.content[end:]}"
 
 

@@ -17,13 +17,14 @@ from rich.text import Text as Styled
 from data.errors import GatewayError
 from data.types import ANY, Filters
 from ui.client import Gateway, user
-from ui.events import Event, Marker, Source, Started, Text
+from ui.events import Event, Marker, Sentence, Source, Started, Text, Unsupported
 from ui.markdown import safe_href
-from ui.text import clean, escape_controls, one_line, pieces
-from ui.turns import Reply, Turn, after, dump
+from ui.text import clean, escape_controls, one_line, pieces, shorten
+from ui.turns import Reply, Turn, after, dump, without_links_to
 
 ANSWERED, FAILED, NOT_IN_DOCS = 0, 1, 3
 QUOTED_LINES = 6  # lines of a quote that are shown
+CHECKS = 3  # sentences that are named where the docs do not back them
 AROUND = 200  # characters shown before the first matching word of a longer quote
 
 
@@ -34,8 +35,12 @@ def ask(
     as_json: bool = False,
     console: Console | None = None,
     filters: Filters = ANY,
+    lasting: bool = True,
 ) -> int:
-    """Print the answer to ``question`` and return the exit code. GatewayError when the gateway gives none at all."""
+    """Print the answer to ``question`` and return the exit code. GatewayError when the gateway gives none at all.
+
+    ``lasting``: the gateway goes on running. Links to the pages of one that does not are dead, so paths stand there.
+    """
     out = console or Console(highlight=False, soft_wrap=True)
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     if not question.strip():
@@ -43,7 +48,7 @@ def ask(
     turn = Turn(key="terminal", question=question, voice=model)
     later: list[Event] = []  # of the second voice, which waits until the first has said all
     for event in gateway.ask([user(question)], model, filters):
-        turn = after(turn, event)
+        turn = after(turn, event if lasting else without_links_to(event, gateway.url))
         if isinstance(event, Started) and model == "auto" and not as_json:
             notes.print(Styled(f"auto: {one_line(event.reason)}", style="dim"))
         if getattr(event, "choice", 0):
@@ -90,12 +95,34 @@ def _finish(reply: Reply, out: Console, notes: Console, several: bool) -> None:
     for source in reply.sources:
         out.print()
         _print_source(source, out)
+    _print_checks(reply, notes)
     if reply.degraded:
         notes.print(
             Styled(f"\nno model wrote this: {one_line(reply.degraded)}, so passages are quoted", style="yellow")
         )
     if reply.state == "failed":
         notes.print(Styled(f"docduet: {one_line(reply.failure)}", style="red"))
+
+
+def _print_checks(reply: Reply, notes: Console) -> None:
+    """What the docs say to the answer's sentences."""
+    if reply.support:
+        backed = [sentence for sentence in reply.support if sentence.page_id]
+        pages = ", ".join(dict.fromkeys(one_line(sentence.title or sentence.url) for sentence in backed))
+        said = f"{len(backed)} of {len(reply.support)} sentences are backed by the docs"
+        notes.print(Styled(f"\n{said}{f': {pages}' if pages else ''}", style="dim"))
+    unbacked = [sentence for sentence in reply.support or () if not sentence.page_id]
+    for sentence in unbacked[:CHECKS]:
+        notes.print(Styled(f"not in the docs: {_sentence(reply, sentence)}", style="yellow"))
+    for cited in reply.unsupported[:CHECKS]:
+        notes.print(Styled(f"not what source [{cited.n}] says: {_sentence(reply, cited)}", style="yellow"))
+    for page in reply.stale:
+        changed = one_line(page.title or page.url)
+        notes.print(Styled(f"changed since the model learned it: {changed} ({one_line(page.url)})", style="yellow"))
+
+
+def _sentence(reply: Reply, checked: Sentence | Unsupported) -> str:
+    return shorten(one_line(reply.answer[checked.start : checked.end]), 120)
 
 
 def _print_source(source: Source, out: Console) -> None:
@@ -105,7 +132,7 @@ def _print_source(source: Source, out: Console) -> None:
     out.print(head)
     if source.quote:
         out.print(_quote(source))
-    out.print(Styled("    ").append_text(_link(source.href)))
+    out.print(Styled("    ").append_text(_link(source.href or source.url)))
 
 
 def _link(href: str) -> Styled:
@@ -139,5 +166,6 @@ def _as_json(turn: Turn) -> dict[str, Any]:
 
 def _reply_as_json(values: dict[str, Any]) -> dict[str, Any]:
     wanted = ("arm", "answer", "sources", "refused", "degraded", "timings_ms", "thinking")
+    checked = ("support", "unsupported", "stale")
     failed = {"message": values["failure"], "code": values["failure_code"]} if values["state"] == "failed" else None
-    return {**{name: values[name] for name in wanted}, "error": failed}
+    return {**{name: values[name] for name in (*wanted, *checked)}, "error": failed}

@@ -6,25 +6,44 @@ restart loses nothing. What comes back is untrusted and is read through pydantic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from data.citations import strip_markers
 from data.prompts import Message
 from data.types import ANY, Filters
-from ui.events import Done, Event, Failure, Marker, Source, SourceFound, Started, Text, Thinking
+from ui.events import (
+    Done,
+    Event,
+    Failure,
+    Marker,
+    Sentence,
+    Source,
+    SourceFound,
+    Stale,
+    Started,
+    Text,
+    Thinking,
+    Unsupported,
+    Used,
+)
 from ui.feedback.opinion import NONE, Opinion
+from ui.markdown import safe_href
+from ui.text import one_line
 
 State = Literal["waiting", "writing", "done", "stopped", "failed"]
 Winner = Literal["0", "1", "tie", "both_bad"]
+NOTHING = Used()
 REMEMBERED = 8  # earlier turns sent along with a question
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What one voice says. ``arm``: "" until it is known, and before a blind vote."""
+    """What one voice says. ``arm``: "" until it is known, and before a blind vote. What was checked: see Done."""
 
     state: State = "waiting"
     answer: str = ""
@@ -37,6 +56,10 @@ class Reply:
     failure: str = ""
     failure_code: str = ""
     opinion: Opinion = NONE
+    support: tuple[Sentence, ...] | None = None
+    unsupported: tuple[Unsupported, ...] = ()
+    stale: tuple[Stale, ...] = ()
+    left_out: tuple[int, int] = (0, 0)
 
     @property
     def running(self) -> bool:
@@ -55,8 +78,8 @@ class Vote:
 @dataclass(frozen=True)
 class Turn:
     """One question and its replies: one, or two side by side. ``query`` is set only when the question was rewritten for
-    the search; ``filters``: the pages that were searched; ``reason``: why these voices answer; ``conversation``: where
-    it is kept.
+    the search; ``filters``: the pages that were searched; ``reason`` and ``scores``: why these voices answer;
+    ``conversation``: where it is kept.
 
     ``revision``: how often the turn has changed since its answer ended. The browser shows the newest one, also when an
     answer that streams brings the older one once more.
@@ -71,6 +94,8 @@ class Turn:
     conversation: str = ""
     blind: bool = False
     filters: Filters = ANY
+    scores: Mapping[str, float] = field(default_factory=dict)
+    used: Used = NOTHING
     replies: tuple[Reply, ...] = (Reply(),)
     vote: Vote | None = None
     revision: int = 0
@@ -102,9 +127,9 @@ def after(turn: Turn, event: Event) -> Turn:
     """``turn`` once ``event`` has happened."""
     match event:
         case Started():
-            query = event.query if event.rewritten else ""
-            named = replace(turn, answer_id=event.answer_id, conversation=event.conversation, blind=event.blind)
-            return replace(named, query=query, reason=event.reason)
+            return _begun(turn, event)
+        case Used():
+            return replace(turn, used=event)
         case Failure():
             nothing = all(reply.state == "waiting" for reply in turn.replies)  # then one failure says it all
             replies = turn.replies[:1] if nothing else turn.replies
@@ -113,6 +138,18 @@ def after(turn: Turn, event: Event) -> Turn:
             known = turn.replies + (Reply(),) * (event.choice + 1 - len(turn.replies))
             changed = _continued(known[event.choice], event)
             return replace(turn, replies=(*known[: event.choice], changed, *known[event.choice + 1 :]))
+
+
+def _begun(turn: Turn, event: Started) -> Turn:
+    return replace(
+        turn,
+        query=event.query if event.rewritten else "",
+        reason=event.reason,
+        scores=dict(event.scores),
+        answer_id=event.answer_id,
+        conversation=event.conversation,
+        blind=event.blind,
+    )
 
 
 def _continued(reply: Reply, event: Thinking | Text | Marker | SourceFound | Done) -> Reply:
@@ -147,26 +184,35 @@ def _finished(reply: Reply, done: Done) -> Reply:
         timings_ms=dict(done.timings_ms),
         failure=done.failure,
         failure_code=done.failure_code,
+        support=done.support,
+        unsupported=done.unsupported,
+        stale=done.stale,
+        left_out=done.left_out,
     )
 
 
 def with_local_links(event: Event, gateway_url: str) -> Event:
     """Links to the gateway's own pages made relative: the browser may know the gateway by another name."""
+    return _relinked(event, gateway_url, lambda href: href.removeprefix(gateway_url))
+
+
+def without_links_to(event: Event, gateway_url: str) -> Event:
+    """Links to the gateway's own pages left out: it will be gone when somebody follows them."""
+    return _relinked(event, gateway_url, lambda _: "")
+
+
+def _relinked(event: Event, gateway_url: str, change: Callable[[str], str]) -> Event:
+    def changed(source: Source) -> Source:
+        ours = source.href.startswith(f"{gateway_url}/pages/")
+        return replace(source, href=change(source.href)) if ours else source
+
     match event:
         case SourceFound():
-            return replace(event, source=_local(event.source, gateway_url))
+            return replace(event, source=changed(event.source))
         case Done():
-            return replace(event, sources=tuple(_local(source, gateway_url) for source in event.sources))
+            return replace(event, sources=tuple(changed(source) for source in event.sources))
         case _:
             return event
-
-
-def _local(source: Source, gateway_url: str) -> Source:
-    return (
-        replace(source, href=source.href.removeprefix(gateway_url))
-        if source.href.startswith(f"{gateway_url}/pages/")
-        else source
-    )
 
 
 def messages(turns: Sequence[Turn], question: str) -> list[Message]:
@@ -207,7 +253,28 @@ def on_page(value: Any) -> list[Turn]:
     return load([item.get("turn") for item in items if isinstance(item, dict)]) if isinstance(items, list) else []
 
 
+def before(turns: Sequence[Turn], key: str) -> list[Turn]:
+    """The turns before the one called ``key``, which is asked anew; all of them where there is none."""
+    keys = [turn.key for turn in turns]
+    return list(turns[: keys.index(key)]) if key in keys else list(turns)
+
+
 def plain_text(reply: Reply) -> str:
-    """The answer with its sources, for the clipboard (Markdown)."""
-    lines = [f"[{s.n}] {' > '.join([s.title, *s.heading_path])} {s.href}".rstrip() for s in reply.sources]
-    return "\n\n".join(filter(None, [reply.answer.strip(), "\n".join(lines)]))
+    """The answer alone, for the clipboard: no markers, since nothing stands behind them there."""
+    return strip_markers(reply.answer).strip() if reply.sources else reply.answer.strip()
+
+
+def sources_text(reply: Reply) -> str:
+    """The sources of an answer whose markers are kept, for the clipboard (Markdown)."""
+    return "\n".join(f"- [{source.n}] {_linked(source)}" for source in reply.sources)
+
+
+def _linked(source: Source) -> str:
+    """``[Ports › Setup](/pages/...)``; what would end the link's text early is escaped."""
+    path = [source.title, *(part for part in source.heading_path if part != source.title)]
+    name = re.sub(r"([\\\[\]`*_<>])", r"\\\1", one_line(" › ".join(path)))
+    href = safe_href(source.href)
+    return f"[{name}]({href.translate(_IN_LINK)})" if href else name
+
+
+_IN_LINK = str.maketrans({"(": "%28", ")": "%29"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from data.checkpoints import is_demo
 from data.errors import DocDuetError
 from serving.arms.verify import drift
 from serving.ops.drain import STOPPING
@@ -64,18 +65,25 @@ def _index(gateway: Gateway) -> dict[str, Any]:
 
 
 def _drift(gateway: Gateway) -> dict[str, Any]:
-    """How many pages the model was trained on, and how many of them have changed or gone since."""
+    """How many pages the model was trained on, how many of them have changed or gone since, and whether it is the
+    demonstration's."""
     manifest = gateway.checkpoint.manifest if gateway.checkpoint else None
-    if manifest is None or not manifest.pages:
+    if manifest is None:
         return {}
+    told: dict[str, Any] = {"demo": True} if is_demo(manifest.base_model) else {}
     try:
-        return {"pages": drift(manifest.pages, gateway.live.retriever().page_hashes)}
+        return told | ({"pages": drift(manifest.pages, gateway.live.retriever().page_hashes)} if manifest.pages else {})
     except DocDuetError:
-        return {}
+        return told
 
 
-def _engines(gateway: Gateway) -> dict[str, dict[str, str]]:
-    return {state.name: {"state": state.state, "detail": state.detail} for state in gateway.supervisor.states()}
+def _engines(gateway: Gateway) -> dict[str, dict[str, Any]]:
+    """Each engine's state. ``demo``: it is the demonstration's model."""
+    demo = {engine.name for engine in gateway.config.engines if is_demo(engine.model) or is_demo(engine.served_model)}
+    return {
+        state.name: {"state": state.state, "detail": state.detail} | ({"demo": True} if state.name in demo else {})
+        for state in gateway.supervisor.states()
+    }
 
 
 async def _store(gateway: Gateway) -> dict[str, Any]:

@@ -34,21 +34,6 @@ SECOND = source(2, title="Environment", quote="DOCDUET__SERVING__PORT wins.")
 ANSWER = (
     "Set the port in `docduet.toml` [1].\n\n```bash\ndocduet serve --port 8080\n```\n\n|a|b|\n|-|-|\n|1|2|\n\nOr [2]."
 )
-EVIL = (
-    "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'> ![x](http://evil.test/a.png) "
-    "[go](javascript:window.hacked=1) [rel](//evil.test) [1]\n\n"
-    + "|a|b|\n|-|-|\n"
-    + "|<b>1</b>|2|\n" * 1000
-    + "\n"
-    + "x" * 100_000
-)
-EVIL_SOURCE = source(
-    1,
-    title="<img src=x onerror=window.hacked=1>",
-    quote="![p](http://evil.test/p.png)\u202e<script>",
-    href="javascript:1",
-)
-
 SCRIPTS = {
     "How do I change the port?": Script(ANSWER, (PORTS, SECOND), pause=0.02),
     "and on Windows?": Script("The same way [1].", (PORTS,), query="How do I change the port on Windows?"),
@@ -61,7 +46,6 @@ SCRIPTS = {
     "weather": Script("I could not find this in the documentation.", refused=True),
     "broken": Script("Half of the", fails_midway="the engine was silent for 30 s"),
     "no index": Script(error=(503, "nothing is indexed yet: run `docduet sync FOLDER`", "no_index")),
-    "evil": Script(EVIL, (EVIL_SOURCE,)),
     "long": Script("word " * 2000, pause=0.02),
 }
 
@@ -175,15 +159,19 @@ def test_the_sources_stand_beside_the_answer_and_unfold(open_page: Open) -> None
     assert article.locator(".dd-more").inner_text() == "Show less"
 
 
-def test_copy_takes_answer_and_sources_or_just_the_code(open_page: Open) -> None:
+def test_copy_takes_the_answer_or_its_sources_too_or_just_the_code(open_page: Open, url: str) -> None:
     page = open_page()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     article = ask(page, "How do I change the port?")
     article.locator("[data-copy=code]").click()
     assert page.evaluate("navigator.clipboard.readText()") == "docduet serve --port 8080\n"
     article.locator("[data-copy=answer]").click()
-    assert "[1] Ports > Setup > Network" in page.evaluate("navigator.clipboard.readText()")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("Set the port in `docduet.toml`.\n")
     assert "Copied" in article.locator("[data-copy=answer]").inner_text()
+    article.locator("[data-copy=sources]").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("Set the port in `docduet.toml` [1].\n")
+    assert f"\n\n- [1] [Ports › Setup › Network]({url}/pages/page1?quote=x)\n- [2] " in copied
 
 
 def test_a_follow_up_shows_what_was_searched_and_starts_at_the_top(
@@ -315,8 +303,10 @@ def test_errors_are_part_of_the_conversation(open_page: Open, tmp_path: Path) ->
     assert "docduet sync FOLDER" in article.inner_text()
     assert page.locator(".toast-body").count() == 0
     shoot(page, "error", tmp_path)
+    failed = article.get_attribute("data-key")
     article.locator(".dd-retry").click()
-    page.locator("article").nth(2).locator(".dd-error").wait_for()
+    page.locator(f"article:nth-child(2):not([data-key={failed!r}]) .dd-error").wait_for()
+    assert page.locator("article").count() == 2
 
 
 def test_stop_ends_the_answer_and_hangs_up(open_page: Open, fake: FakeGateway) -> None:
@@ -348,18 +338,6 @@ def test_streaming_leaves_what_is_there_alone(open_page: Open) -> None:
     assert page.evaluate("window.paragraph === document.querySelector('article:nth-child(2) .dd-prose p')")
     page.click("#dd-new")
     page.wait_for_selector(".dd-welcome")
-
-
-def test_hostile_answers_and_documents_run_nothing(open_page: Open, tmp_path: Path) -> None:
-    page = open_page()
-    article = ask(page, "evil")
-    page.wait_for_timeout(500)
-    assert page.evaluate("window.hacked") is None
-    assert article.locator("img, script, iframe, [onerror]").count() == 0
-    assert article.locator(".dd-open").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1360
-    assert article.locator(".dd-prose").bounding_box()["width"] < 800
-    shoot(page, "hostile", tmp_path)
 
 
 def test_the_first_paint_is_light(open_page: Open) -> None:

@@ -3,7 +3,7 @@
 // new (so that a long conversation does not flicker and a selection survives), and makes markers, cards and buttons work.
 const root = element.querySelector(".dd-chat");
 let shown = new Map(); // key of a turn -> the HTML on the page
-let copies = new Map(); // key of a turn -> what "copy" takes of each reply
+let copies = new Map(); // key of a turn -> what each kind of copy takes of each reply
 const amended = new Map(); // key of a turn -> the turn as it became after its answer, by a vote for example
 
 const narrow = () => window.matchMedia("(max-width: 900px)").matches;
@@ -46,7 +46,7 @@ function show() {
   const turns = (value.turns || []).map(newest);
   if (turns.some((turn, i) => turn !== value.turns[i])) props.value = { ...value, turns }; // goes with the next question
   document.documentElement.lang = value.lang === "zh" ? "zh-CN" : "en";
-  for (const name of ["aria-label", "title"]) document.querySelector("#dd-theme")?.setAttribute(name, value.theme || "");
+  for (const name of ["aria-label", "title"]) document.querySelector("#dd-theme")?.setAttribute(name, value.words?.theme || "");
   root.classList.toggle("dd-empty", turns.length === 0);
   tell(value, turns.at(-1)?.turn);
   if (turns.length === 0) {
@@ -119,8 +119,16 @@ async function copy(text, button) {
   else legacyCopy(text); // plain http beyond this machine has no clipboard API
   const label = button.querySelector("span") || button;
   const before = label.textContent;
-  label.textContent = (props.value || {}).copied || "✓";
+  label.textContent = props.value?.words?.copied || "✓";
   setTimeout(() => (label.textContent = before), 1500);
+}
+
+// "answer": the bare text; "sources": with its markers, and what they stand for below. Our own pages get our address.
+function copied(key, choice, kind) {
+  const { text, sources } = copies.get(key)[choice];
+  if (kind === "answer") return text;
+  const { answer } = props.value.turns.find((turn) => turn.key === key).turn.replies[choice];
+  return `${answer.trim()}\n\n${sources.replaceAll("](/pages/", `](${location.origin}/pages/`)}\n`;
 }
 
 function legacyCopy(text) {
@@ -140,7 +148,7 @@ element.addEventListener("click", (event) => {
     event.preventDefault();
     leadTo(target.dataset.source, target.closest(".dd-side") || article);
   } else if (target.dataset.copy === "code") copy(target.closest(".dd-code").querySelector("pre").textContent, target);
-  else if (target.dataset.copy) copy(copies.get(article.dataset.key)[target.closest("section").dataset.choice], target);
+  else if (target.dataset.copy) copy(copied(article.dataset.key, target.closest("section").dataset.choice, target.dataset.copy), target);
   else if (target.dataset.ask) trigger("submit", { question: target.dataset.ask });
   else unfold(target);
 });

@@ -6,6 +6,7 @@ and chat.js puts them on the page.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -18,7 +19,7 @@ import gradio as gr
 
 from data.errors import GatewayError
 from data.types import ANY, Filters
-from ui.chat import filters, render
+from ui.chat import filters, keys, render, voices
 from ui.chat.pacing import paced
 from ui.client import Gateway, Labels, RequestError
 from ui.config import UiConfig
@@ -31,15 +32,17 @@ from ui.feedback.component import Opinions
 from ui.i18n import Words
 from ui.panel import QUIET, authorization, cancel_then
 from ui.sides.voting import Voting
-from ui.turns import Reply, Turn, after, messages, on_page, stopped, with_local_links
+from ui.turns import Reply, Turn, after, before, messages, on_page, stopped, with_local_links
 
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
-BLIND = "blind"  # the voice that is "compare" with names after the vote
-TWO = ("compare", BLIND)  # voices that answer twice
+SCRIPTS = ("chat.js", "actions.js", "keys.js")  # one component's script, in three files
+SPOKEN = ("copied", "theme", "replaces", "edit", "edit_replaces", "cancel", "send")  # words that the scripts need
 LOOK_S = 60.0  # an open page looks this often whether the gateway, its labels or the docs' age have changed
 REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
+LONG = 20_000  # characters of an answer that takes so long to render that others should not wait for it
+REST_S = 1.0  # at most between two redraws of a long answer: so that it leaves others their turn
 
 
 class Chat:
@@ -66,7 +69,7 @@ class Chat:
             with gr.Column(elem_id="dd-talk"):
                 self.chat = gr.HTML(
                     html_template='<div class="dd-chat" role="log"></div>',
-                    js_on_load=(HERE / "chat.js").read_text(encoding="utf-8"),
+                    js_on_load="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
                     apply_default_css=False,
                     elem_id="dd-chat",
                 )
@@ -99,8 +102,11 @@ class Chat:
                 elem_id="dd-box",
             )
             with gr.Row(elem_id="dd-under"):
-                self.voice = gr.Radio(
-                    [], label=words("voice_label"), show_label=False, container=False, elem_id="dd-voice"
+                self.voice = gr.HTML(
+                    html_template='<div class="dd-voices"></div>',
+                    js_on_load=(HERE / "voices.js").read_text(encoding="utf-8"),
+                    apply_default_css=False,
+                    elem_id="dd-voice",
                 )
                 self.filters = gr.HTML(
                     html_template='<div class="dd-filters" role="group"></div>',
@@ -109,7 +115,7 @@ class Chat:
                     elem_id="dd-filters",
                 )
                 self.status = gr.HTML(elem_id="dd-status", apply_default_css=False)
-                self.hint = gr.HTML(words("hint"), elem_id="dd-hint", apply_default_css=False)
+                self.hint = gr.HTML(keys.hint_html(words), elem_id="dd-hint", apply_default_css=False)
 
     def _events(self) -> None:
         self.asking = gr.on(
@@ -124,8 +130,8 @@ class Chat:
         cancel_then([self.sidebar.new.click], [self.asking], self.clear, [self.chat], [self.chat, self.box])
         cancel_then([self.sidebar.list.select], [self.asking], self.open, [self.sidebar.list], [self.chat, self.box])
         self.sidebar.list.tick(self.open, [self.sidebar.list], [self.chat, self.box], queue=False, **QUIET)
-        looked = [self.banner, self.status, self.filters]
-        gr.Timer(LOOK_S).tick(self.look, [self.filters], looked, queue=False, **QUIET)
+        looked = [self.banner, self.status, self.filters, self.voice]
+        gr.Timer(LOOK_S).tick(self.look, [self.filters, self.voice], looked, queue=False, **QUIET)
 
     @property
     def running(self) -> list[Any]:
@@ -136,44 +142,53 @@ class Chat:
         words: Words,
         gateway: Gateway,
         value: Any = None,
-        voice: str | None = None,
+        voice: Any = None,
         picked: Any = None,
         listed: Any = None,
     ) -> dict[Any, Any]:
         turns = [stopped(turn) for turn in on_page(value)]
-        page = await self._page(words, turns, gateway, voice, filters.chosen(picked))
+        page = await self._page(words, turns, gateway, voices.chosen(voice), filters.chosen(picked))
         page[self.chat] |= {"conversation": _conversation_id(value)}
         return page | await self.sidebar.page(words, gateway, listed)
 
-    async def look(self, chosen: Any, request: gr.Request | None = None) -> dict[Any, Any]:
+    async def look(self, chosen: Any, voice: Any = None, request: gr.Request | None = None) -> dict[Any, Any]:
         """What may have changed while the page was open."""
-        return await self._state(Words.of(chosen), filters.chosen(chosen), self._for(request))
+        return await self._state(Words.of(chosen), filters.chosen(chosen), voices.chosen(voice), self._for(request))
 
     async def ask(
         self,
         question: str,
         value: Any,
-        voice: str | None,
+        voice: Any,
         chosen: Any,
         event: gr.EventData,
         request: gr.Request | None = None,
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """Answer what is in the box, or what an example or "ask again" asks, redrawing while it streams."""
-        words, turns = Words.of(value), [stopped(turn) for turn in on_page(value)]
-        question = str((event._data or {}).get("question") or question).strip()
+        """Answer what is in the box, or what a click asks (actions.js), redrawing while it streams.
+
+        A click may name a voice of its own, and the turn that is asked anew: that one and those after it are replaced.
+        """
+        words, clicked = Words.of(value), event._data if isinstance(event._data, dict) else {}
+        question = str(clicked.get("question") or question).strip()
         if not question:
             yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return
-        replies = (Reply(),) * (2 if voice in TWO else 1)
-        turn = Turn(secrets.token_hex(4), question, voice or "rag", filters=filters.chosen(chosen), replies=replies)
-        items = [render.item(earlier, words) for earlier in turns]
-        box: Any = gr.update(value="", submit_btn=False, stop_btn=True)
+        known = on_page(value)
+        turns = [stopped(turn) for turn in before(known, str(clicked.get("from", "")))]
+        asked = voices.chosen(clicked.get("voice")) or voices.chosen(voice) or "rag"
+        replies = (Reply(),) * (2 if asked in voices.TWO else 1)
+        turn = Turn(secrets.token_hex(4), question, asked, filters=filters.chosen(chosen), replies=replies)
+        items = [await _rendered(earlier, words) for earlier in turns]
+        box: Any = gr.update(submit_btn=False, stop_btn=True) | ({} if clicked else {"value": ""})
         gateway = self._for(request)
         kept = (_conversation_id(value) or "new") if await self.sidebar.keeps(gateway) else ""
         turn = replace(turn, conversation="" if kept == "new" else kept)
-        async for now in paced(self._turn(turn, turns, gateway, kept), REFRESH_S):
-            yield self._conversation(words, [*items, render.item(now, words)]), box, gr.skip(), gr.skip()
+        instead = known[len(turns)].answer_id if len(turns) < len(known) and turn.conversation else ""
+        keeping = {"conversation": kept, "replace": instead}
+        async for now in paced(self._turn(turn, turns, gateway, keeping), REFRESH_S):
+            yield self._conversation(words, [*items, await _rendered(now, words)]), box, gr.skip(), gr.skip()
             box = gr.skip()
+            await asyncio.sleep(min(REST_S, REFRESH_S * _length(now) / LONG) if now.running else 0)
         yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words, gateway)
 
     async def open(self, listed: Any, request: gr.Request | None = None) -> tuple[Any, ...]:
@@ -214,19 +229,23 @@ class Chat:
         """The gateway, asked as whoever uses the page."""
         return self.gateway.as_user(authorization(request))
 
-    async def _turn(self, turn: Turn, earlier: list[Turn], gateway: Gateway, kept: str) -> AsyncIterator[Turn]:
-        """The turn after each event. ``kept``: the conversation that it becomes a part of."""
+    async def _turn(
+        self, turn: Turn, earlier: list[Turn], gateway: Gateway, keeping: dict[str, str]
+    ) -> AsyncIterator[Turn]:
+        """The turn after each event. ``keeping``: its conversation, and whose place it takes."""
         yield turn
-        async for event in self._answer(turn, earlier, gateway, kept):
+        async for event in self._answer(turn, earlier, gateway, keeping):
             turn = after(turn, with_local_links(event, self.gateway.url))
             yield turn
 
-    async def _answer(self, turn: Turn, earlier: list[Turn], gateway: Gateway, kept: str) -> AsyncIterator[Event]:
+    async def _answer(
+        self, turn: Turn, earlier: list[Turn], gateway: Gateway, keeping: dict[str, str]
+    ) -> AsyncIterator[Event]:
         """The gateway's events; whatever goes wrong is a Failure a reader understands."""
         asked = messages(earlier, turn.question)
         try:
-            blind, model = turn.voice == BLIND, "compare" if turn.voice == BLIND else turn.voice
-            async for event in gateway.ask_async(asked, model, turn.filters, blind, conversation=kept):
+            model, blind = voices.asked(turn.voice)
+            async for event in gateway.ask_async(asked, model, turn.filters, blind, **keeping):
                 yield event
         except RequestError as error:
             if error.conversation:
@@ -243,30 +262,25 @@ class Chat:
         words: Words,
         turns: list[Turn],
         gateway: Gateway,
-        voice: str | None = None,
+        voice: str = "",
         chosen: Filters = ANY,
     ) -> dict[Any, Any]:
-        names = await self._voices(gateway)
-        choices = [(words.voice(name), name) for name in names]
-        asked = voice if voice in names else next(iter(names), None)
         return {
-            **await self._state(words, chosen, gateway),
+            **await self._state(words, chosen, voice, gateway),
             self.chat: self._conversation(words, [render.item(turn, words) for turn in turns]),
             self.box: gr.update(
                 placeholder=words("placeholder"), label=words("question_label"), submit_btn=True, stop_btn=False
             ),
-            self.voice: gr.update(choices=choices, value=asked, label=words("voice_label"), visible=len(names) > 1),
-            self.hint: words("hint"),
+            self.hint: keys.hint_html(words),
         }
 
     async def _voices(self, gateway: Gateway) -> list[str]:
         try:
-            names = await gateway.models_async()
-            return [*names, BLIND] if "compare" in names else names
+            return voices.offered(await gateway.models_async())
         except GatewayError:
             return []
 
-    async def _state(self, words: Words, chosen: Filters, gateway: Gateway) -> dict[Any, Any]:
+    async def _state(self, words: Words, chosen: Filters, voice: str, gateway: Gateway) -> dict[Any, Any]:
         """What is known of the gateway, for every part of the page that shows some of it."""
         try:
             labels = await gateway.labels_async()
@@ -277,6 +291,7 @@ class Chat:
             self.banner: banner,
             self.status: status,
             self.filters: filters.component(labels, words, chosen),
+            self.voice: voices.component(await self._voices(gateway), words, voice),
         }
 
     async def _readiness(self, words: Words, gateway: Gateway) -> tuple[str, str]:
@@ -293,8 +308,7 @@ class Chat:
         welcome = "" if items else render.welcome_html(words, examples)
         return {
             "lang": words.lang,
-            "copied": words("copied"),
-            "theme": words("theme"),
+            "words": {name: words(name) for name in SPOKEN},
             "welcome": welcome,
             "turns": items,
             "conversation": items[-1]["turn"]["conversation"] if items else "",
@@ -305,3 +319,12 @@ def _conversation_id(value: Any) -> str:
     """The id of the conversation that the browser sent, "" for one that is not kept yet."""
     id = value.get("conversation") if isinstance(value, dict) else ""
     return id if isinstance(id, str) and sidebar.IDS.fullmatch(id) else ""
+
+
+async def _rendered(turn: Turn, words: Words) -> dict[str, Any]:
+    """The turn as the browser keeps it; a long one is made beside the event loop."""
+    return await asyncio.to_thread(render.item, turn, words) if _length(turn) > LONG else render.item(turn, words)
+
+
+def _length(turn: Turn) -> int:
+    return sum(len(reply.answer) + len(reply.thinking) for reply in turn.replies)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 
+from ui.chat.details import checks_html, flags, reply_details, turn_details
 from ui.chat.filters import shown
 from ui.client import Readiness
 from ui.events import Source
@@ -18,30 +19,42 @@ from ui.feedback.render import feedback_html
 from ui.i18n import Words
 from ui.markdown import answer_html, quote_html, safe_href
 from ui.sides.render import Column, differences, sides_html
-from ui.text import clean, one_line, seconds, shorten
-from ui.turns import Reply, Turn, dump, plain_text
+from ui.text import clean, one_line, shorten
+from ui.turns import Reply, Turn, dump, plain_text, sources_text
 
 FOLDED = 260  # characters; longer quotes start folded
-TIMES = ("rewrite", "translate", "retrieve", "first_token", "total")
 
 
 def item(turn: Turn, words: Words) -> dict[str, Any]:
-    """One turn as the browser keeps it: HTML to show, each reply's text to copy, data to send back."""
-    copies = [plain_text(reply) for reply in turn.replies]
+    """One turn as the browser keeps it: HTML to show, what to copy of each reply, data to send back."""
+    done = () if turn.running else turn.replies
+    copies = [{"text": plain_text(reply), "sources": sources_text(reply)} for reply in done]
     return {"key": turn.key, "html": turn_html(turn, words), "copies": copies, "turn": dump(turn)}
 
 
 def turn_html(turn: Turn, words: Words) -> str:
     """Question, answer and sources; two replies stand side by side."""
-    question = f'<div class="dd-question" dir="auto">{escape(clean(turn.question))}</div>'
-    question += _filtered(turn, words)
+    question = _question(turn, words) + _filtered(turn, words)
     if len(turn.replies) > 1:
         columns = [_column(turn, index, words) for index in range(len(turn.replies))]
-        about = _query(turn, words) + _reason(turn, words)
-        return f'<div class="dd-turn-sides">{question}{about}{sides_html(turn, columns, words)}</div>'
+        below = (
+            ""
+            if turn.running
+            else f'<div class="dd-footer">{_again(words)}{"" if turn.secret else turn_details(turn, words)}</div>'
+        )
+        above = question + _query(turn, words)
+        return f'<div class="dd-turn-sides">{above}{sides_html(turn, columns, words)}{below}</div>'
     answer, sources = _section(turn, words), _sources(turn.reply, turn.key, words)
     layout = "dd-turn-grid dd-with-sources" if sources else "dd-turn-grid"
     return f'<div class="{layout}"><div class="dd-main">{question}{answer}</div>{sources}</div>'
+
+
+def _question(turn: Turn, words: Words) -> str:
+    said = f'<div class="dd-question" dir="auto">{escape(clean(turn.question))}</div>'
+    if turn.running:
+        return f'<div class="dd-ask">{said}</div>'
+    named = f'title="{escape(words("edit"))}" aria-label="{escape(words("edit"))}"'
+    return f'<div class="dd-ask">{said}<button type="button" class="dd-act" data-edit {named}>{_PEN}</button></div>'
 
 
 def _column(turn: Turn, index: int, words: Words) -> Column:
@@ -50,7 +63,7 @@ def _column(turn: Turn, index: int, words: Words) -> Column:
     said = _said(turn, reply, key, words, differences(turn)[index] if index < 2 else ())
     return Column(
         said,
-        _copy(reply, words) + feedback_html(turn, index, words),
+        _copies(reply, words) + feedback_html(turn, index, words),
         _sources(reply, key, words, unfolded=False),
         _kind(reply),
     )
@@ -59,8 +72,7 @@ def _column(turn: Turn, index: int, words: Words) -> Column:
 def _section(turn: Turn, words: Words) -> str:
     """The only reply, without its sources."""
     reply = turn.reply
-    voice = f'<div class="dd-voice">{escape(words.voice(reply.arm or turn.voice))}</div>'
-    inside = voice + _query(turn, words) + _reason(turn, words) + _said(turn, reply, turn.key, words)
+    inside = _voice(turn, words) + _query(turn, words) + _said(turn, reply, turn.key, words)
     busy, footer = str(reply.running).lower(), _footer(turn, 0, words)
     return f'<section class="dd-answer dd-{_kind(reply)}" data-choice="0" aria-busy="{busy}">{inside}{footer}</section>'
 
@@ -88,7 +100,7 @@ def banner_html(state: Readiness | str, words: Words) -> str:
     if not state.ready:
         return _banner("bad", words("banner.not_ready", reason=state.error))
     if state.mode != "quoting":
-        return ""
+        return _banner("note", words("banner.demo")) if state.demo else ""
     return _banner("note", words(f"banner.engine_{state.engine}" if state.engine else "banner.quoting"))
 
 
@@ -111,8 +123,15 @@ def _kind(reply: Reply) -> str:
 def _said(turn: Turn, reply: Reply, key: str, words: Words, marked: Collection[str] = ()) -> str:
     """Thinking, answer, notes and failure. ``marked``: sentences that another reply does not say."""
     label = f'<div class="dd-label">{_SEARCH}{words("refused")}</div>' if reply.refused else ""
-    parts = [_thinking(reply, words), label, _prose(turn, reply, key, words, marked)]
-    return "".join([*parts, _notes(turn, reply, words), _failure(turn, reply, words)])
+    parts = [_thinking(reply, words), label, _prose(turn, reply, key, words, marked), _notes(turn, reply, words)]
+    return "".join([*parts, checks_html(reply, words), _failure(reply, words)])
+
+
+def _voice(turn: Turn, words: Words) -> str:
+    arm = turn.reply.arm
+    chosen = words.voice("auto") if turn.voice == "auto" and arm not in ("", "auto") else ""
+    said = " · ".join(shorten(one_line(part), 60) for part in (chosen, words.voice(arm or turn.voice)) if part)
+    return f'<div class="dd-voice">{escape(said)}</div>'
 
 
 def _filtered(turn: Turn, words: Words) -> str:
@@ -129,16 +148,8 @@ def _pages(turn: Turn, words: Words) -> str:
 def _query(turn: Turn, words: Words) -> str:
     if not turn.query:
         return ""
-    query = f'<q dir="auto">{escape(clean(turn.query))}</q>'
+    query = f'<q dir="auto">{escape(shorten(one_line(turn.query), 600))}</q>'
     return f'<div class="dd-query">{_SEARCH}<span>{words("searched")} {query}</span></div>'
-
-
-def _reason(turn: Turn, words: Words) -> str:
-    """Why these voices answer, behind one click, where that was not the reader's choice."""
-    if turn.voice != "auto" or not turn.reason:
-        return ""
-    said = escape(one_line(turn.reason))
-    return f'<details class="dd-reason"><summary>{words("reason")}</summary><div dir="auto">{said}</div></details>'
 
 
 def _thinking(reply: Reply, words: Words) -> str:
@@ -151,7 +162,7 @@ def _thinking(reply: Reply, words: Words) -> str:
 def _prose(turn: Turn, reply: Reply, key: str, words: Words, marked: Collection[str]) -> str:
     if reply.answer.strip():
         numbers = [source.n for source in reply.sources]
-        html = answer_html(reply.answer, key, numbers, words("copy"), words("source"), marked)
+        html = answer_html(reply.answer, key, numbers, words("copy"), words("source"), flags(reply, words), marked)
         return f'<div class="dd-prose" dir="auto">{html}</div>'
     if reply.running:
         wait = words.first(f"waiting.{turn.voice}", "waiting")
@@ -168,34 +179,46 @@ def _notes(turn: Turn, reply: Reply, words: Words) -> str:
         notes.append(filtered or words("refused_hint"))
     elif reply.degraded:
         notes.append(words.first(f"degraded.{reply.degraded}", "degraded", reason=shorten(reply.degraded, 300)))
-    elif reply.state == "done" and reply.arm in ("base", "sft"):
+    elif reply.state == "done" and reply.arm in ("base", "sft") and not reply.support:
         notes.append(words("unsourced"))
-    return "".join(f'<p class="dd-note">{escape(note)}</p>' for note in notes)
+    return "".join(f'<p class="dd-note">{escape(one_line(note))}</p>' for note in notes)
 
 
-def _failure(turn: Turn, reply: Reply, words: Words) -> str:
+def _failure(reply: Reply, words: Words) -> str:
     if reply.state != "failed":
         return ""
     title = words.first(f"failed.{reply.failure_code}", "failed")
-    again = f'<button type="button" class="dd-retry" data-ask="{escape(turn.question)}">{words("retry")}</button>'
+    again = f'<button type="button" class="dd-retry" data-again><span>{words("retry")}</span></button>'
     return f'<div class="dd-error" role="alert"><strong>{title}</strong><p>{_message(reply.failure)}</p>{again}</div>'
 
 
 def _footer(turn: Turn, index: int, words: Words) -> str:
+    """What can be done with an answer, and how it came about."""
     reply = turn.replies[index]
     if reply.running:
         return ""
-    times = " · ".join(
-        words(f"time.{name}", value=seconds(reply.timings_ms[name])) for name in TIMES if reply.timings_ms.get(name)
-    )
-    shown = _copy(reply, words) + feedback_html(turn, index, words)
-    return f'<div class="dd-footer">{shown}<span class="dd-times">{times}</span></div>' if shown or times else ""
+    parts = [_copies(reply, words), feedback_html(turn, index, words)]
+    parts += ["" if turn.running else _again(words), reply_details(turn, reply, words)]
+    inside = "".join(parts)
+    return f'<div class="dd-footer">{inside}</div>' if inside else ""
 
 
-def _copy(reply: Reply, words: Words) -> str:
+def _copies(reply: Reply, words: Words) -> str:
     if reply.running or reply.refused or not reply.answer.strip():
         return ""
-    return f'<button type="button" class="dd-copy" data-copy="answer">{_COPY}<span>{words("copy")}</span></button>'
+    kinds = ["answer", "sources"] if reply.sources else ["answer"]
+    return "".join(_act(f'data-copy="{kind}"', _COPY, words(f"copy.{kind}")) for kind in kinds)
+
+
+def _again(words: Words) -> str:
+    """Ask the same again: the same voice, or another one from a menu (actions.js)."""
+    named = f'title="{escape(words("again_with"))}" aria-label="{escape(words("again_with"))}"'
+    menu = f'<button type="button" class="dd-act" data-again-with aria-haspopup="menu" {named}>{_DOWN}</button>'
+    return f'<span class="dd-again">{_act("data-again", _AGAIN, words("retry"))}{menu}</span>'
+
+
+def _act(what: str, icon: str, label: str) -> str:
+    return f'<button type="button" class="dd-act" {what}>{icon}<span>{escape(label)}</span></button>'
 
 
 def _sources(reply: Reply, key: str, words: Words, unfolded: bool = True) -> str:
@@ -207,8 +230,8 @@ def _sources(reply: Reply, key: str, words: Words, unfolded: bool = True) -> str
 
 
 def _card(source: Source, key: str, words: Words) -> str:
-    path = [one_line(part) for part in source.heading_path if part != source.title]
-    labels = one_line(" ".join(filter(None, [source.product, source.version])))
+    path = [shorten(one_line(part), 120) for part in source.heading_path if part != source.title]
+    labels = shorten(one_line(" ".join(filter(None, [source.product, source.version]))), 120)
     tag = f'<div class="dd-path"><span class="dd-tag" dir="auto">{escape(labels)}</span></div>' if labels else ""
     trail = f'<div class="dd-path">{" › ".join(escape(part) for part in path)}</div>' if path else ""
     quote, more = quote_html(source.quote, source.marks), ""
@@ -255,6 +278,9 @@ def _icon(path: str) -> str:
 _SEARCH = _icon('<circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/>')
 _FUNNEL = _icon('<path d="M4 5h16l-6.2 7.6V19l-3.6-2v-4.4z"/>')
 _COPY = _icon('<rect x="9" y="9" width="11" height="11" rx="2"/><path d="M5 15V6a2 2 0 0 1 2-2h8"/>')
+_AGAIN = _icon('<path d="M20 11a8 8 0 1 0-2.3 6.3M20 5v6h-6"/>')
+_DOWN = _icon('<path d="m7 10 5 5 5-5"/>')
+_PEN = _icon('<path d="M4 20h4L19 9l-4-4L4 16zM13.5 6.5l4 4"/>')
 _ARROW = _icon('<path d="M5 12h14M13 6l6 6-6 6"/>')
 LOGO = (
     '<svg class="dd-logo" viewBox="0 0 32 32" aria-hidden="true">'

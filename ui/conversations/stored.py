@@ -44,6 +44,7 @@ def _events(body: dict[str, Any], conversation: str) -> Iterator[Event]:
         reason=str(route.get("reason") or ""),
         query=str(route.get("query") or ""),
         rewritten=bool(route.get("rewritten")),
+        scores=route.get("scores") or {},
         blind=bool(body.get("blind")),
         conversation=conversation,
     )
