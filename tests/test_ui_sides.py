@@ -85,7 +85,7 @@ def test_before_a_blind_vote_the_sides_differ_in_their_words_alone() -> None:
     left, right = re.findall("(?s)<section.*?</section>", html)
     assert re.sub(r"<p>.*?</p>|Left|\d", "", left) == re.sub(r"<p>.*?</p>|Right|\d", "", right)
     assert "named after your vote" in html
-    assert item(BLIND, EN)["copies"] == ["It is 7860.", "Port 7860."]
+    assert item(BLIND, EN)["copies"] == [{"text": text, "sources": ""} for text in ("It is 7860.", "Port 7860.")]
 
 
 def test_after_the_vote_it_is_shown_and_only_an_open_one_can_be_changed() -> None:

@@ -61,9 +61,10 @@ def _column(turn: Turn, index: int, words: Words) -> Column:
     """One of several replies."""
     reply, key = turn.replies[index], f"{turn.key}-{index}"
     said = _said(turn, reply, key, words, differences(turn)[index] if index < 2 else ())
+    details = "" if turn.secret or turn.running else reply_details(turn, reply, words)
     return Column(
         said,
-        _copies(reply, words) + feedback_html(turn, index, words),
+        _copies(reply, words) + feedback_html(turn, index, words) + details,
         _sources(reply, key, words, unfolded=False),
         _kind(reply),
     )
