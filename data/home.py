@@ -68,5 +68,10 @@ class Home:
         return self.root / "feedback.jsonl"
 
     @property
+    def evals(self) -> Path:
+        """Evaluation runs (evals/runs.py)."""
+        return self.root / "evals"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"

@@ -28,6 +28,7 @@ from serving.api import (
     fallback,
     feedback,
     judgements,
+    report,
     responses,
     routes,
 )
@@ -98,7 +99,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origins), allow_methods=["*"], allow_headers=["*"]
         )
-    parts = (admin, admin_docs, admin_feedback, chat, responses, conversations, judgements, feedback)
+    parts = (admin, admin_docs, admin_feedback, chat, responses, conversations, judgements, report, feedback)
     app.include_router(signin.router(keyring, config.oidc, sso))
     if sso:
         app.include_router(sso.router())

@@ -23,6 +23,7 @@ from ui.client import Gateway
 from ui.config import UiConfig
 from ui.i18n import Words, choose
 from ui.panel import QUIET, Panel, authorization, cancel_then
+from ui.report.panel import Report
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -74,7 +75,7 @@ class Frame:
     def __init__(self, gateway: Gateway, config: UiConfig, handbook: bool = False) -> None:
         self.gateway = gateway
         self.config = config
-        self.panels: list[Panel] = [Chat(gateway, config, handbook), Admin(gateway)]
+        self.panels: list[Panel] = [Chat(gateway, config, handbook), Report(gateway), Admin(gateway)]
 
     def blocks(self) -> gr.Blocks:
         """The page."""

@@ -203,13 +203,17 @@ class Gateway:
             response = await self.async_client.request(method, path, json=body, headers=self._headers)
             return self._checked(response, accept)
 
-    async def request_text(self, path: str) -> str:
-        """A file that the gateway makes. RequestError."""
+    async def content(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """What is there, whatever it is. Raises GatewayError."""
         with self._readable():
-            response = await self.async_client.get(path, headers=self._headers)
+            response = await self.async_client.get(path, params=dict(query or {}), headers=self._headers)
             if response.is_error:
                 raise error_of(response.status_code, response.content, self.url)
-            return response.text
+            return response.content
+
+    async def request_text(self, path: str) -> str:
+        """A file that the gateway makes. RequestError."""
+        return (await self.content(path)).decode("utf-8")
 
     def _get(self, path: str, accept: tuple[int, ...] = ()) -> dict[str, Any]:
         with self._readable():

@@ -12,6 +12,7 @@ from ui.admin import words as admin
 from ui.chat import words as chat
 from ui.conversations import words as conversations
 from ui.feedback import words as feedback
+from ui.report import words as report
 from ui.sides import words as sides
 
 LANGUAGES = {"en": "English", "zh": "中文"}
@@ -81,6 +82,7 @@ _PARTS = (
     chat,
     conversations,
     feedback,
+    report,
     sides,
 )
 TEXTS = {

@@ -1,4 +1,4 @@
-"""Votes on comparisons, and the report of votes and thumbs (feedback.py)."""
+"""Votes on comparisons. Thumbs: feedback.py; the report of both: report.py."""
 
 from __future__ import annotations
 
@@ -37,9 +37,3 @@ async def vote(body: VoteIn, request: Request) -> dict[str, Any]:
     return {"object": "vote", "answer_id": body.answer_id} | vote_body(turn.vote) | {"choices": choices}
 
 
-@router.get("/report")
-async def report(request: Request) -> dict[str, Any]:
-    """Everybody's answers, thumbs and votes, counted by arm and by pair of arms."""
-    gateway = gateway_of(request)
-    await gateway.recorder.written()
-    return {"object": "report"} | await gateway.store.run(stored.report, writes=False)

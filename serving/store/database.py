@@ -30,7 +30,7 @@ from serving.store.threads import DaemonThreads
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
 
 BUSY_S = 5.0

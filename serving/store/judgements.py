@@ -1,4 +1,4 @@
-"""Votes on comparisons and thumbs on answers, and what they add up to.
+"""Votes on comparisons and thumbs on answers.
 
 Functions of a session (``Store.run``); only the owner of an answer judges it.
 """
@@ -10,15 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from evals.metrics import wilson
 from serving.errors import ApiError
 from serving.store import conversations
 from serving.store.conversations import Turn
+from serving.store.facts import facts_of
 from serving.store.snapshot import clean
-from serving.store.tables import Answer, Choice, Rating, Vote
+from serving.store.tables import Rating, Vote
 
 Winner = Literal["0", "1", "tie", "both_bad"]
 Thumb = Literal["up", "down"]
@@ -57,6 +58,7 @@ def vote(db: Session, owner: str, answer_id: str, winner: Winner, comment: str) 
         blind=turn.answer.blind,
         comment=clean(comment),
         created_at=time.time(),
+        **facts_of(turn.answer, turn.choices),
     )
     return Turn(turn.answer, turn.choices, db.merge(row), turn.ratings)
 
@@ -99,26 +101,6 @@ def chosen(turn: Turn, index: int) -> Choice:
     return found
 
 
-def report(db: Session) -> dict[str, Any]:
-    """What all users' answers, thumbs and votes add up to, by arm and by pair of arms. No words, no names.
-
-    What tells the sides of a blind comparison apart is counted once it is voted on.
-    """
-    arms: dict[str, dict[str, int]] = {}
-    for arm, answers, refused, degraded, failed in db.execute(_by_arm()):
-        arms[arm] = {"answers": answers, "refused": refused, "degraded": degraded, "failed": failed}
-    for arm, rating, count in db.execute(
-        select(Rating.arm, Rating.rating, func.count())
-        .where(Rating.answer_id.not_in(select(Answer.id).where(conversations.secret())))
-        .group_by(Rating.arm, Rating.rating)
-    ):
-        arms.setdefault(arm, {"answers": 0, "refused": 0, "degraded": 0, "failed": 0})[rating] = count
-    for counts in arms.values():
-        counts |= {"up": counts.get("up", 0), "down": counts.get("down", 0)}
-    votes = Counter((tuple(arms), winner) for arms, winner in db.execute(select(Vote.arms, Vote.winner)))
-    return {"answers": dict(sorted(arms.items())), "votes": votes.total(), "battles": battles(votes)}
-
-
 def battles(votes: Counter[tuple[tuple[str, ...], str]]) -> list[dict[str, Any]]:
     """Each pair of arms: wins, ties, both bad, and how sure the better one is. ``votes``: (arms as shown, winner)."""
     pairs: dict[tuple[str, ...], Counter[str]] = {}
@@ -144,13 +126,3 @@ def _battle(pair: tuple[str, ...], outcomes: Counter[str]) -> dict[str, Any]:
         "win_rate": {"arm": pair[0], "of": decided, "share": share, "low": round(low, 4), "high": round(high, 4)},
         "verdict": verdict,
     }
-
-
-def _by_arm() -> Any:
-    def count(condition: Any) -> Any:
-        return func.sum(case((condition, 1), else_=0))
-
-    failed = Choice.finish_reason.in_(("", "error"))
-    told = Choice.answer_id.not_in(select(Answer.id).where(conversations.secret()))
-    columns = count(Choice.refused & told), count((Choice.degraded != "") & told), count(failed & told)
-    return select(Choice.arm, func.count(), *columns).group_by(Choice.arm)

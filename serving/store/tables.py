@@ -48,7 +48,7 @@ class Answer(Base):
     """
 
     __tablename__ = "answers"
-    __table_args__ = (Index(None, "conversation_id", "asked_at"), Index(None, "asked_at"))
+    __table_args__ = (Index(None, "conversation_id", "asked_at"), Index(None, "asked_at"), Index(None, "blind"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str]
@@ -92,6 +92,7 @@ class Choice(Base):
     """
 
     __tablename__ = "choices"
+    __table_args__ = (Index("ix_choices_counted", "arm", "refused", "degraded", "finish_reason", "answer_id"),)
 
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
     index: Mapped[int] = mapped_column(primary_key=True)
@@ -111,7 +112,8 @@ class Choice(Base):
 class Vote(Base):
     """Who won a comparison. It outlives its answer as a bare count: then ``owner`` and ``comment`` are empty.
 
-    ``arms``: by choice. ``winner``: "0", "1", "tie" or "both_bad".
+    ``arms``: by choice. ``winner``: "0", "1", "tie" or "both_bad". The rest is what the report looks at votes by, noted
+    when the vote is cast (serving/store/facts.py): reading it out of 50,000 answers takes seconds.
     """
 
     __tablename__ = "votes"
@@ -123,6 +125,13 @@ class Vote(Base):
     blind: Mapped[bool]
     comment: Mapped[str]
     created_at: Mapped[float]
+    left_chars: Mapped[int] = mapped_column(default=0)
+    right_chars: Mapped[int] = mapped_column(default=0)
+    lang: Mapped[str] = mapped_column(default="")
+    topic: Mapped[str] = mapped_column(default="")
+    product: Mapped[str] = mapped_column(default="")
+    in_docs: Mapped[str] = mapped_column(default="")
+    favoured: Mapped[str] = mapped_column(default="")
 
 
 class Rating(Base):

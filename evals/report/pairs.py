@@ -1,0 +1,175 @@
+"""The votes on one pair of arms: counts, intervals, tests, slices and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from evals.report import stats
+from evals.report.inputs import Battle
+from evals.report.results import ByUser, Counts, EqualLength, Needed, Pair, Position, Share, Slice
+
+SLICES = ("in_docs", "lang", "product", "topic")
+"""Fields of a Battle by which a pair is looked at."""
+
+MOST_TOPICS = 12
+"""Values of one slice that are shown; those with the most votes."""
+
+TELL = 0.6
+"""The share of the decided votes that shall be told from one half."""
+
+WIN, LOSS, TIE, BOTH_BAD = range(4)
+"""What came of a vote for the first arm of its pair."""
+
+ORDER = ("rag", "sft", "sft-rag", "base")
+
+
+@lru_cache(256)
+def pair_of(arms: tuple[str, str]) -> tuple[str, str]:
+    """Both arms in the order in which the report names them."""
+    first, second = sorted(arms, key=rank)
+    return first, second
+
+
+def rank(arm: str) -> tuple[int, str]:
+    """Where an arm stands in a list of arms."""
+    return (ORDER.index(arm) if arm in ORDER else len(ORDER), arm)
+
+
+def compared(arms: tuple[str, str], battles: Sequence[Battle], min_votes: int = 1) -> Pair:
+    """Everything about one pair. ``battles``: at least one, all of these two arms."""
+    votes = Votes(arms[0], battles)
+    counts = votes.counts()
+    users = votes.by_user()
+    needed = votes_needed(counts, users)
+    return Pair(
+        arms=arms,
+        counts=counts,
+        by_user=users,
+        equal_length=votes.equal_length(),
+        first_position=first_position(battles),
+        needed=needed,
+        verdict=verdict(counts, users, needed),
+        slices={name: votes.slices(name, min_votes) for name in SLICES},
+    )
+
+
+class Votes:
+    """The votes on one pair as columns, from the side of ``first``: one of 50,000 rows at a time is too slow."""
+
+    def __init__(self, first: str, battles: Sequence[Battle]) -> None:
+        import numpy as np
+
+        self.columns = Battle(*zip(*battles, strict=True))  # type: ignore[arg-type]
+        self.left = np.array([arms[0] == first for arms in self.columns.arms])
+        winner = np.array(self.columns.winner)
+        won = np.where(self.left, winner == "0", winner == "1")
+        self.outcomes = np.select([won, winner == "tie", winner == "both_bad"], [WIN, TIE, BOTH_BAD], LOSS)
+        self.users = numbered(self.columns.user)
+        self.points = np.array([1.0, 0.0, 0.5, np.nan])[self.outcomes]
+
+    def counts(self) -> Counts:
+        """Of all of them."""
+        return counted(_tally(self.outcomes))
+
+    def slices(self, name: str, min_votes: int) -> tuple[Slice, ...]:
+        """By value of a field, the one with the most votes first. What is unknown is left out."""
+        import numpy as np
+
+        values = getattr(self.columns, name)
+        known = dict.fromkeys(values)
+        table = np.bincount(numbered(values) * 4 + self.outcomes, minlength=len(known) * 4).reshape(-1, 4)
+        found = [(value, row) for value, row in zip(known, table, strict=True) if value and row.sum() >= min_votes]
+        found.sort(key=lambda entry: (-entry[1].sum(), entry[0]))
+        return tuple(Slice(value, counted(row)) for value, row in found[:MOST_TOPICS])
+
+    def by_user(self) -> ByUser | None:
+        """Of the votes whose voter is known; a deleted conversation takes that along."""
+        import numpy as np
+
+        known = np.array([bool(user) for user in self.columns.user]) & (self.outcomes != BOTH_BAD)
+        return stats.by_user(self.points[known], self.users[known]) if known.any() else None
+
+    def equal_length(self) -> EqualLength | None:
+        """Of the votes on answers whose lengths are known."""
+        import numpy as np
+
+        left, right = (np.array(sizes, dtype=float) for sizes in (self.columns.left_chars, self.columns.right_chars))
+        known = (left > 0) & (right > 0) & (self.outcomes != BOTH_BAD)
+        ratio = np.log(left[known] / right[known])
+        return stats.equal_length(self.points[known], np.where(self.left[known], ratio, -ratio), self.users[known])
+
+
+def _tally(outcomes: Any) -> Any:
+    import numpy as np
+
+    return np.bincount(outcomes, minlength=4)
+
+
+def counted(tally: Sequence[int]) -> Counts:
+    """``tally``: votes by outcome. A tie counts half; two bad answers say nothing about which is better."""
+    wins, losses, ties, both_bad = (int(count) for count in tally)
+    rate = stats.share(wins + ties / 2, wins + losses + ties)
+    return Counts(wins + losses + ties + both_bad, wins, losses, ties, both_bad, rate, stats.sign_test(wins, losses))
+
+
+def first_position(battles: Iterable[Battle]) -> Position:
+    """How often the left answer won, among the blind votes for one side."""
+    sides = Counter(battle.winner for battle in battles if battle.blind)
+    return Position(stats.share(sides["0"], sides["0"] + sides["1"]), stats.sign_test(sides["0"], sides["1"]))
+
+
+def votes_needed(counts: Counts, users: ByUser | None) -> Needed:
+    """With votes of the same people counting for less: Kish's design effect, the variance over people by that over
+    votes."""
+    effect = 1.0
+    if users and 0 < users.value < 1:
+        effect = max(1.0, users.variance * users.of / (users.value * (1 - users.value)))
+    decided = counts.wins + counts.losses
+    share = decided / counts.votes if decided else 1.0
+    total = math.ceil(stats.votes_needed(TELL) * effect / share)
+    return Needed(total, max(0, total - counts.votes), effect)
+
+
+def verdict(counts: Counts, users: ByUser | None, needed: Needed) -> str:
+    """Preferred only where both intervals leave out one half."""
+    low, high = verdict_interval(counts.win_rate, users)
+    if low > 0.5:
+        return "first"
+    if high < 0.5:
+        return "second"
+    return "open" if needed.more else "even"
+
+
+def verdict_interval(rate: Share, users: ByUser | None) -> tuple[float, float]:
+    """The wider ends of both intervals: of the votes, and of the people."""
+    return (min(rate.low, users.low), max(rate.high, users.high)) if users else (rate.low, rate.high)
+
+
+def holm(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], int]:
+    """Each slice with its p value adjusted for all slices and pairs of the report; how many there are."""
+    slices = [part for pair in pairs for parts in pair.slices.values() for part in parts]
+    values = [pair.counts.p for pair in pairs] + [part.counts.p for part in slices]
+    told = iter(stats.adjusted(values)[len(pairs) :])
+    done = [
+        replace(
+            pair,
+            slices={
+                name: tuple(replace(part, p_holm=next(told)) for part in parts) for name, parts in pair.slices.items()
+            },
+        )
+        for pair in pairs
+    ]
+    return tuple(done), len(values)
+
+
+def numbered(names: Sequence[str]) -> Any:
+    """A number for each name, counted from the first one seen (numpy array)."""
+    import numpy as np
+
+    codes: dict[str, int] = {}
+    return np.array([codes.setdefault(name, len(codes)) for name in names])
