@@ -31,7 +31,25 @@ from tests.fakes import ScriptedEngine
 from tests.store_gateway import client, gateway, home_of
 
 REPEATS = 5
-WORDS = ["gateway", "port", "index", "engine", "page", "vote", "quote", "passage", "answer", "question", "model", "key", "home", "folder", "端口", "网关", "索引"]
+WORDS = [
+    "gateway",
+    "port",
+    "index",
+    "engine",
+    "page",
+    "vote",
+    "quote",
+    "passage",
+    "answer",
+    "question",
+    "model",
+    "key",
+    "home",
+    "folder",
+    "端口",
+    "网关",
+    "索引",
+]
 PAIRS = (("rag", "sft"), ("sft", "rag"), ("rag", "sft-rag"), ("rag", "base"))
 
 

@@ -66,8 +66,9 @@ def test_one_sentence_says_what_is_proven(votes: list[Battle], verdict: str, eng
 
 def test_the_sentence_names_what_is_not_proven_yet() -> None:
     made = build(Inputs([*battles(80, 30, lang="en", in_docs="yes"), *battles(6, 4, lang="zh", in_docs="no")]))
-    assert "not prove it yet for questions that the docs do not answer (10 votes), questions in Chinese (10 votes)" in (
-        made.sentence["en"]
+    assert (
+        "not prove it yet for questions that the docs do not answer (10 votes), questions in Chinese (10 votes)"
+        in (made.sentence["en"])
     )
 
 
@@ -108,7 +109,14 @@ def test_voices_are_counted_and_timed() -> None:
 
 def test_evaluation_runs_are_read_and_what_is_none_is_told(tmp_path: Path) -> None:
     results = [
-        {"id": f"q{n}", "arm": arm, "answerable": n != 3, "refused": n == 3, "facts_recalled": 0.5, "latency_ms": 100 * n}
+        {
+            "id": f"q{n}",
+            "arm": arm,
+            "answerable": n != 3,
+            "refused": n == 3,
+            "facts_recalled": 0.5,
+            "latency_ms": 100 * n,
+        }
         for n in range(8)
         for arm in ("rag", "sft")
     ]

@@ -62,7 +62,7 @@ def test_holm_as_statsmodels_has_it() -> None:
 
 
 def test_wilson_covers_what_it_says() -> None:
-    """93 to 97 % on average over true shares, at several counts (single shares swing, as Agresti and Coull 1998 show)."""
+    """93 to 97 % on average over true shares, at several counts (single shares swing: Agresti and Coull 1998)."""
     rng = np.random.default_rng(2)
     for of in (10, 30, 100, 400):
         shares = rng.uniform(0.1, 0.9, 4000)

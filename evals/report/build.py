@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from evals.report import pairs, stats
-from evals.report.inputs import Battle, Inputs, Said, Tally
+from evals.report.inputs import Battle, Filters, Inputs, Said, Tally
 from evals.report.results import Position, Report, Run, Scores, Share, Spread, Voice
 from evals.report.sentence import headline, sentence_of
 from evals.runs import EvalRun, Result
@@ -38,7 +38,7 @@ def build(inputs: Inputs, runs: Sequence[EvalRun] = (), problems: Sequence[str] 
     return Report(
         votes=len(battles),
         users=len({battle.user for battle in battles if battle.user}),
-        sentence=headline(told),
+        sentence=headline(told, filters != Filters()),
         pairs=told,
         voices=_voices(inputs),
         router=_router(battles),

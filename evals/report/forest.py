@@ -54,7 +54,7 @@ def svg(line: Line, words: Words) -> str:
     alt = escape(words("forest.alt", label=line.label, **said), quote=True)
     low, at, high = (round(100 * share, 2) for share in (line.low, line.value, line.high))
     return (
-        f'<svg class="dr-line dr-{line.kind} dr-is-{verdict_of(line)}" viewBox="0 0 100 20" preserveAspectRatio="none" '
-        f'role="img" aria-label="{alt}"><path class="dr-half" d="M50 0V20"/><path class="dr-span" d="M{low} 10H{high}"/>'
-        f'<path class="dr-dot" d="M{at} 10h0.01"/></svg>'
+        f'<svg class="dr-line dr-{line.kind} dr-is-{verdict_of(line)}" viewBox="0 0 100 20" '
+        f'preserveAspectRatio="none" role="img" aria-label="{alt}"><path class="dr-half" d="M50 0V20"/>'
+        f'<path class="dr-span" d="M{low} 10H{high}"/><path class="dr-dot" d="M{at} 10h0.01"/></svg>'
     )

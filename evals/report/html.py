@@ -20,7 +20,8 @@ def page(report: Report, lang: str = "en") -> str:
     words = Words(lang)
     code = "zh-CN" if lang == "zh" else "en"
     return (
-        f'<!doctype html>\n<html lang="{code}"><head><meta charset="utf-8"><title>DocDuet · {escape(words("title"))}</title>'
+        f'<!doctype html>\n<html lang="{code}"><head><meta charset="utf-8">'
+        f"<title>DocDuet · {escape(words('title'))}</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{_style('page.css')}</style></head><body><main>{fragment(report, lang)}</main></body></html>\n"
@@ -57,7 +58,8 @@ def _head(report: Report, words: Words) -> str:
 
 def _forest(report: Report, words: Words) -> str:
     groups = "".join(_group(pair, words) for pair in report.pairs)
-    return f'<section><h2>{escape(words("forest"))}</h2><p class="dr-how">{escape(words("forest.how"))}</p>{groups}</section>'
+    how = f'<p class="dr-how">{escape(words("forest.how"))}</p>'
+    return f"<section><h2>{escape(words('forest'))}</h2>{how}{groups}</section>"
 
 
 def _group(pair: Pair, words: Words) -> str:
@@ -71,7 +73,8 @@ def _group(pair: Pair, words: Words) -> str:
     scale = "".join(f"<span>{escape(text)}</span>" for text in (words.percent(0), words("half"), words.percent(1)))
     return (
         f'<div class="dr-forest"><h3>{_versus(pair, words)}</h3><div class="dr-row dr-scale"><span></span>'
-        f"<div><span>← {words('better', voice=second)}</span><span>{words('better', voice=first)} →</span></div><span></span></div>"
+        f"<div><span>← {words('better', voice=second)}</span><span>{words('better', voice=first)} →</span></div>"
+        "<span></span></div>"
         f'{rows}<div class="dr-row dr-scale"><span></span><div>{scale}</div><span></span></div></div>'
     )
 
@@ -180,7 +183,8 @@ def _voices(voices: Sequence[Voice], words: Words) -> str:
     bars = "".join(_bars(name, voices, words) for name in ("first_ms", "total_ms", "tokens", "length"))
     return (
         f'<section><h2>{escape(words("voices"))}</h2><p class="dr-how">{escape(words("voices.how"))}</p>'
-        f'{_table("", heads, rows)}<p class="dr-how">{escape(words("refused.how"))}</p><div class="dr-multiples">{bars}</div></section>'
+        f'{_table("", heads, rows)}<p class="dr-how">{escape(words("refused.how"))}</p>'
+        f'<div class="dr-multiples">{bars}</div></section>'
     )
 
 
@@ -193,7 +197,8 @@ def _bars(name: str, voices: Sequence[Voice], words: Words) -> str:
     rows = "".join(
         f'<div class="dr-bar"><span>{escape(words.named("voice", voice.arm))}</span>'
         f'<svg viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
-        f'<path class="dr-p95" d="M0 6H{100 * spread.p95 / most:.2f}"/><path class="dr-p50" d="M0 6H{100 * spread.p50 / most:.2f}"/>'
+        f'<path class="dr-p95" d="M0 6H{100 * spread.p95 / most:.2f}"/>'
+        f'<path class="dr-p50" d="M0 6H{100 * spread.p50 / most:.2f}"/>'
         f"</svg><small>{escape(_spread(name, spread, words))}</small></div>"
         for voice, spread in spreads
     )
@@ -258,8 +263,8 @@ def _table(title: str, heads: Cells, rows: Iterable[Cells]) -> str:
     )
     label = escape(title or " · ".join(filter(None, heads[:2])), quote=True)
     return (
-        f'<div class="dr-table" role="region" tabindex="0" aria-label="{label}"><table>{caption}<thead><tr>{top}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="dr-table" role="region" tabindex="0" aria-label="{label}"><table>{caption}'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -14,9 +14,9 @@ class Battle(NamedTuple):
     """A vote on two answers. What is unknown (an answer that was deleted takes it along) is "" or 0.
 
     ``arms``: left and right. ``winner``: "0" (left), "1", "tie" or "both_bad". ``user``: who voted, under any name.
-    ``left_chars``, ``right_chars``: lengths of both answers, 0: unknown. ``lang``: of the question. ``topic``: title of the page that was cited
-    first. ``product``: asked for, or of that page. ``in_docs``: "yes" or "no": whether the voice that reads the docs
-    answered or refused. ``favoured``: the arm that the router believed in more, where it let both answer.
+    ``left_chars``, ``right_chars``: lengths of both answers. ``lang``: of the question. ``topic``: title of the page
+    that was cited first. ``product``: asked for, or of that page. ``in_docs``: "yes" or "no": whether the voice that
+    reads the docs answered or refused. ``favoured``: the arm that the router believed in more, where both answered.
     """
 
     arms: tuple[str, str]

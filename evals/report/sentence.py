@@ -13,9 +13,10 @@ NAMED = ("in_docs", "lang")
 """Slices that the sentence names where they prove nothing yet."""
 
 
-def headline(pairs: Sequence[Pair]) -> dict[str, str]:
-    """The sentence of the pair with the most votes (the first); language -> sentence."""
-    return dict(pairs[0].sentence) if pairs else {lang: Words(lang)("said.none") for lang in LANGUAGES}
+def headline(pairs: Sequence[Pair], narrowed: bool = False) -> dict[str, str]:
+    """The sentence of the pair with the most votes (the first); language -> sentence. ``narrowed``: not all votes."""
+    none = "said.none_here" if narrowed else "said.none"
+    return dict(pairs[0].sentence) if pairs else {lang: Words(lang)(none) for lang in LANGUAGES}
 
 
 def sentence_of(pair: Pair) -> dict[str, str]:

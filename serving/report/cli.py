@@ -156,11 +156,11 @@ def _heads(words: Any) -> list[str]:
 
 def _pair(pair: Pair, words: Any) -> list[str]:
     first, second = (words.named("voice", arm) for arm in pair.arms)
-    counts, users = pair.counts, pair.by_user
+    counts, users, rate = pair.counts, pair.by_user, pair.counts.win_rate
     return [
         words("versus", first=first, second=second),
         *(f"{count:,}" for count in (counts.votes, counts.ties, counts.both_bad)),
-        f"{words.percent(counts.win_rate.value)} ({words.percent(counts.win_rate.low)} – {words.percent(counts.win_rate.high)})",
+        f"{words.percent(rate.value)} ({words.percent(rate.low)} – {words.percent(rate.high)})",
         f"{words.percent(users.low)} – {words.percent(users.high)}" if users else "–",
         words.p_value(counts.p),
         f"{pair.needed.total:,}",

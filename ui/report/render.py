@@ -18,7 +18,8 @@ DOWNLOADS = {
 def bar_html(words: Words, since: str) -> str:
     """The bar above the report."""
     options = "".join(
-        f'<option value="{value}"{" selected" if value == since else ""}>{escape(words(f"report.since.{value}"))}</option>'
+        f'<option value="{value}"{" selected" if value == since else ""}>'
+        f"{escape(words(f'report.since.{value}'))}</option>"
         for value in SINCE
     )
     buttons = "".join(

@@ -3,6 +3,7 @@
 const root = element.querySelector(".dd-report");
 let drawn = "";
 let saved = ""; // id of the last file that was handed over
+let wanted = false; // somebody looks, and nothing has been asked for yet: first the page must know its language
 
 function draw() {
   const value = props.value || {};
@@ -14,6 +15,7 @@ function draw() {
     if (focused) root.querySelector("[data-since]")?.focus();
   }
   root.removeAttribute("aria-busy");
+  if (wanted) ask({});
   if (value.file && value.file.id !== saved) save(value.file);
 }
 
@@ -28,6 +30,8 @@ function save(file) {
 }
 
 function ask(wish) {
+  wanted = !props.value?.lang;
+  if (wanted) return;
   root.setAttribute("aria-busy", "true");
   trigger("submit", { since: root.querySelector("[data-since]")?.value || "", ...wish });
 }
