@@ -16,9 +16,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy import insert
 
 from data.home import Home
@@ -85,10 +87,13 @@ def show_requests(database: str, home: Home) -> None:
     """Whole requests to a gateway in this process."""
     with client(gateway(home, database, ScriptedEngine("")), "ann") as http:
         for format in ("json", "fragment", "csv", "png"):
-            query = {"format": format}
-            show(f"GET /v1/report {format}", lambda query=query: http.get("/report", params=query).raise_for_status())
-        recent = {"since": time.strftime("%Y-%m-%d", time.gmtime(1_700_000_000 + 60 * 4500))}
-        show("GET /v1/report since", lambda: http.get("/report", params=recent).raise_for_status())
+            show(f"GET /v1/report {format}", partial(_get, http, format=format))
+        since = time.strftime("%Y-%m-%d", time.gmtime(1_700_000_000 + 60 * 4500))
+        show("GET /v1/report since", partial(_get, http, since=since))
+
+
+def _get(http: httpx.Client, **query: str) -> None:
+    http.get("/report", params=query).raise_for_status()
 
 
 def fill(store: Store, conversations: int, users: int) -> None:
@@ -113,12 +118,23 @@ def _turn(chance: random.Random, number: int, turn: int, users: int) -> tuple[An
     id, at, owner = f"ans_{number:06}{turn:018x}", 1_700_000_000.0 + number * 60 + turn, f"u{number % users}"
     arms, auto = list(chance.choice(PAIRS)), chance.random() < 0.2
     route = {"arms": arms, "reason": "close", "scores": {arm: chance.random() for arm in arms}}
-    answer = {"id": id, "owner": owner, "conversation_id": f"conv_{number}", "asked_at": at, "finished_at": at + 2}
+    answer: dict[str, Any] = {
+        "id": id,
+        "owner": owner,
+        "conversation_id": f"conv_{number}",
+        "asked_at": at,
+        "finished_at": at + 2,
+    }
     answer |= {"question": _said(chance, 60), "lang": chance.choice(("en", "zh")), "history": [], "usage": {}}
     answer |= {"filters": {"product": "", "version": "", "lang": ""}, "model": "auto" if auto else "compare"}
     answer |= {"route": route, "blind": chance.random() < 0.5, "error": {}, "cancelled": False}
     choices = [_choice(chance, id, index, arm) for index, arm in enumerate(arms)]
-    vote = {"answer_id": id, "owner": owner, "arms": arms, "winner": chance.choice(("0", "1", "tie", "both_bad"))}
+    vote: dict[str, Any] = {
+        "answer_id": id,
+        "owner": owner,
+        "arms": arms,
+        "winner": chance.choice(("0", "1", "tie", "both_bad")),
+    }
     vote |= {"blind": answer["blind"], "comment": "", "created_at": at + 3}
     return answer, choices, vote | facts_of(Answer(**answer), [Choice(**choice) for choice in choices])
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -51,7 +50,7 @@ def compared(arms: tuple[str, str], battles: Sequence[Battle], min_votes: int = 
         counts=counts,
         by_user=users,
         equal_length=votes.equal_length(),
-        first_position=first_position(battles),
+        first_position=votes.first_position(),
         needed=needed,
         verdict=verdict(counts, users, needed),
         slices={name: votes.slices(name, min_votes) for name in SLICES},
@@ -69,7 +68,8 @@ class Votes:
         winner = np.array(self.columns.winner)
         won = np.where(self.left, winner == "0", winner == "1")
         self.outcomes = np.select([won, winner == "tie", winner == "both_bad"], [WIN, TIE, BOTH_BAD], LOSS)
-        self.users = numbered(self.columns.user)
+        self.users, _ = numbered(self.columns.user)
+        self.known = np.array([bool(user) for user in self.columns.user])
         self.points = np.array([1.0, 0.0, 0.5, np.nan])[self.outcomes]
 
     def counts(self) -> Counts:
@@ -80,18 +80,24 @@ class Votes:
         """By value of a field, the one with the most votes first. What is unknown is left out."""
         import numpy as np
 
-        values = getattr(self.columns, name)
-        known = dict.fromkeys(values)
-        table = np.bincount(numbered(values) * 4 + self.outcomes, minlength=len(known) * 4).reshape(-1, 4)
+        codes, known = numbered(getattr(self.columns, name))
+        table = np.bincount(codes * 4 + self.outcomes, minlength=len(known) * 4).reshape(-1, 4)
         found = [(value, row) for value, row in zip(known, table, strict=True) if value and row.sum() >= min_votes]
         found.sort(key=lambda entry: (-entry[1].sum(), entry[0]))
         return tuple(Slice(value, counted(row)) for value, row in found[:MOST_TOPICS])
 
-    def by_user(self) -> ByUser | None:
-        """Of the votes whose voter is known; a deleted conversation takes that along."""
+    def first_position(self) -> Position:
+        """How often the left answer won, among the blind votes for one side."""
         import numpy as np
 
-        known = np.array([bool(user) for user in self.columns.user]) & (self.outcomes != BOTH_BAD)
+        decided = np.array(self.columns.blind, dtype=bool) & (self.outcomes <= LOSS)
+        left = int((decided & ((self.outcomes == WIN) == self.left)).sum())
+        count = int(decided.sum())
+        return Position(stats.share(left, count), stats.sign_test(left, count - left))
+
+    def by_user(self) -> ByUser | None:
+        """Of the votes whose voter is known; a deleted conversation takes that along."""
+        known = self.known & (self.outcomes != BOTH_BAD)
         return stats.by_user(self.points[known], self.users[known]) if known.any() else None
 
     def equal_length(self) -> EqualLength | None:
@@ -110,17 +116,11 @@ def _tally(outcomes: Any) -> Any:
     return np.bincount(outcomes, minlength=4)
 
 
-def counted(tally: Sequence[int]) -> Counts:
-    """``tally``: votes by outcome. A tie counts half; two bad answers say nothing about which is better."""
+def counted(tally: Any) -> Counts:
+    """``tally``: four numbers, by outcome. A tie counts half; two bad answers say nothing about which is better."""
     wins, losses, ties, both_bad = (int(count) for count in tally)
     rate = stats.share(wins + ties / 2, wins + losses + ties)
     return Counts(wins + losses + ties + both_bad, wins, losses, ties, both_bad, rate, stats.sign_test(wins, losses))
-
-
-def first_position(battles: Iterable[Battle]) -> Position:
-    """How often the left answer won, among the blind votes for one side."""
-    sides = Counter(battle.winner for battle in battles if battle.blind)
-    return Position(stats.share(sides["0"], sides["0"] + sides["1"]), stats.sign_test(sides["0"], sides["1"]))
 
 
 def votes_needed(counts: Counts, users: ByUser | None) -> Needed:
@@ -167,9 +167,10 @@ def holm(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], int]:
     return tuple(done), len(values)
 
 
-def numbered(names: Sequence[str]) -> Any:
-    """A number for each name, counted from the first one seen (numpy array)."""
+def numbered(names: Sequence[str]) -> tuple[Any, list[str]]:
+    """A number for each name (numpy array), and the names by number."""
     import numpy as np
+    import pandas as pd
 
-    codes: dict[str, int] = {}
-    return np.array([codes.setdefault(name, len(codes)) for name in names])
+    codes, known = pd.factorize(np.array(names, dtype=object))
+    return codes, list(known)

@@ -102,8 +102,8 @@ def equal_length(
     if not fitted.converged or not np.isfinite([error, slope_error]).all() or error > 5 or slope_error > 50:
         return None
     low, high = fitted.conf_int(1 - LEVEL)[0]
-    ends = [1 / (1 + math.exp(-float(end))) for end in (at, low, high)]
-    return EqualLength(*ends, of=len(points), slope=float(slope), slope_p=float(fitted.pvalues[1]))
+    value, bottom, top = (1 / (1 + math.exp(-float(end))) for end in (at, low, high))
+    return EqualLength(value, bottom, top, len(points), float(slope), float(fitted.pvalues[1]))
 
 
 def _logistic(points: NDArray[np.float64], log_ratio: NDArray[np.float64], users: NDArray[np.int64]) -> Any:

@@ -80,7 +80,7 @@ def _counts(inputs: Inputs, made: Report) -> dict[str, Any]:
     """Bare counts, as they were before there was more: by arm, and by pair with the interval of the decided votes."""
     names = ("answers", "refused", "degraded", "failed", "up", "down")
     answers = {tally.arm: {name: getattr(tally, name) for name in names} for tally in sorted(inputs.tallies)}
-    votes = Counter((battle.arms, battle.winner) for battle in inputs.battles)
+    votes: Counter[tuple[tuple[str, ...], str]] = Counter((vote.arms, vote.winner) for vote in inputs.battles)
     return {"answers": answers, "votes": made.votes, "battles": battles(votes)}
 
 

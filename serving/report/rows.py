@@ -33,7 +33,7 @@ def read(db: Session, filters: Filters = Filters()) -> Inputs:  # noqa: B008 - f
 
 def _plain(db: Session, wanted: Any) -> Any:
     """Rows as the driver gives them, which is twice as fast for 50,000 of them."""
-    return db.connection().execute(wanted).cursor.fetchall()  # type: ignore[union-attr]
+    return db.connection().execute(wanted).cursor.fetchall()
 
 
 def _votes(filters: Filters) -> Any:

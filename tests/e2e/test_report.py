@@ -98,6 +98,7 @@ def look(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
     def opened(lang: str = "en-US", dark: bool = False, width: int = 1280, height: int = 800) -> Any:
         scheme, size = "dark" if dark else "light", {"width": width, "height": height}
         context = browser.new_context(locale=lang, color_scheme=scheme, viewport=size, accept_downloads=True)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: requests.append(request.url))
