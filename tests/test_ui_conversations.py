@@ -17,7 +17,7 @@ from tests.store_gateway import QUESTION, ask, client, gateway, home_of
 from ui.chat.panel import Chat
 from ui.client import Gateway
 from ui.config import UiConfig
-from ui.conversations.client import Entry
+from ui.conversations.client import Entry, read
 from ui.conversations.render import entries_html, missing_html
 from ui.conversations.sidebar import Sidebar
 from ui.conversations.stored import PATIENCE_S, turns_of
@@ -144,6 +144,22 @@ async def test_list_search_rename_and_delete(apples: list[str], url: str) -> Non
         answer = await sidebar.wished({"lang": "en"}, gr.EventData(None, nonsense))
         assert json.dumps(answer, default=str) == json.dumps(gr.skip(), default=str)
     await sidebar.gateway.aclose()
+
+
+async def test_a_question_asked_anew_takes_the_place_of_what_was_kept(url: str) -> None:
+    page = Chat(Gateway(url), UiConfig())
+    with gr.Blocks():
+        page.build()
+    value: Any = None
+    for clicked in (None, None, {"question": QUESTION, "voice": "sft", "from": 0}):
+        if clicked:
+            clicked = clicked | {"from": value["turns"][0]["key"]}
+        event = gr.EventData(None, clicked)
+        value = [frame async for frame in page.ask(QUESTION, value, "rag", None, event)][-2][0]
+    (turn,) = value["turns"]
+    kept = await read(page.gateway, value["conversation"])
+    assert [(told["model"], told["answer_id"]) for told in kept["turns"]] == [("sft", turn["turn"]["answer_id"])]
+    await page.gateway.aclose()
 
 
 async def test_a_conversation_is_opened_or_said_to_be_missing(http: httpx.Client, url: str) -> None:
