@@ -206,7 +206,7 @@ class Gateway:
     async def content(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """What is there, whatever it is. Raises GatewayError."""
         with self._readable():
-            response = await self.async_client.get(path, params=dict(query or {}), headers=self._headers)
+            response = await self.async_client.get(path, params=query or None, headers=self._headers)
             if response.is_error:
                 raise error_of(response.status_code, response.content, self.url)
             return response.content
