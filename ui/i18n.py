@@ -14,6 +14,7 @@ from ui.conversations import words as conversations
 from ui.feedback import words as feedback
 from ui.report import words as report
 from ui.sides import words as sides
+from ui.text import one_line, shorten
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -111,8 +112,8 @@ class Words:
         return self(next(key for key in keys if key in TEXTS[self.lang]), **values)
 
     def voice(self, name: str) -> str:
-        """What a voice is called; one without a name of ours keeps its own."""
-        return TEXTS[self.lang].get(f"voice.{name}", name)
+        """What a voice is called; one without a name of ours keeps its own, fit to be shown."""
+        return TEXTS[self.lang].get(f"voice.{name}") or shorten(one_line(name), 60)
 
     def language(self, code: str) -> str:
         """What a language of the docs is called; one without a name of ours keeps its code."""

@@ -87,7 +87,10 @@ def url() -> Iterator[str]:
         yield url
 
 
-FORBIDDEN = "script, img, iframe, form, style, svg[onload], math, input, [onerror], [onfocus], [onload]"
+OWN = ".dd-vote, .dd-vote *, .dd-opinion-form, .dd-opinion-form *, .dd-switch *"  # the app's own forms
+FORBIDDEN = (
+    f"script, img, iframe, form:not({OWN}), input:not({OWN}), style, svg[onload], math, [onerror], [onfocus], [onload]"
+)
 # What sticks out of its turn without a box of its own to scroll in.
 WIDER = """article => {
   const right = article.getBoundingClientRect().right + 1;

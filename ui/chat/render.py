@@ -131,7 +131,7 @@ def _said(turn: Turn, reply: Reply, key: str, words: Words, marked: Collection[s
 def _voice(turn: Turn, words: Words) -> str:
     arm = turn.reply.arm
     chosen = words.voice("auto") if turn.voice == "auto" and arm not in ("", "auto") else ""
-    said = " · ".join(shorten(one_line(part), 60) for part in (chosen, words.voice(arm or turn.voice)) if part)
+    said = " · ".join(part for part in (chosen, words.voice(arm or turn.voice)) if part)
     return f'<div class="dd-voice">{escape(said)}</div>'
 
 
