@@ -115,11 +115,13 @@ def _answer(turn: Turn, kinds: tuple[str, ...]) -> dict[str, Any]:
     choices = []
     for choice in turn.choices:
         thumb, sentences = thumbs.get(choice.index), choice.checks.get("support") or []
+        if turn.hidden:  # only learned answers are looked up, only some voices refuse
+            sentences = []
         choices.append(
             {
                 "arm": "" if turn.hidden else choice.arm,
                 "text": text_alone(answer_of(choice)) if turn.hidden else choice.text,
-                "refused": choice.refused,
+                "refused": choice.refused and not turn.hidden,
                 "sources": [] if turn.hidden else [source["title"] for source in choice.sources],
                 "supported": sum(bool(one["page_id"]) for one in sentences),
                 "sentences": len(sentences),

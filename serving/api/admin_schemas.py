@@ -147,7 +147,8 @@ class VoicesOut(BaseModel):
 
 
 class CorrectionOut(BaseModel):
-    """A corrected answer. ``use``: what its question makes of it once it is promoted."""
+    """A corrected answer. ``use``: what its question makes of it once it is promoted. ``arm``: "" before a blind vote, and
+    no markers and sources then."""
 
     answer_id: str
     choice: int
