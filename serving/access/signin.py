@@ -36,7 +36,8 @@ def router(keyring: Keyring, oidc: OidcConfig, sso: SingleSignOn | None = None) 
             return RedirectResponse(local(next), 303, _NO_STORE)
         said = problem or ("signed_out" if state == "signed-out" else "")
         if sso and oidc.direct and not (said or key):
-            return RedirectResponse(str(request.url.replace(path=SSO_START)), 303, _NO_STORE)
+            query = request.url.query  # of this host, whatever a proxy calls it
+            return RedirectResponse(SSO_START + (f"?{query}" if query else ""), 303, _NO_STORE)
         return _page(request, local(next), said)
 
     @routes.post(SIGN_IN)
