@@ -35,5 +35,3 @@ async def vote(body: VoteIn, request: Request) -> dict[str, Any]:
     public_url = gateway.public_url(request)
     choices = [choice_as_answered(choice, public_url) for choice in turn.choices]
     return {"object": "vote", "answer_id": body.answer_id} | vote_body(turn.vote) | {"choices": choices}
-
-
