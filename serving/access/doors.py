@@ -124,8 +124,11 @@ def from_another_site(scope: Scope, ours: Iterable[str] = ()) -> bool:
 
 
 def from_another_page(scope: Scope) -> bool:
-    """Whether a page that is not of this very origin makes a browser send this. To cookies, another port of this host and
-    a neighbour's name are the same site; the browser itself says more (over plain HTTP from afar, it tells the origin)."""
+    """Whether a page that is not of this very origin makes a browser send this.
+
+    To cookies, another port of this host and a neighbour's name are the same site. The browser itself says more; over
+    plain HTTP from afar it tells only the origin.
+    """
     told = _header(scope, b"sec-fetch-site")
     return told not in ("", "same-origin", "none") or from_another_site(scope)
 

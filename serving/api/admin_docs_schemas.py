@@ -44,7 +44,7 @@ class GapsOut(BaseModel):
 
 
 class TroubledChoiceOut(BaseModel):
-    """``supported``: of the ``sentences`` that were checked. Before a blind vote only ``text`` and what its owner said."""
+    """``supported``: of the ``sentences`` that were checked. Before a blind vote ``text`` alone, and opinions."""
 
     arm: str
     text: str

@@ -147,8 +147,10 @@ class VoicesOut(BaseModel):
 
 
 class CorrectionOut(BaseModel):
-    """A corrected answer. ``use``: what its question makes of it once it is promoted. ``arm``: "" before a blind vote, and
-    no markers and sources then."""
+    """A corrected answer. ``use``: what its question makes of it once it is promoted.
+
+    Before a blind vote without ``arm``, markers and sources.
+    """
 
     answer_id: str
     choice: int
