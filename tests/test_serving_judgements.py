@@ -216,6 +216,13 @@ def test_what_administrators_see_of_a_blind_comparison(home: Home, store_url: st
         assert shown["rag"]["sources"] == ["port.md"]
 
 
+def test_what_no_database_takes_is_not_there(http: httpx.Client) -> None:
+    paths = {"/admin/answers/a%00b": 404, "/report?lang=%00": 200, "/report?product=%00": 200}
+    paths |= {"/conversations?after=1.0_%00": 200, "/conversations/%00": 404, f"/admin/pages?offset={10**30}": 400}
+    with httpx.Client(base_url=http.base_url, timeout=30) as admin:
+        assert {path: admin.get(path).status_code for path in paths} == paths
+
+
 def test_deleting_leaves_no_words_of_a_thumb(http: httpx.Client, store_url: str) -> None:
     id = ask(http)["id"]
     words = {"reasons": ["names a customer"], "comment": "a secret", "should_have_said": "another"}
