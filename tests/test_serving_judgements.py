@@ -194,6 +194,35 @@ def test_nothing_else_tells_the_sides_of_a_blind_comparison(http: httpx.Client) 
     assert http.post("/responses", json=later).status_code == 200
 
 
+def test_what_administrators_see_of_a_blind_comparison(home: Home, store_url: str) -> None:
+    """It may be their own: neither gaps nor corrections tell its sides before the vote."""
+    engines = ScriptedEngine("It is port 7860 [1]."), ScriptedEngine("It is port 7860.", name="sft")
+    with client(gateway(home, store_url, *engines)) as http, httpx.Client(base_url=http.base_url) as admin:
+        id = ask(http, model="compare", arms=["rag", "sft"], blind=True)["id"]
+        for choice in (0, 1):
+            said = {"answer_id": id, "choice": choice, "rating": "down", "should_have_said": "Another."}
+            http.post("/feedback", json=said).raise_for_status()
+        left, right = admin.get(f"/admin/answers/{id}").json()["choices"]
+        assert left == right
+        kept = admin.get("/admin/feedback", params={"limit": 2}).json()["data"]
+        promoted = admin.post(f"/admin/feedback/{id}/promote", json={"choice": 1}).json()
+        for seen in (*kept, promoted):
+            assert (seen["answer_id"], seen["arm"], seen["sources"], seen["pages"]) == (id, "", [], [])
+            assert seen["answer"] == left["text"]
+        vote(http, id).raise_for_status()
+        told = {choice["arm"]: choice for choice in admin.get(f"/admin/answers/{id}").json()["choices"]}
+        assert told["sft"]["sentences"] == 1
+        shown = {entry["arm"]: entry for entry in admin.get("/admin/feedback", params={"limit": 2}).json()["data"]}
+        assert shown["rag"]["sources"] == ["port.md"]
+
+
+def test_what_no_database_takes_is_not_there(http: httpx.Client) -> None:
+    paths = {"/admin/answers/a%00b": 404, "/report?lang=%00": 200, "/report?product=%00": 200}
+    paths |= {"/conversations?after=1.0_%00": 200, "/conversations/%00": 404, f"/admin/pages?offset={10**30}": 400}
+    with httpx.Client(base_url=http.base_url, timeout=30) as admin:
+        assert {path: admin.get(path).status_code for path in paths} == paths
+
+
 def test_deleting_leaves_no_words_of_a_thumb(http: httpx.Client, store_url: str) -> None:
     id = ask(http)["id"]
     words = {"reasons": ["names a customer"], "comment": "a secret", "should_have_said": "another"}

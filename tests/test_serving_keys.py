@@ -361,6 +361,10 @@ def test_serve_says_what_is_missing_before_it_listens(tmp_path: Path, monkeypatc
     assert "docduet keys create NAME --role admin" in str(served.exception)
 
 
+FROM_A_NEIGHBOUR = {"Origin": "https://wiki.docs.test", "Sec-Fetch-Site": "same-site", "X-Forwarded-For": "10.0.0.7"}
+"""As a proxy passes it on, which may have changed the host."""
+
+
 def test_signing_in_with_a_key(start: Start, base: Store) -> None:
     secret, url = new_key(base), start(base)
     with httpx.Client(base_url=url) as client:
@@ -377,6 +381,13 @@ def test_signing_in_with_a_key(start: Start, base: Store) -> None:
         assert "Secure" not in cookie
         assert client.get("/pages/0123456789abcdef").status_code == 404  # let in; there is no such page
         assert client.post(CHAT, json=BODY).status_code == 401  # the cookie is not for the API
+        for neighbour in ({"Origin": "http://127.0.0.1:1"}, {"Origin": "null"}, FROM_A_NEIGHBOUR):
+            for ask in (client.get, client.post):
+                crossed = ask("/pages/0123456789abcdef", headers=neighbour)
+                assert (crossed.status_code, crossed.json()["error"]["code"]) == (403, "cross_site"), neighbour
+        followed = client.get("/pages/0123456789abcdef", headers={"Sec-Fetch-Site": "cross-site"})
+        assert followed.status_code == 404  # a link
+        assert client.get("/pages/0123456789abcdef", headers={"Origin": url}).status_code == 404
         assert client.get("/sign-in").status_code == 303
         client.post("/sign-out")
         assert client.get("/pages/0123456789abcdef").status_code == 401

@@ -123,6 +123,22 @@ def from_another_site(scope: Scope, ours: Iterable[str] = ()) -> bool:
     return origin == "null" or urlsplit(origin).netloc.lower() != _header(scope, b"host").lower()
 
 
+def from_another_page(scope: Scope) -> bool:
+    """Whether a page that is not of this very origin makes a browser send this.
+
+    To cookies, another port of this host and a neighbour's name are the same site. The browser itself says more; over
+    plain HTTP from afar it tells only the origin.
+    """
+    told = _header(scope, b"sec-fetch-site")
+    return told not in ("", "same-origin", "none") or from_another_site(scope)
+
+
+def is_link(scope: Scope) -> bool:
+    """Whether it may be somebody who follows a link: scripts that read the answer and forms that send something name
+    their origin."""
+    return not _header(scope, b"origin")
+
+
 def local(target: str) -> str:
     """``target`` where it is a path of this gateway, else "/": a link must not lead elsewhere after signing in."""
     printable = all(0x20 < ord(char) < 0x7F for char in target)

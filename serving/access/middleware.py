@@ -81,6 +81,8 @@ class Access:
         key = doors.key_in(scope["headers"])
         cookie = doors.cookie_in(scope) if not key and door in ("app", "page", "open") else ""
         principal = await self._known(key or cookie) or await self._without_key(scope, door, key or cookie)
+        if cookie and door != "open" and doors.from_another_page(scope) and not doors.is_link(scope):
+            raise ApiError("web pages of other sites may not use this sign-in", 403, "cross_site")
         if door == "admin" and principal.role != "admin":
             raise ApiError("this needs a key with the role admin", 403, "admins_only")
         if door == "metrics" and principal.role != "admin" and not self._metrics_are_open(scope):

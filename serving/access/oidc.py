@@ -38,25 +38,24 @@ class Arrival:
 
 
 class Provider:
-    """One per gateway. ``back``: where the provider sends people to, as it is registered there.
+    """One per gateway. Whatever goes wrong is an SsoError."""
 
-    Whatever goes wrong is an SsoError.
-    """
-
-    def __init__(self, config: OidcConfig, back: str) -> None:
+    def __init__(self, config: OidcConfig) -> None:
         from authlib.integrations.starlette_client import OAuth
 
         self._config = config
-        self._back = back
         self._oauth = OAuth
         self._client: Any = None
         self._known_at = float("-inf")
 
-    async def begin(self, request: Request) -> str:
-        """The provider's address to go to. What must be remembered until they come back is in ``request.session``."""
+    async def begin(self, request: Request, back: str) -> str:
+        """The provider's address to go to. It sends people ``back``, an address that is registered there.
+
+        What must be remembered until they come back is in ``request.session``.
+        """
         with self._explained():
             client = await self._known()
-            return str((await client.authorize_redirect(request, self._back)).headers["location"])
+            return str((await client.authorize_redirect(request, back)).headers["location"])
 
     async def end(self, request: Request) -> Arrival:
         """Who has come back, checked. ``request.session``: as ``begin`` left it."""

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from serving.access import cookies, doors
-from serving.access.doors import SIGN_IN, SIGN_OUT, SSO_START, from_another_site, local
+from serving.access.doors import SIGN_IN, SIGN_OUT, SSO_START, local
 from serving.access.keyring import Keyring
 from serving.access.page import HEADERS, page_html
 from serving.access.sso import SingleSignOn
@@ -36,7 +36,8 @@ def router(keyring: Keyring, oidc: OidcConfig, sso: SingleSignOn | None = None) 
             return RedirectResponse(local(next), 303, _NO_STORE)
         said = problem or ("signed_out" if state == "signed-out" else "")
         if sso and oidc.direct and not (said or key):
-            return RedirectResponse(str(request.url.replace(path=SSO_START)), 303, _NO_STORE)
+            query = request.url.query  # of this host, whatever a proxy calls it
+            return RedirectResponse(SSO_START + (f"?{query}" if query else ""), 303, _NO_STORE)
         return _page(request, local(next), said)
 
     @routes.post(SIGN_IN)
@@ -73,8 +74,7 @@ def router(keyring: Keyring, oidc: OidcConfig, sso: SingleSignOn | None = None) 
 
 def _same_site(request: Request) -> None:
     """ApiError 403 where another site makes the browser sign somebody in or out."""
-    foreign = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    if foreign or from_another_site(request.scope):  # over plain HTTP browsers tell only the origin
+    if doors.from_another_page(request.scope):
         raise ApiError("sign in on DocDuet's own page", 403, "cross_site")
 
 

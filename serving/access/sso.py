@@ -59,8 +59,12 @@ class SingleSignOn:
     def __init__(self, config: ServingConfig, sessions: Sessions) -> None:
         self._sessions = sessions
         self._lasts_s = config.oidc.session_hours * 3600
-        self._home = config.public_url.rstrip("/")
-        self._provider = Provider(config.oidc, self._home + doors.SSO_END)
+        self._config = config
+        self._provider = Provider(config.oidc)
+
+    @property
+    def _home(self) -> str:
+        return self._config.public_url.rstrip("/")  # which a reload may change
 
     def router(self) -> APIRouter:
         """The routes to the provider and back."""
@@ -73,7 +77,7 @@ class SingleSignOn:
         """To the provider."""
         request.scope["session"] = {}
         try:
-            address = await self._provider.begin(request)
+            address = await self._provider.begin(request, self._home + doors.SSO_END)
         except Exception as error:
             return _back_to_the_page(request, error)
         response = RedirectResponse(address, 303, NO_STORE)

@@ -24,7 +24,7 @@ from serving.gateway import gateway_of
 from serving.ops.gaps import KINDS, Gap, trouble
 from serving.store import conversations
 from serving.store.conversations import Turn
-from serving.store.snapshot import answer_of
+from serving.store.snapshot import answer_of, clean
 from serving.store.tables import Answer
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(admin_only)], responses=ERRORS)
@@ -53,8 +53,9 @@ async def troubled(answer_id: str, request: Request) -> dict[str, Any]:
     """An answer behind a gap, without who asked. Answers that nothing is wrong with are nobody else's business."""
 
     def read(db: Any) -> tuple[Turn, tuple[str, ...]] | None:
-        answer, kinds = db.get(Answer, answer_id), trouble(db, answer_id)
-        return (conversations.turn(db, answer.owner, answer_id), kinds) if answer and kinds else None
+        answer = db.get(Answer, clean(answer_id))
+        kinds = trouble(db, answer.id) if answer else ()
+        return (conversations.turn(db, answer.owner, answer.id), kinds) if answer and kinds else None
 
     found = await gateway_of(request).store.run(read, writes=False)
     if found is None:
@@ -68,7 +69,7 @@ async def pages(
     request: Request,
     q: Annotated[str, Query(max_length=200, description="Words of the title or the url.")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
 ) -> dict[str, Any]:
     """The pages of the live index, by url."""
     retriever = await asyncio.to_thread(gateway_of(request).live.retriever)
@@ -115,11 +116,13 @@ def _answer(turn: Turn, kinds: tuple[str, ...]) -> dict[str, Any]:
     choices = []
     for choice in turn.choices:
         thumb, sentences = thumbs.get(choice.index), choice.checks.get("support") or []
+        if turn.hidden:  # only learned answers are looked up, only some voices refuse
+            sentences = []
         choices.append(
             {
                 "arm": "" if turn.hidden else choice.arm,
                 "text": text_alone(answer_of(choice)) if turn.hidden else choice.text,
-                "refused": choice.refused,
+                "refused": choice.refused and not turn.hidden,
                 "sources": [] if turn.hidden else [source["title"] for source in choice.sources],
                 "supported": sum(bool(one["page_id"]) for one in sentences),
                 "sentences": len(sentences),

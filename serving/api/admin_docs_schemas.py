@@ -44,7 +44,7 @@ class GapsOut(BaseModel):
 
 
 class TroubledChoiceOut(BaseModel):
-    """``arm``: "" before a blind vote. ``supported``: of the ``sentences`` that were checked."""
+    """``supported``: of the ``sentences`` that were checked. Before a blind vote ``text`` alone, and opinions."""
 
     arm: str
     text: str

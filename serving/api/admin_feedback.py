@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,8 +15,12 @@ from data.feedback import Feedback, Review
 from serving.api import admin_schemas as out
 from serving.api.admin import admin_only
 from serving.api.feedback import ChoiceIn, reviewed
+from serving.api.stored import text_alone
 from serving.errors import ApiError
-from serving.gateway import gateway_of
+from serving.gateway import Gateway, gateway_of
+from serving.store import conversations
+from serving.store.snapshot import answer_of
+from serving.store.tables import Choice
 
 _ERRORS: dict[int | str, dict[str, object]] = {code: {"model": out.ErrorOut} for code in (403, 404, 503)}
 router = APIRouter(prefix="/v1/admin/feedback", tags=["admin"], dependencies=[Depends(admin_only)], responses=_ERRORS)
@@ -39,7 +44,7 @@ async def listing(
     left = [entry for entry in ordered if start is None or _place(entry) < start]
     page = left[:limit]
     more = _after(page[-1]) if len(left) > limit else None
-    data = [_body(entry) for entry in page]
+    data = await _bodies(gateway_of(request), page)
     return {"data": data, "has_more": more is not None, "next": more, "counts": corrections.counts(found)}
 
 
@@ -56,8 +61,22 @@ async def reject(answer_id: str, request: Request, body: ChoiceIn | None = None)
 
 
 async def _decided(answer_id: str, request: Request, body: ChoiceIn | None, decision: Review) -> dict[str, object]:
-    key = answer_id, body.choice if body else 0
-    return _body(await reviewed(gateway_of(request), key, lambda _: decision))
+    gateway, key = gateway_of(request), (answer_id, body.choice if body else 0)
+    (shown,) = await _bodies(gateway, [await reviewed(gateway, key, lambda _: decision)])
+    return shown
+
+
+async def _bodies(gateway: Gateway, entries: Sequence[Feedback]) -> list[dict[str, object]]:
+    ids = [entry.answer_id for entry in entries]
+    untold = await gateway.store.run(conversations.untold, ids, writes=False) if ids else {}
+    return [_body(_blind(entry, untold.get(corrections.key_of(entry)))) for entry in entries]
+
+
+def _blind(entry: Feedback, untold: Choice | None) -> Feedback:
+    """Without what tells the voice, while a vote on it is awaited: it may be an administrator's own."""
+    if untold is None:
+        return entry
+    return entry.model_copy(update={"answer": text_alone(answer_of(untold)), "arm": "", "sources": ()})
 
 
 def _body(entry: Feedback) -> dict[str, object]:

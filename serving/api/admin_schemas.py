@@ -147,7 +147,10 @@ class VoicesOut(BaseModel):
 
 
 class CorrectionOut(BaseModel):
-    """A corrected answer. ``use``: what its question makes of it once it is promoted."""
+    """A corrected answer. ``use``: what its question makes of it once it is promoted.
+
+    Before a blind vote without ``arm``, markers and sources.
+    """
 
     answer_id: str
     choice: int

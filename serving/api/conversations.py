@@ -24,6 +24,7 @@ from serving.gateway import Gateway, gateway_of
 from serving.principal import principal_of
 from serving.store import conversations as stored
 from serving.store.conversations import Turn
+from serving.store.snapshot import clean
 from serving.store.tables import Conversation
 
 log = logging.getLogger(__name__)
@@ -153,4 +154,4 @@ def _cursor(after: str) -> tuple[float, str] | None:
         updated_at = math.nan
     if not id or not math.isfinite(updated_at):
         raise ApiError("after: give the `next` of the page before", 400, "invalid_request", "after")
-    return updated_at, id
+    return updated_at, clean(id)

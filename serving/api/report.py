@@ -19,6 +19,7 @@ from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
 from serving.report.rows import read
 from serving.store.judgements import battles
+from serving.store.snapshot import clean
 
 router = APIRouter(prefix="/v1", tags=["judgements"])
 
@@ -44,7 +45,7 @@ class Wanted(BaseModel):
         except ConfigError as error:
             raise ApiError(str(error), 400, "invalid_request", "since") from None
         arms = tuple(arm for part in self.arms.split(",") if (arm := part.strip()))
-        return Filters(start, self.lang, self.product, arms, self.min_votes)
+        return Filters(start, clean(self.lang), clean(self.product), arms, self.min_votes)
 
 
 @router.get("/report", response_model=None)

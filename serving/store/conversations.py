@@ -6,6 +6,7 @@ Functions of a session (``Store.run``). What is somebody else's is not there: th
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -173,6 +174,13 @@ def secret() -> ColumnElement[bool]:
     voted = exists().where(Vote.answer_id == Answer.id)
     broken = exists().where(failed.answer_id == Answer.id, failed.finish_reason.in_(("", "error")))
     return Answer.blind & ~voted & ~broken
+
+
+def untold(db: Session, answer_ids: Sequence[str]) -> dict[tuple[str, int], Choice]:
+    """Of these answers, the choices whose arms are not told yet."""
+    wanted = select(Choice).join(Answer, Answer.id == Choice.answer_id)
+    found = db.scalars(wanted.where(Answer.id.in_(clean(answer_ids)), secret()))
+    return {(choice.answer_id, choice.index): choice for choice in found}
 
 
 def _forget(db: Session, which: ColumnElement[bool]) -> int:

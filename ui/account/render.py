@@ -25,10 +25,10 @@ def menu_html(words: Words, me: Me) -> str:
     role = words.first(f"role.{me.role}", "role")
     label = escape(words("account", name=name))
     return (
-        f'<details class="dd-menu"><summary aria-label="{label}" title="{label}">'
+        f'<details class="dd-account-menu"><summary aria-label="{label}" title="{label}">'
         f'<span class="dd-initial" aria-hidden="true">{escape(_initial(name))}</span>'
         f'<span class="dd-name" aria-hidden="true">{escape(name)}</span></summary>'
-        '<div class="dd-menu-box">'
+        '<div class="dd-account-menu-box">'
         f'<p class="dd-who"><strong><bdi>{escape(name)}</bdi></strong><span>{escape(role)}</span></p>'
         f'<form method="post" action="/sign-out"><button type="submit">{escape(words("sign_out"))}</button></form>'
         "</div></details>"
