@@ -19,7 +19,7 @@ from serving.store import conversations
 from serving.store.conversations import Turn
 from serving.store.facts import facts_of
 from serving.store.snapshot import clean
-from serving.store.tables import Rating, Vote
+from serving.store.tables import Choice, Rating, Vote
 
 Winner = Literal["0", "1", "tie", "both_bad"]
 Thumb = Literal["up", "down"]
