@@ -25,7 +25,7 @@ MOST_CHARS = 20_000  # of an answer, for the same reason
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN}]+|[^\W{_HAN}_]+(?:[.:/_-][^\W{_HAN}_]+)*")
 _MARKER = re.compile(r"\[\d{1,3}\]")
-_LINK = re.compile(r"\]\([^)\s]*\)")
+_LINK = re.compile(r"\]\([^)\s]{0,2000}\)")
 _SMALL = """a an the this that these those it its is are was be been being has have had do does did will would can could
     may of to in on at by for from with as and or if then than so you your we our they there which when also just"""
 _SMALL_HAN = frozenset("的了是在和也就都而及与着会将把被这那个可以请您你")
