@@ -3,7 +3,7 @@
 A correction is either trained on or asked in an evaluation, never both, and its question decides which: one in
 ``EVAL_IN`` is an evaluation question, by hash. So nobody can choose, the same question lies on the same side whoever
 corrects it, and what was trained on last month does not become a test next month. Follow-up questions are for training
-only, since an evaluation question must be understood by itself.
+only, since an evaluation question must be understood by itself; whatever stands in one is no evaluation question later.
 """
 
 from __future__ import annotations
@@ -64,9 +64,23 @@ def use_of(entry: Feedback) -> Use:
     return "eval" if int.from_bytes(digest[:8], "big") % EVAL_IN == 0 else "sft"
 
 
-def promoted(entries: Iterable[Feedback], use: Use) -> list[Feedback]:
-    """Of corrections that stand, those to be used for ``use``."""
-    return newest(entry for entry in entries if entry.review == "promoted" and use_of(entry) == use)
+def questions(entries: Iterable[Feedback]) -> list[Feedback]:
+    """Of corrections that stand, the evaluation questions: promoted, and asked in no earlier one to train on, as a
+    follow-up or before it."""
+    taught: set[str] = set()
+    found = []
+    for entry in entries:
+        if use_of(entry) == "sft":
+            turns = (turn.content for turn in entry.history if turn.role == "user")
+            taught |= {folded(entry.question), *map(folded, turns)}
+        elif entry.review == "promoted" and folded(entry.question) not in taught:
+            found.append(entry)
+    return newest(found)
+
+
+def held_out(entries: Iterable[Feedback]) -> list[str]:
+    """Questions that nothing may be trained on: those that are for evaluation, promoted or not yet."""
+    return [entry.question for entry in entries if entry.review != "rejected" and use_of(entry) == "eval"]
 
 
 def newest(entries: Iterable[Feedback]) -> list[Feedback]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from data.citations import strip_markers
-from data.corrections import folded, load, promoted
+from data.corrections import folded, load, questions
 from data.errors import ConfigError
 from data.feedback import Feedback
 from data.home import Home
@@ -29,7 +29,7 @@ _REFUSALS = {folded(text) for text in REFUSAL.values()}
 def load_corrected(home: Home) -> QuestionSet:
     """All questions of ``home`` that were promoted and are for evaluation. Raises ConfigError where there is none."""
     pages = {page.url: page for page in PageStore(home.pages).pages()}
-    entries = promoted(load(home.feedback), "eval")
+    entries = questions(load(home.feedback))
     if not entries:
         raise ConfigError(
             "no correction is an evaluation question yet: promote some (`docduet data feedback list`); about one "

@@ -211,7 +211,7 @@ def build(
             config.max_length,
             None if dry_run else out,
             eval_sets=eval_set or (),
-            held_out=[entry.question for entry in corrections.promoted(corrections.load(own), "eval")],
+            held_out=corrections.held_out(corrections.load(own)),
             base_answers=base_answers,
             embedder=embedder,
             val_share=config.val_share,

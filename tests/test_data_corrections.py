@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from data import corrections
-from data.corrections import correct, load, newest, promoted, review, standing, take_back, use_of
+from data.corrections import correct, load, newest, review, standing, take_back, use_of
 from data.errors import ConfigError, CorrectionNotFoundError
 from data.feedback import Feedback, Turn, append_feedback, read_feedback
 from docduet import app
@@ -95,6 +95,7 @@ def test_a_question_lies_on_one_side_however_it_is_written() -> None:
     assert [use_of(entry) for entry in again] == uses
     follow = changed(asked[uses.index("eval")], history=(Turn(role="user", content="Hi"),))
     assert use_of(follow) == "sft"
+    assert corrections.held_out([*asked, follow]) == [e.question for e in asked if use_of(e) == "eval"]
     assert use_of(changed(follow, history=(), answer_id="")) == "sft"
 
 
@@ -103,10 +104,20 @@ def test_only_what_is_promoted_is_used_and_the_newest_of_a_question() -> None:
     later = changed(sft, question=sft.question.lower(), answer_id="ans_7", correction="Better.")
     entries = standing([sft, changed(sft, answer_id="ans_5", review="proposed"), later])
     assert len(entries) == 3
-    assert promoted(entries, "sft") == [later]
-    assert promoted(entries, "eval") == []
+    assert newest(entry for entry in entries if entry.review == "promoted") == [later]
+    assert corrections.questions(entries) == []
     follow = changed(later, history=(Turn(role="user", content="Hi"),))
     assert newest([later, follow]) == [later, follow]
+
+
+def test_what_was_asked_in_a_correction_to_train_on_is_no_evaluation_question_later() -> None:
+    held = (e for n in range(99) if use_of(e := changed(ONE, question=f"Q{n}?", review="promoted")) == "eval")
+    one, two, three = (changed(entry, answer_id=f"ans_{n}") for n, entry in zip(range(3), held, strict=False))
+    turns = (Turn(role="user", content=two.question.lower()), Turn(role="assistant", content=three.question))
+    follow = changed(one, answer_id="ans_9", history=turns, review="kept")
+    assert corrections.questions([one, two, three]) == [one, two, three]
+    assert corrections.questions([follow, one, two, three]) == [three]
+    assert corrections.questions([one, two, three, follow]) == [one, two, three], "held out when it came"
 
 
 def run(*words: str) -> str:

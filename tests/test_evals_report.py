@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.errors import ConfigError
@@ -54,6 +55,10 @@ def test_the_counts_are_those_of_the_votes() -> None:
         (battles(70, 30, people=3), "first", "fewer than 5 known people", "不到 5 个"),
         (battles(6, 4), "open", "189 more votes are needed to tell 60 % from 50 %", "还需要 189 票"),
         (battles(101, 98), "even", "no difference", "没有显示"),
+        (battles(4, 0), "open", "195 more votes", "还需要 195 票"),  # chance does that in one case of eight
+        (battles(5, 0), "open", "wins 100 % of 5", "还需要 194 票"),
+        (battles(0, 0, both_bad=400), "open", "nothing is proven: both were bad in all 400", "全部 400 票"),
+        (battles(0, 0, ties=400), "open", "wins 50 % of 400", "在 400 票中"),
     ],
 )
 def test_one_sentence_says_what_is_proven(votes: list[Battle], verdict: str, english: str, chinese: str) -> None:
@@ -77,8 +82,38 @@ def test_votes_needed_grow_with_ties_and_with_people_who_agree_with_themselves()
     tied = build(Inputs(battles(30, 30, ties=40))).pairs[0].needed
     assert (plain.total, plain.more) == (199, 139)
     assert tied.total == 332  # 199 of 60 % that are decided
+    none = build(Inputs(battles(0, 0, both_bad=300))).pairs[0].needed
+    one = build(Inputs(battles(1, 0, both_bad=300))).pairs[0].needed
+    assert none.total < one.total == 199 * 301  # no decided vote says no more than one
     stubborn = [Battle(("rag", "sft"), str(n // 10 % 2), True, f"user{n // 10}") for n in range(60)]
     assert build(Inputs(stubborn)).pairs[0].needed.design_effect > 5
+
+
+def test_ties_do_not_hide_that_people_agree_with_themselves() -> None:
+    """Kish's effect is 20 votes a person, whatever a vote is worth: here a third of the people always tie."""
+    votes = [
+        Battle(("rag", "sft"), ("0", "1", "tie")[person % 3], True, f"user{person}")
+        for person in range(30)
+        for _ in range(20)
+    ]
+    assert build(Inputs(votes)).pairs[0].needed.design_effect == pytest.approx(20, rel=0.1)
+
+
+def test_voters_that_are_not_known_any_more_are_not_one_person() -> None:
+    """Longer answers win, 9 of 10 votes have lost their voter: the interval is as wide as if all were known."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(100, 2000, (200, 2))
+    winners = ["0" if rng.random() < left / (left + right) else "1" for left, right in lengths]
+    widths = []
+    for known in (1, 10):
+        voted = [
+            Battle(("rag", "sft"), winner, True, f"user{n}" if n % known == 0 else "", int(left), int(right))
+            for n, (winner, (left, right)) in enumerate(zip(winners, lengths, strict=True))
+        ]
+        found = build(Inputs(voted)).pairs[0].equal_length
+        assert found
+        widths.append(found.high - found.low)
+    assert widths[0] == pytest.approx(widths[1])
 
 
 def test_slices_filters_and_the_adjusted_chance() -> None:

@@ -102,6 +102,20 @@ def test_too_few_people_say_nothing_about_others() -> None:
     assert stats.by_user(np.ones(40), np.repeat(np.arange(4), 10)) is None
 
 
+def test_people_who_all_vote_alike_do_not_make_others_certain() -> None:
+    """Each votes once for one side: the interval is Wilson's of the people, and covers what it says."""
+    found = stats.by_user(np.ones(30), np.repeat(np.arange(10), 3))
+    assert found
+    assert (found.low, found.high) == (stats.share(10, 10).low, stats.share(10, 10).high)
+    rng, covered = np.random.default_rng(7), 0
+    for trial in range(400):
+        points = rng.binomial(1, 0.9, 12).astype(float)
+        once = stats.by_user(points, np.arange(12), seed=trial)
+        assert once
+        covered += once.low <= 0.9 <= once.high
+    assert covered / 400 >= 0.93
+
+
 def test_at_equal_length_takes_the_love_of_length_away() -> None:
     """The truth: 0.5 at equal length, longer answers win more, and the first voice's are longer: it wins 0.66."""
     rng = np.random.default_rng(5)
@@ -124,3 +138,20 @@ def test_no_curve_through_votes_that_do_not_carry_one() -> None:
     assert stats.equal_length(np.tile([0.0, 1.0], 20), np.zeros(40), np.arange(40)) is None
     assert stats.equal_length((ratio > 0).astype(float), ratio, np.arange(40)) is None, "separated"
     assert stats.equal_length(np.tile([0.0, 1.0], 5), ratio[:10], np.arange(10)) is None
+    some = np.arange(40) % 10
+    for wins in (1, 20, 39):
+        longest = (ratio >= np.sort(ratio)[-wins]).astype(float)
+        assert stats.equal_length(longest, ratio, some) is None, "separated, with several votes each"
+        longest[np.argsort(ratio)[-wins]] = 0.5
+        assert stats.equal_length(longest, ratio, some) is None, "with a tie between them"
+
+
+def test_a_curve_is_never_surer_than_single_votes_make_it() -> None:
+    """Few people who agree leave errors of clusters near nothing."""
+    rng = np.random.default_rng(8)
+    for _ in range(60):
+        ratio = rng.normal(0, 0.3, 25)
+        points = (ratio > 0).astype(float)
+        points[rng.integers(25, size=2)] = 0.5
+        found = stats.equal_length(points, ratio, np.arange(25) % 5)
+        assert found is None or found.high - found.low > 0.2

@@ -16,6 +16,7 @@ SAME = [
     ("You can’t do that.", "You can't do that."),
     ("- Use `--port` to change the port.", "To change the port, use `--port`."),
     ("网关默认监听 7860 端口。", "网关监听的默认端口是 7860 [1]。"),
+    ("这非常简单，支持无线网络。", "这很简单，支持无线网络。"),
     ("可以用 `--port` 修改端口。", "用 --port 可以改端口，也就是修改端口号。"),
 ]
 OTHER = [
@@ -23,6 +24,7 @@ OTHER = [
     ("DocDuet reads PDF.", "DocDuet does not read PDF."),
     ("It is version v2.1 of the tool.", "It is version v2.2 of the tool."),
     ("Restart the gateway afterwards.", "All your data is deleted."),
+    ("The page was deleted.", "The page wasn't deleted."),
     ("DocDuet 支持 PDF。", "DocDuet 不支持 PDF。"),
     ("端口是 7860。", "端口是 8080。"),
     ("修改以后需要重启网关。", "重置会删除所有数据。"),
@@ -55,6 +57,7 @@ def test_identical_answers_differ_in_nothing_and_an_empty_one_in_everything() ->
 def test_answers_of_a_thousand_lines_are_not_compared() -> None:
     long = "\n\n".join(f"Line number {n}." for n in range(MOST + 1))
     assert only(long, "Another.") == (frozenset(), frozenset())
+    assert only("word " * 200_000, "Another.") == (frozenset(), frozenset())
 
 
 TEXT = """Read **it. All of** it, e.g. `a. b` [1]. Then <b>stop</b>!

@@ -101,13 +101,14 @@ class Votes:
         return stats.by_user(self.points[known], self.users[known]) if known.any() else None
 
     def equal_length(self) -> EqualLength | None:
-        """Of the votes on answers whose lengths are known."""
+        """Of the votes on answers whose lengths are known. Voters that are not known any more are nobody in common."""
         import numpy as np
 
         left, right = (np.array(sizes, dtype=float) for sizes in (self.columns.left_chars, self.columns.right_chars))
         known = (left > 0) & (right > 0) & (self.outcomes != BOTH_BAD)
         ratio = np.log(left[known] / right[known])
-        return stats.equal_length(self.points[known], np.where(self.left[known], ratio, -ratio), self.users[known])
+        users = np.where(self.known, self.users, len(self.users) + np.arange(len(self.users)))
+        return stats.equal_length(self.points[known], np.where(self.left[known], ratio, -ratio), users[known])
 
 
 def _tally(outcomes: Any) -> Any:
@@ -127,20 +128,24 @@ def votes_needed(counts: Counts, users: ByUser | None) -> Needed:
     """With votes of the same people counting for less: Kish's design effect, the variance over people by that over
     votes."""
     effect = 1.0
-    if users and 0 < users.value < 1:
-        effect = max(1.0, users.variance * users.of / (users.value * (1 - users.value)))
-    decided = counts.wins + counts.losses
-    share = decided / counts.votes if decided else 1.0
-    total = math.ceil(stats.votes_needed(TELL) * effect / share)
+    rated = counts.wins + counts.losses + counts.ties
+    if users and rated:
+        mean = (counts.wins + counts.ties / 2) / rated
+        spread = (counts.wins + counts.ties / 4) / rated - mean**2
+        effect = max(1.0, users.variance * users.of / spread) if spread > 1e-12 else 1.0
+    decided = max(1, counts.wins + counts.losses)  # none yet: as if one were
+    total = math.ceil(stats.votes_needed(TELL) * effect * counts.votes / decided)
     return Needed(total, max(0, total - counts.votes), effect)
 
 
 def verdict(counts: Counts, users: ByUser | None, needed: Needed) -> str:
-    """Preferred only where both intervals leave out one half."""
+    """Preferred only where both intervals leave out one half and the exact test agrees: Wilson's alone would have four
+    votes of four prove something, which chance does in one case of eight."""
     low, high = verdict_interval(counts.win_rate, users)
-    if low > 0.5:
+    clear = counts.p < 1 - stats.LEVEL
+    if clear and low > 0.5:
         return "first"
-    if high < 0.5:
+    if clear and high < 0.5:
         return "second"
     return "open" if needed.more else "even"
 

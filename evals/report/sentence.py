@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evals.report.pairs import verdict_interval
 from evals.report.results import Pair, Slice
-from evals.report.stats import FEWEST_USERS
+from evals.report.stats import FEWEST_USERS, LEVEL
 from evals.report.words import LANGUAGES, Words
 
 NAMED = ("in_docs", "lang")
@@ -29,6 +29,8 @@ def _sentence(pair: Pair, words: Words) -> str:
     low, high = verdict_interval(pair.counts.win_rate, pair.by_user)
     share = pair.counts.win_rate.value
     votes = pair.counts.votes - pair.counts.both_bad
+    if not votes:
+        return words("said.both_bad", first=first, second=second, votes=f"{pair.counts.votes:,}")
     if pair.verdict in ("open", "even"):
         more = words("more.one" if pair.needed.more == 1 else "more.many", count=f"{pair.needed.more:,}")
         shown = {"share": words.percent(share), "low": words.percent(low), "high": words.percent(high)}
@@ -52,6 +54,6 @@ def _unproven(pair: Pair, words: Words) -> str:
 
 
 def proves(pair: Pair, part: Slice) -> bool:
-    """Whether the votes of a slice prove what all votes do."""
+    """Whether the votes of a slice prove what all votes do, though many slices were looked at."""
     rate = part.counts.win_rate
-    return rate.low > 0.5 if pair.verdict == "first" else rate.high < 0.5
+    return part.p_holm < 1 - LEVEL and (rate.low > 0.5 if pair.verdict == "first" else rate.high < 0.5)

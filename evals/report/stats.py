@@ -61,8 +61,9 @@ def by_user(points: NDArray[np.float64], users: NDArray[np.int64], seed: int = 0
     """The share of ``points`` (1, 0.5 or 0 a vote) with an interval that holds for other people too.
 
     Whole users are drawn with replacement, and the percentiles are widened for few of them by Student's t (Hesterberg,
-    "What Teachers Should Know About the Bootstrap", 2015, section 5.3). ``users``: a number for each. None for fewer
-    than FEWEST_USERS.
+    "What Teachers Should Know About the Bootstrap", 2015, section 5.3). Where all of them vote alike, drawing tells
+    nothing: then Wilson's interval, of the votes, or of the people where all votes are the same. ``users``: a number
+    for each. None for fewer than FEWEST_USERS; with that few, some 90 % of the intervals hold instead of 95 %.
     """
     import numpy as np
 
@@ -75,7 +76,12 @@ def by_user(points: NDArray[np.float64], users: NDArray[np.int64], seed: int = 0
     drawn = np.random.default_rng(seed).integers(0, count, (max(500, min(RESAMPLES, DRAWS // count)), count))
     shares = sums[drawn].sum(axis=1) / votes[drawn].sum(axis=1)
     low, high = np.quantile(shares, [tail := _tail(count), 1 - tail])
-    return ByUser(float(points.mean()), float(low), float(high), len(points), count, float(shares.var()))
+    value = float(points.mean())
+    if np.ptp(sums / votes) < 1e-12:
+        of = count if np.ptp(points) < 1e-12 else len(points)
+        alike = share(value * of, of)
+        low, high = alike.low, alike.high
+    return ByUser(value, float(low), float(high), len(points), count, float(shares.var()))
 
 
 def _tail(count: int) -> float:
@@ -91,33 +97,48 @@ def equal_length(
     """The win rate if both answers were equally long: logistic regression of the vote on log(length / length).
 
     As in length-controlled AlpacaEval (Dubois et al., arXiv 2404.04475). Standard errors are clustered by user where
-    there are enough. None where the votes do not carry a curve: too few, all for one side, lengths all alike.
+    there are enough, and never below those of single votes: few clusters that agree would make them nothing. None
+    where the votes do not carry a curve: too few, all for one side, lengths all alike, or the longer (or shorter)
+    answer always won.
     """
     import numpy as np
+    from scipy.special import expit
+    from scipy.stats import norm, t
 
-    if len(points) < FEWEST_VOTES or points.max() == points.min() or np.ptp(log_ratio) < 1e-9:
+    if len(points) < FEWEST_VOTES or np.ptp(log_ratio) < 1e-9 or _separated(points, log_ratio):
         return None
-    fitted = _logistic(points, log_ratio, users)
-    (at, slope), (error, slope_error) = fitted.params, fitted.bse
+    people = len(np.unique(users))
+    clustered = people >= FEWEST_USERS
+    fitted = _logistic(points, log_ratio, users if clustered else None)
+    at, slope = (float(value) for value in fitted.params)
+    error, slope_error = np.maximum(fitted.bse, np.sqrt(np.diag(fitted.normalized_cov_params)))
     if not fitted.converged or not np.isfinite([error, slope_error]).all() or error > 5 or slope_error > 50:
         return None
-    low, high = fitted.conf_int(1 - LEVEL)[0]
-    value, bottom, top = (1 / (1 + math.exp(-float(end))) for end in (at, low, high))
-    return EqualLength(value, bottom, top, len(points), float(slope), float(fitted.pvalues[1]))
+    likely = t(people - 1) if clustered else norm
+    reach = float(likely.ppf((1 + LEVEL) / 2)) * error
+    value, low, high = (float(expit(end)) for end in (at, at - reach, at + reach))
+    return EqualLength(value, low, high, len(points), slope, float(2 * likely.sf(abs(slope) / slope_error)))
 
 
-def _logistic(points: NDArray[np.float64], log_ratio: NDArray[np.float64], users: NDArray[np.int64]) -> Any:
+def _separated(points: NDArray[np.float64], log_ratio: NDArray[np.float64]) -> bool:
+    """Whether all is alike, or a ratio parts all wins from all losses (a tie is half of each): no curve fits best."""
+    won, lost = log_ratio[points > 0], log_ratio[points < 1]
+    if not len(won) or not len(lost) or points.max() == points.min():
+        return True
+    return bool(won.min() >= lost.max() or lost.min() >= won.max())
+
+
+def _logistic(points: NDArray[np.float64], log_ratio: NDArray[np.float64], users: NDArray[np.int64] | None) -> Any:
+    """``users``: by whom errors are clustered."""
     import warnings
 
     import numpy as np
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
-    clustered: dict[str, Any] = {}
-    if len(np.unique(users)) >= FEWEST_USERS:
-        clustered = {"cov_type": "cluster", "cov_kwds": {"groups": users}, "use_t": True}
+    clustered = {} if users is None else {"cov_type": "cluster", "cov_kwds": {"groups": users}}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of separation, which the caller sees by the errors
+        warnings.simplefilter("ignore")  # of curves that hardly fit, which the caller sees by the errors
         return GLM(points, np.column_stack([np.ones(len(points)), log_ratio]), family=Binomial()).fit(**clustered)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from data.corrections import newest, standing, use_of
 from data.errors import ConfigError
-from data.feedback import Feedback, read_feedback
+from data.feedback import Feedback, Turn, read_feedback
 from data.lang import detect_lang
 from data.prompts import Message, sft_messages
 from data.types import Page
@@ -125,13 +125,18 @@ def _is_feedback(path: Path) -> bool:
 
 
 def _corrected(entry: Feedback) -> Conversation:
-    history = [Message(role=turn.role, content=turn.content) for turn in entry.history]
+    history = [Message(role=turn.role, content=_unmarked(turn)) for turn in entry.history]
     asked = Message(role="user", content=entry.question)
     # What was corrected may be a cited answer; without passages its markers point nowhere.
     correction = _MARKER.sub("", entry.correction) if entry.sources else entry.correction
     said = Message(role="assistant", content=correction.strip())
     lang = entry.lang or detect_lang(f"{entry.question}\n{entry.correction}")
     return Conversation((*history, asked, said), lang[:2], entry.sources if entry.pages is None else entry.pages)
+
+
+def _unmarked(turn: Turn) -> str:
+    """An earlier answer without the markers of citations, whose passages are not there either."""
+    return _MARKER.sub("", turn.content) if turn.role == "assistant" else turn.content
 
 
 def _home(url: str, pages: Mapping[str, Page]) -> Page | None:

@@ -20,17 +20,18 @@ from ui.markdown import sentences
 ENOUGH = 0.6  # share of a sentence's words that the other answer must hold
 LONG = 5  # words of a sentence that may stand in two of the other answer
 MOST = 200  # sentences of an answer; longer ones are not compared, so that no answer can hold the server up
+MOST_CHARS = 20_000  # of an answer, for the same reason
 
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN}]+|[^\W{_HAN}_]+(?:[.:/_-][^\W{_HAN}_]+)*")
 _MARKER = re.compile(r"\[\d{1,3}\]")
-_LINK = re.compile(r"\]\([^)\s]*\)")
+_LINK = re.compile(r"\]\([^)\s]{0,2000}\)")
 _SMALL = """a an the this that these those it its is are was be been being has have had do does did will would can could
     may of to in on at by for from with as and or if then than so you your we our they there which when also just"""
 _SMALL_HAN = frozenset("的了是在和也就都而及与着会将把被这那个可以请您你")
 _NOT = "no not never none without cannot can't don't doesn't isn't aren't won't didn't"
 _LITTLE, _DENYING = frozenset(_SMALL.split()), frozenset(_NOT.split())
-_NOT_HAN = re.compile("[不没無无未非勿]")
+_NOT_HAN = re.compile("[没無勿]|不(?![仅但断])|无(?![线论])|未(?!来)|非(?!常)")
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,11 @@ class _Said:
 def only(left: str, right: str) -> tuple[frozenset[str], frozenset[str]]:
     """The sentences of ``left`` that ``right`` does not say, and those of ``right`` that ``left`` does not say.
 
-    Sentences are as ui.markdown.sentences cuts them. Answers of more than ``MOST`` sentences are not compared.
+    Sentences are as ui.markdown.sentences cuts them. Answers of more than ``MOST`` sentences or ``MOST_CHARS``
+    characters are not compared.
     """
+    if max(len(left), len(right)) > MOST_CHARS:
+        return frozenset(), frozenset()
     a, b = sentences(left), sentences(right)
     if max(len(a), len(b)) > MOST:
         return frozenset(), frozenset()
@@ -82,7 +86,8 @@ def _read(sentence: str) -> _Said:
     words: set[str] = set()
     for word in _WORD.findall(plain):
         words |= _han(word) if re.match(f"[{_HAN}]", word) else _stem(word)
-    denies = bool(_NOT_HAN.search(plain)) or not _DENYING.isdisjoint(re.findall(r"[a-z']+", plain))
+    english = re.findall(r"[a-z']+", plain)
+    denies = bool(_NOT_HAN.search(plain)) or any(word in _DENYING or word.endswith("n't") for word in english)
     return _Said(frozenset(words), frozenset(word for word in words if re.search(r"\d", word)), denies)
 
 
