@@ -293,7 +293,7 @@ def test_a_blind_answer_gives_nothing_away_before_the_vote(open_page: Open, home
     left, right = sides(article)
     copied = []
     for side in (left, right):
-        side.locator(".dd-copy").click()
+        side.locator("[data-copy=answer]").click()
         copied.append(page.evaluate("navigator.clipboard.readText()"))
     page.wait_for_timeout(300)
     shoot(page, "blind", tmp_path)

@@ -83,7 +83,7 @@ def _title(page: Sentence | Stale) -> str:
 
 
 def details_html(turn: Turn, words: Words) -> str:
-    """Who answered, why, what was searched and what took how long: once for a turn, with a row for each of two sides."""
+    """Who answered, why, what was searched, what took how long: once for a turn, with a row for each of two sides."""
     rows = _of_turn(turn, words)
     if len(turn.replies) == 1:
         return _details(rows + _of_reply(turn.reply, words), words)
