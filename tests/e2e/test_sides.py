@@ -349,6 +349,7 @@ LISTEN = """() => {
 
 def gives_away(text: str) -> None:
     """Fails where ``text`` names an arm, its sources or its times."""
+    text = re.sub(r'\\*"voices\\*": *\[\[.*?\]\]', "", text)  # what may be chosen is the same for every answer
     assert not re.search(r'timings_ms\\*": *\{[^}]', text)
     for word in SECRETS:
         found = re.search(rf"(?<![A-Za-z-]){re.escape(word)}(?![A-Za-z-])", text)
