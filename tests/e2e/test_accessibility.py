@@ -12,6 +12,7 @@ from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
+from serving.refresh import Plan, Refresher
 from serving.store.database import Store
 from tests.access_gateway import indexed, new_key, open_store
 from tests.e2e.test_chat import CHROMIUM, FLAGS, ask
@@ -49,8 +50,10 @@ def url(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     named = tuple(EngineConfig(name=engine.name, base_url="http://scripted") for engine in engines)
     config = ServingConfig(require_keys="always", database=str(store.engine.url), engines=named)
     supervisor: Any = ScriptedSupervisor(*engines)
-    live = LiveIndex(indexed(tmp_path_factory.mktemp("home")), RagConfig(), HashedWords())
-    app = create_app(config, supervisor, live)
+    home = indexed(tmp_path_factory.mktemp("home"))
+    live = LiveIndex(home, RagConfig(), HashedWords())
+    plan = Plan(0, ("docduet", "sync"), home.refresh, home.logs / "refresh.log", {})  # never run
+    app = create_app(config, supervisor, live, Refresher(plan, live))
     with in_thread(lambda url: mount(app, url, UiConfig())) as url:
         yield url
 
