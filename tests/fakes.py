@@ -27,6 +27,7 @@ class ScriptedEngine(Engine):
         self.fail_after = fail_after
         self.asked: list[Sequence[Message]] = []
         self.closed_early = 0
+        self.active = 0  # answers under way, as the real one counts them
 
     async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta, None]:
         self.asked.append(messages)

@@ -21,6 +21,14 @@ def test_follow_ups_are_recognised(question: str) -> None:
     assert not is_follow_up(question, [])
 
 
+def test_a_question_asked_again_is_not_joined_with_itself() -> None:
+    question = "Which port is it, and how do I change it?"
+    history = [Message(role="user", content=question), Message(role="assistant", content="7860 [1].")]
+    assert not is_follow_up(question, history)
+    follow = [*HISTORY, Message(role="user", content="and on Windows?")]
+    assert join("and on Windows?", follow) == "How do I install DocDuet on Linux on Windows"
+
+
 @pytest.mark.parametrize(
     "question",
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from html import escape
@@ -51,7 +51,7 @@ def _head(report: Report, words: Words) -> str:
     told += [words("only.arms", value=arms)] if arms else []
     told.append(words("made", day=_day(report.made_at, minutes=True)))
     return (
-        f'<h1>{escape(words("title"))}</h1><p class="dr-headline">{escape(report.sentence[words.lang])}</p>'
+        f'<h1>{escape(words("title"))}</h1><p class="dr-headline">{_sentence(report.sentence, words)}</p>'
         f'<p class="dr-meta">{escape(" · ".join(told))}</p>'
     )
 
@@ -81,7 +81,7 @@ def _group(pair: Pair, words: Words) -> str:
 
 def _pair(pair: Pair, words: Words, first: bool) -> str:
     slices = "".join(_slices(name, pair, words) for name in pair.slices)
-    said = "" if first else f'<p class="dr-said">{escape(pair.sentence[words.lang])}</p>'  # the first's is the headline
+    said = "" if first else f'<p class="dr-said">{_sentence(pair.sentence, words)}</p>'  # the first's is the headline
     return (
         f"<section><details{' open' if first else ''}><summary><h2>{_versus(pair, words)}</h2></summary>"
         f"{said}{_tally(pair, words)}{_facts(pair, words)}{slices}"
@@ -241,6 +241,11 @@ def _run(run: Run, words: Words) -> str:
         for scores in run.scores
     ]
     return _table(words("run", set=run.set, day=run.started_at[:10] or run.file), heads, rows)
+
+
+def _sentence(said: Mapping[str, str], words: Words) -> str:
+    """Text whose lines never break between a number and its "%"."""
+    return escape(said[words.lang].replace(" %", "\u00a0%"))
 
 
 def _known(share: Share) -> Share | None:

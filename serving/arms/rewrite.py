@@ -46,8 +46,11 @@ class Standalone:
 
 
 def is_follow_up(question: str, history: Sequence[Message]) -> bool:
-    """Whether the question leans on earlier turns: it opens like one, points back, or is a mere fragment."""
-    if not any(turn["role"] == "user" for turn in history):
+    """Whether the question leans on earlier turns: it opens like one, points back, or is a mere fragment.
+
+    Asked again in the same words, it leans on those before it, never on itself.
+    """
+    if not _before(question, history):
         return False
     fragment = len(tokenize(question)) <= 2 and len(question.split()) <= 4  # "Windows?", not "Who is king of Spain?"
     return fragment or bool(_OPENERS.search(question) or _POINTERS.search(question))
@@ -67,11 +70,17 @@ async def standalone(question: str, history: Sequence[Message], engine: Engine |
 
 def join(question: str, history: Sequence[Message]) -> str:
     """Without a model: the last question that stood alone, then what is new in this one."""
-    asked = [turn["content"] for turn in history if turn["role"] == "user"]
+    asked = _before(question, history)
     topic = next((turn for turn in reversed(asked) if not _OPENERS.search(turn)), asked[-1])
     new = _LEAD.match(question)
     rest = new.group("rest") if new else question
     return f"{topic.strip().rstrip('?？')} {rest.strip()}"
+
+
+def _before(question: str, history: Sequence[Message]) -> list[str]:
+    """The other questions of the conversation."""
+    asked = (turn["content"] for turn in history if turn["role"] == "user")
+    return [said for said in asked if said.strip() != question.strip()]
 
 
 async def _ask(engine: Engine, question: str, history: Sequence[Message], lang: str) -> str:

@@ -119,10 +119,10 @@ def open_page(browser: Any, url: str) -> Iterator[Open]:
         page.on("request", lambda request: foreign.append(request.url) if not request.url.startswith(url) else None)
         page.goto(url)
         page.wait_for_selector(".dd-welcome")
-        if page.locator("#dd-voice select").is_visible():
-            page.select_option("#dd-voice select", voice)
+        if width > 900:
+            page.check(f"#dd-voice input[value={voice}]", force=True)
         else:
-            page.check(f"#dd-voice input[value={voice}]")
+            page.select_option("#dd-voice select", voice)
         return page
 
     yield opened
@@ -350,6 +350,7 @@ LISTEN = """() => {
 
 def gives_away(text: str) -> None:
     """Fails where ``text`` names an arm, its sources or its times."""
+    text = re.sub(r'\\*"voices\\*": *\[\[.*?\]\]', "", text)  # what may be chosen is the same for every answer
     assert not re.search(r'timings_ms\\*": *\{[^}]', text)
     for word in SECRETS:
         found = re.search(rf"(?<![A-Za-z-]){re.escape(word)}(?![A-Za-z-])", text)

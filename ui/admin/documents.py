@@ -38,7 +38,7 @@ def gaps(body: Body, asked: Asked, words: Words) -> str:
 
 def _gap(number: int, gap: Body, words: Words) -> str:
     kinds = "".join(_kind(kind, words, gap["kinds"][kind]) for kind in KINDS if gap["kinds"].get(kind))
-    share = f"{100 * gap['share']:.0f} %"
+    share = words("admin.gaps_share", share=f"{100 * gap['share']:.0f}")
     named = f'<span class="dd-dim" dir="auto">{text(" · ".join(gap["words"]))}</span>' if gap["words"] else ""
     samples = "".join(_sample(sample, words) for sample in gap["samples"])
     rest = gap["count"] - len(gap["samples"])

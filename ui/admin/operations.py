@@ -27,7 +27,7 @@ def sources(body: Body, words: Words) -> str:
             one["pages"],
             when(one["changed_at"], words),
             when(one["synced_at"], words),
-            Safe(_problem(problems.get(one["source"]), words)),
+            Safe(_problem(problems.get(one["source"]), words) or "–"),
         )
         for one in body["data"]
     ]

@@ -106,6 +106,7 @@ TEXTS = {
         # gaps
         "admin.gaps_about": "{troubled} of {asked} questions were not answered well. Alike ones stand together.",
         "admin.no_gaps": "No question was refused or disliked in these days.",
+        "admin.gaps_share": "{share} % of these",
         "admin.gaps_most": "Only the newest {count} questions were looked at. ",
         "admin.gaps_shown": "The largest {count} of {total} topics are shown.",
         "admin.window": "How far to look back",
@@ -264,6 +265,7 @@ TEXTS = {
         "admin.drift_unknown": "未知",
         "admin.gaps_about": "{asked} 个问题中有 {troubled} 个没有得到好的回答。相似的问题归为一组。",
         "admin.no_gaps": "这段时间里没有被拒答或差评的问题。",
+        "admin.gaps_share": "占其中 {share}%",
         "admin.gaps_most": "只查看了最新的 {count} 个问题。",
         "admin.gaps_shown": "共 {total} 个主题，显示最大的 {count} 个。",
         "admin.window": "查看多长时间",

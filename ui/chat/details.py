@@ -82,11 +82,19 @@ def _title(page: Sentence | Stale) -> str:
     return shorten(one_line(page.title or page.url), 120)
 
 
-def reply_details(turn: Turn, reply: Reply, words: Words) -> str:
-    """Whose answer it is and what took how long; of a turn with one reply also why, and what was searched."""
-    rows = [] if len(turn.replies) > 1 else _of_turn(turn, words)
-    if reply.arm:
-        rows.append((words("detail.voice"), f"{words.voice(reply.arm)} · {reply.arm}"))
+def details_html(turn: Turn, words: Words) -> str:
+    """Who answered, why, what was searched, what took how long: once for a turn, with a row for each of two sides."""
+    rows = _of_turn(turn, words)
+    if len(turn.replies) == 1:
+        return _details(rows + _of_reply(turn.reply, words), words)
+    for index, reply in enumerate(turn.replies):
+        said = [part for _, part in _of_reply(reply, words) if part]
+        rows.append((words(f"side.{index}"), " · ".join(said)))
+    return _details(rows, words)
+
+
+def _of_reply(reply: Reply, words: Words) -> list[tuple[str, str]]:
+    rows = [(words("detail.voice"), f"{words.voice(reply.arm)} · {reply.arm}")] if reply.arm else []
     times = [
         words(f"time.{name}", value=seconds(reply.timings_ms[name])) for name in TIMES if reply.timings_ms.get(name)
     ]
@@ -95,12 +103,7 @@ def reply_details(turn: Turn, reply: Reply, words: Words) -> str:
         rows.append(
             (words("detail.left_out"), words("left_out", messages=reply.left_out[0], passages=reply.left_out[1]))
         )
-    return _details(rows, words)
-
-
-def turn_details(turn: Turn, words: Words) -> str:
-    """Why these voices answer and what was searched, once for both."""
-    return _details(_of_turn(turn, words), words)
+    return rows
 
 
 def _of_turn(turn: Turn, words: Words) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 
-from ui.chat.details import checks_html, flags, reply_details, turn_details
+from ui.chat.details import checks_html, details_html, flags
 from ui.chat.filters import shown
 from ui.client import Readiness
 from ui.events import Source
@@ -40,7 +40,7 @@ def turn_html(turn: Turn, words: Words) -> str:
         below = (
             ""
             if turn.running
-            else f'<div class="dd-footer">{_again(words)}{"" if turn.secret else turn_details(turn, words)}</div>'
+            else f'<div class="dd-footer">{_again(words)}{"" if turn.secret else details_html(turn, words)}</div>'
         )
         above = question + _query(turn, words)
         return f'<div class="dd-turn-sides">{above}{sides_html(turn, columns, words)}{below}</div>'
@@ -61,10 +61,9 @@ def _column(turn: Turn, index: int, words: Words) -> Column:
     """One of several replies."""
     reply, key = turn.replies[index], f"{turn.key}-{index}"
     said = _said(turn, reply, key, words, differences(turn)[index] if index < 2 else ())
-    details = "" if turn.secret or turn.running else reply_details(turn, reply, words)
     return Column(
         said,
-        _copies(reply, words) + feedback_html(turn, index, words) + details,
+        _copies(reply, words) + feedback_html(turn, index, words),
         _sources(reply, key, words, unfolded=False),
         _kind(reply),
     )
@@ -199,7 +198,7 @@ def _footer(turn: Turn, index: int, words: Words) -> str:
     if reply.running:
         return ""
     parts = [_copies(reply, words), feedback_html(turn, index, words)]
-    parts += ["" if turn.running else _again(words), reply_details(turn, reply, words)]
+    parts += [_again(words), details_html(turn, words)]
     inside = "".join(parts)
     return f'<div class="dd-footer">{inside}</div>' if inside else ""
 

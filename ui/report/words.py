@@ -6,7 +6,7 @@ TEXTS = {
     "en": {
         "panel.report": "Report",
         "report.bar": "What the report counts, and downloads",
-        "report.since": "Since",
+        "report.since": "Period",
         "report.since.": "All time",
         "report.since.24h": "24 hours",
         "report.since.7d": "7 days",
