@@ -133,6 +133,7 @@ function draw(value) {
   if (now === drawnHtml) return;
   drawnHtml = now;
   const focused = document.activeElement?.closest?.(".dd-conversation")?.dataset.id;
+  const part = document.activeElement?.classList.contains("dd-dots") ? ".dd-dots" : "a";
   const entries = make("template");
   entries.innerHTML = value.html;
   const known = value.after ? Array.from(nav.querySelectorAll(".dd-conversation")) : [];
@@ -148,7 +149,7 @@ function draw(value) {
   if (value.next) nav.append(moreButton(value));
   nav.scrollTop = value.after ? at : 0;
   mark();
-  if (focused) nav.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
+  if (focused) nav.querySelector(`[data-id="${CSS.escape(focused)}"] ${part}`)?.focus();
 }
 
 function grouped(entries) {
