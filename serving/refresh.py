@@ -267,7 +267,7 @@ def read_result(printed: bytes, said: str, code: int) -> Result:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if line.startswith("docduet: ")), lines[-1] if lines else "")
     error = "" if code == 0 else last.removeprefix("docduet: ") or f"`docduet sync` ended with code {code}"
-    return Result(**counts, error=error[:1000], sources=[_source(report) for report in reports])
+    return Result(**counts, error=error[:1000], sources=tuple(_source(report) for report in reports))
 
 
 def _source(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ WOUNDS = {
     "a private address in another spelling, NAT64": "test_data_web_guard.py::test_private_addresses_in_every_spelling",
     "a name that changes its address": "test_data_web_guard.py::test_a_name_that_changes_its_mind_is_asked_once",
     "HTML stored in documents": "test_serving_pageview.py::test_hostile_pages_are_harmless",
-    "HTML in answers and titles": "e2e/test_chat.py::test_hostile_answers_and_documents_run_nothing",
+    "HTML in answers and titles": "e2e/test_hostile.py::test_nothing_runs_nothing_leaves_and_the_layout_holds",
     "images that load by themselves": "test_ui_markdown.py::test_an_image_is_its_words",
     "links made of markers": "test_ui_markdown.py::test_a_marker_never_leads_elsewhere",
     "keys of a model server passed through": "test_serving_wounds.py::test_an_engines_own_keys_never_reach_the_client",
