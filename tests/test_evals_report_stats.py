@@ -26,6 +26,12 @@ def test_wilson_as_newcombe_has_it(wins: int, of: int, low: float, high: float) 
     assert found.value == wins / of
 
 
+def test_wilson_as_agresti_and_coull_have_it() -> None:
+    """9 of 10: "Approximate is better than exact", The American Statistician 52 (1998), table of score intervals."""
+    found = stats.share(9, 10)
+    assert (round(found.low, 4), round(found.high, 4)) == (0.5958, 0.9821)
+
+
 def test_nothing_counted_says_nothing() -> None:
     assert stats.share(0, 0) == stats.Share(None, 0.0, 1.0, 0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from sqlalchemy import select
 from data.feedback import Turn, read_feedback
 from data.home import Home
 from serving.store.database import Store
-from serving.store.judgements import battles
 from serving.store.tables import Rating
 from tests.fakes import ScriptedEngine
 from tests.store_gateway import QUESTION, ask, client, gateway, home_of
@@ -62,8 +60,8 @@ def test_a_blind_vote_is_final_and_an_open_one_may_be_changed(http: httpx.Client
     again = vote(http, blind, "0")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "already_voted")
     assert [vote(http, seen, winner).json()["winner"] for winner in ("0", "both_bad")] == ["0", "both_bad"]
-    battle = http.get("/report").json()["battles"][0]
-    assert (battle["votes"], battle["ties"], battle["both_bad"]) == (2, 1, 1)
+    counts = http.get("/report").json()["pairs"][0]["counts"]
+    assert (counts["votes"], counts["ties"], counts["both_bad"]) == (2, 1, 1)
 
 
 def test_only_two_answers_are_voted_on(http: httpx.Client) -> None:
@@ -143,7 +141,9 @@ def test_votes_outlive_a_deleted_conversation_without_a_word(http: httpx.Client,
     http.post("/feedback", json=said)
     http.delete(f"/conversations/{answer['docduet']['conversation']}")
     report = http.get("/report").json()
-    assert (report["votes"], report["battles"][0]["wins"]) == (1, {"base": 0, "rag": 1})
+    assert report["votes"] == 1
+    assert report["pairs"][0]["arms"] == ["rag", "base"]
+    assert (report["pairs"][0]["counts"]["wins"], report["pairs"][0]["counts"]["losses"]) == (1, 0)
     assert report["answers"]["rag"] == {"answers": 0, "refused": 0, "degraded": 0, "failed": 0, "up": 0, "down": 1}
     assert vote(http, answer["id"]).status_code == 404
     store = Store.open(store_url)
@@ -160,22 +160,7 @@ def test_the_report_counts_everybodys_answers_and_tells_nothing_else(http: httpx
     assert report["answers"] == {
         "rag": {"answers": 2, "refused": 1, "degraded": 0, "failed": 0, "up": 0, "down": 0},
     }
-    assert report["battles"] == []
-
-
-def test_battles_say_what_the_votes_prove() -> None:
-    """Wilson's interval of 9 of 10: 0.596 to 0.982 (Agresti and Coull 1998, table of score intervals)."""
-    votes = Counter(
-        {(("rag", "sft"), "0"): 5, (("sft", "rag"), "1"): 4, (("rag", "sft"), "1"): 1, (("rag", "sft"), "tie"): 3}
-    )
-    (battle,) = battles(votes)
-    assert battle["wins"] == {"rag": 9, "sft": 1}
-    assert battle["win_rate"] == {"arm": "rag", "of": 10, "share": 0.9, "low": 0.5958, "high": 0.9821}
-    assert (battle["votes"], battle["ties"], battle["verdict"]) == (13, 3, "rag is preferred")
-    (few,) = battles(Counter({(("rag", "sft"), "0"): 3, (("rag", "sft"), "both_bad"): 1}))
-    assert few["verdict"] == "too few votes"
-    (none,) = battles(Counter({(("rag", "sft"), "tie"): 1}))
-    assert none["win_rate"] == {"arm": "rag", "of": 0, "share": None, "low": 0.0, "high": 1.0}
+    assert report["pairs"] == []
 
 
 def test_nothing_else_tells_the_sides_of_a_blind_comparison(http: httpx.Client) -> None:

@@ -70,7 +70,8 @@ def test_votes_and_answers_become_a_report(http: httpx.Client, store_url: str, h
     assert rag["citations"]["of"] == 4
     assert report["runs"][0]["scores"][0]["facts_recalled"]["value"] == 1.0
     assert report["votes"] == 5
-    assert report["battles"][0]["wins"] == {"base": 2, "rag": 2}
+    assert pair["arms"] == ["rag", "base"]
+    assert (pair["counts"]["wins"], pair["counts"]["losses"]) == (2, 2)
 
 
 def test_every_format_and_language(home: Home, tmp_path: Path) -> None:

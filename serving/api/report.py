@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -12,13 +11,11 @@ from pydantic import BaseModel, Field
 
 from data.errors import ConfigError
 from evals.report.inputs import Filters, Inputs
-from evals.report.results import Report
 from evals.report.since import since
 from evals.runs import read_runs
 from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
 from serving.report.rows import read
-from serving.store.judgements import battles
 from serving.store.snapshot import clean
 
 router = APIRouter(prefix="/v1", tags=["judgements"])
@@ -74,15 +71,13 @@ def _answer(gateway: Gateway, inputs: Inputs, wanted: Wanted) -> Response:
             return Response(html.fragment(made, wanted.words), media_type="text/plain; charset=utf-8")
         case "png":
             return _file(chart.png(made, wanted.chart, wanted.words), "image/png", f"docduet-{wanted.chart}.png")
-    return JSONResponse({"object": "report"} | made.as_dict() | _counts(inputs, made))
+    return JSONResponse({"object": "report"} | made.as_dict() | {"answers": _answers(inputs)})
 
 
-def _counts(inputs: Inputs, made: Report) -> dict[str, Any]:
-    """Bare counts, as they were before there was more: by arm, and by pair with the interval of the decided votes."""
+def _answers(inputs: Inputs) -> dict[str, Any]:
+    """Bare counts by arm."""
     names = ("answers", "refused", "degraded", "failed", "up", "down")
-    answers = {tally.arm: {name: getattr(tally, name) for name in names} for tally in sorted(inputs.tallies)}
-    votes: Counter[tuple[tuple[str, ...], str]] = Counter((vote.arms, vote.winner) for vote in inputs.battles)
-    return {"answers": answers, "votes": made.votes, "battles": battles(votes)}
+    return {tally.arm: {name: getattr(tally, name) for name in names} for tally in sorted(inputs.tallies)}
 
 
 def _file(content: str | bytes, kind: str, name: str) -> Response:

@@ -6,14 +6,12 @@ Functions of a session (``Store.run``); only the owner of an answer judges it.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from evals.metrics import wilson
 from serving.errors import ApiError
 from serving.store import conversations
 from serving.store.conversations import Turn
@@ -99,30 +97,3 @@ def chosen(turn: Turn, index: int) -> Choice:
         message = f"the answer has no choice {index}: it has {len(turn.choices)}"
         raise ApiError(message, 400, "invalid_request", "choice")
     return found
-
-
-def battles(votes: Counter[tuple[tuple[str, ...], str]]) -> list[dict[str, Any]]:
-    """Each pair of arms: wins, ties, both bad, and how sure the better one is. ``votes``: (arms as shown, winner)."""
-    pairs: dict[tuple[str, ...], Counter[str]] = {}
-    for (shown, winner), count in votes.items():
-        outcome = shown[int(winner)] if winner in ("0", "1") else winner
-        pairs.setdefault(tuple(sorted(shown)), Counter())[outcome] += count
-    return [_battle(pair, outcomes) for pair, outcomes in sorted(pairs.items())]
-
-
-def _battle(pair: tuple[str, ...], outcomes: Counter[str]) -> dict[str, Any]:
-    """``win_rate`` of the first arm among the votes for one side, with Wilson's 95 % interval."""
-    wins = {arm: outcomes[arm] for arm in pair}
-    decided = sum(wins.values())
-    share = wins[pair[0]] / decided if decided else None
-    low, high = wilson(share, decided) if share is not None else (0.0, 1.0)
-    verdict = f"{pair[0]} is preferred" if low > 0.5 else f"{pair[1]} is preferred" if high < 0.5 else "too few votes"
-    return {
-        "arms": list(pair),
-        "votes": outcomes.total(),
-        "wins": wins,
-        "ties": outcomes["tie"],
-        "both_bad": outcomes["both_bad"],
-        "win_rate": {"arm": pair[0], "of": decided, "share": share, "low": round(low, 4), "high": round(high, 4)},
-        "verdict": verdict,
-    }
