@@ -69,16 +69,18 @@ async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
     labels.check(retriever.labels, filters)
     if body.explain:
         admin_only(request)
-    found, explained = await asyncio.to_thread(_found, retriever, query, body.top_k, filters)
+        found, explained = await asyncio.to_thread(_explained, retriever, query, body.top_k, filters)
+    else:
+        found, explained = await asyncio.to_thread(retriever.search, query, body.top_k, filters), {}
     wanted = ("url", "title", "heading_path", "text", "score", "rank", "page_id", "product", "version", "lang")
     data = [{key: getattr(passage, key) for key in wanted} | {"why": asdict(passage.why)} for passage in found]
-    return {"object": "list", "data": data} | ({"explain": explained} if body.explain else {})
+    return {"object": "list", "data": data} | ({"explain": explained} if explained else {})
 
 
-def _found(
+def _explained(
     retriever: HybridRetriever, query: str, top_k: int | None, filters: Filters
 ) -> tuple[list[Passage], dict[str, Any]]:
-    """The passages; and for administrators what became of the question on the way."""
+    """The passages, and what became of the question on the way."""
     begun = time.perf_counter()
     with watched() as spent:
         passages = retriever.search(query, top_k, filters)

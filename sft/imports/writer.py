@@ -9,10 +9,10 @@ Corrections from the chat that are evaluation questions (data/corrections.py) ne
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from data.citations import strip_markers
 from data.corrections import newest, standing, use_of
 from data.errors import ConfigError
 from data.feedback import Feedback, Turn, read_feedback
@@ -26,7 +26,6 @@ from sft.imports.rows import read_rows
 from sft.types import Sample
 
 FEEDBACK = "feedback"
-_MARKER = re.compile(r"[ ]?(?<![\w\])`$])\[\d{1,2}\](?![\w(\[:])")
 
 
 class ImportWriter:
@@ -128,7 +127,7 @@ def _corrected(entry: Feedback) -> Conversation:
     history = [Message(role=turn.role, content=_unmarked(turn)) for turn in entry.history]
     asked = Message(role="user", content=entry.question)
     # What was corrected may be a cited answer; without passages its markers point nowhere.
-    correction = _MARKER.sub("", entry.correction) if entry.sources else entry.correction
+    correction = strip_markers(entry.correction) if entry.sources else entry.correction
     said = Message(role="assistant", content=correction.strip())
     lang = entry.lang or detect_lang(f"{entry.question}\n{entry.correction}")
     return Conversation((*history, asked, said), lang[:2], entry.sources if entry.pages is None else entry.pages)
@@ -136,7 +135,7 @@ def _corrected(entry: Feedback) -> Conversation:
 
 def _unmarked(turn: Turn) -> str:
     """An earlier answer without the markers of citations, whose passages are not there either."""
-    return _MARKER.sub("", turn.content) if turn.role == "assistant" else turn.content
+    return strip_markers(turn.content) if turn.role == "assistant" else turn.content
 
 
 def _home(url: str, pages: Mapping[str, Page]) -> Page | None:
