@@ -27,7 +27,7 @@ from tests.client_gateway import (
     index_handbook,
     says,
 )
-from tests.e2e.test_chat import CHROMIUM, FLAGS
+from tests.e2e.chromium import CHROMIUM, FLAGS
 from tests.fake_engine import FakeEngineServer
 
 VERSION = "0.12.4"

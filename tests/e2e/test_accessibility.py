@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,8 @@ from serving.config import EngineConfig, ServingConfig
 from serving.refresh import Plan, Refresher
 from serving.store.database import Store
 from tests.access_gateway import indexed, new_key, open_store
-from tests.e2e.test_chat import CHROMIUM, FLAGS, ask
+from tests.e2e.chromium import CHROMIUM, FLAGS, MARKS
+from tests.e2e.test_chat import ask
 from tests.e2e.test_report import seed
 from tests.fake_gateway import in_thread
 from tests.fakes import HashedWords, ScriptedEngine, ScriptedSupervisor
@@ -23,11 +23,7 @@ from ui.admin.asked import SECTIONS
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-    pytest.mark.timeout(300),
-]
+pytestmark = [*MARKS, pytest.mark.timeout(300)]
 
 QUESTION = "Which port does the gateway listen on by default?"
 READ = "The gateway listens on port 7860 [1].\n\n```toml\nport = 7860\n```\n\n|a|b|\n|-|-|\n|1|2|"

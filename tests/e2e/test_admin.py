@@ -32,17 +32,13 @@ from serving.engines.supervisor import Policy, Supervisor
 from serving.engines.vllm import Launch
 from serving.refresh import Plan, Refresher
 from serving.store.database import Store
-from tests.e2e.test_chat import CHROMIUM, FLAGS, shoot
+from tests.e2e.chromium import MARKS, shoot
 from tests.fake_gateway import in_thread
 from tests.test_serving_admin import ENGINE
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-    pytest.mark.timeout(300),
-]
+pytestmark = [*MARKS, pytest.mark.timeout(300)]
 
 SPAGHETTI = ("How do I cook spaghetti?", "How long do I cook spaghetti for?", "Cook spaghetti with salt?")
 
@@ -90,16 +86,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with in_thread(lambda url: mount(app, url, UiConfig())) as url:
         yield Site(url, docs, store, secrets)
     store.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

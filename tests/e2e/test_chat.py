@@ -5,28 +5,20 @@ pytest tests/e2e/test_chat.py -m browser
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.chromium import MARKS, shoot
 from tests.fake_gateway import FakeGateway, Script, in_thread, source
 from ui.app import mount
 from ui.config import UiConfig
 
-CHROMIUM = "/usr/bin/chromium"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
-# Without these, Chromium looks up its maker's hosts on every start.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 
 QUOTE = "Set `port` in docduet.toml.\n\n```toml\n[serving]\nport = 8080\n```\n\n" + "The port must be free. " * 12
 PORTS = source(1, title="Ports", quote=QUOTE, marks=[[m.start(), m.end()] for m in re.finditer("port", QUOTE)])
@@ -71,16 +63,6 @@ def url(fake: FakeGateway) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 Open = Callable[..., Any]
 
 
@@ -117,12 +99,6 @@ def ask(page: Any, question: str) -> Any:
     article = page.locator("article").nth(before)
     article.locator(".dd-answer[aria-busy=false] >> nth=0").wait_for()
     return article
-
-
-def shoot(page: Any, name: str, tmp_path: Path) -> None:
-    folder = Path(os.environ.get("DOCDUET_SHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(folder / f"{name}.png"))
 
 
 def test_ask_read_and_follow_a_citation(open_page: Open, tmp_path: Path) -> None:

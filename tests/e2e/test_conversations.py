@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import ExitStack
@@ -22,16 +21,14 @@ from serving.engines.delta import EngineDelta
 from serving.store import conversations
 from serving.store.database import Store
 from tests.access_gateway import gateway_app, indexed, new_key
-from tests.e2e.test_chat import CHROMIUM, FLAGS, ask, shoot
+from tests.e2e.chromium import MARKS, shoot
+from tests.e2e.test_chat import ask
 from tests.fake_gateway import in_thread
 from tests.fakes import ScriptedEngine
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 PORT = "Which port does the gateway listen on by default?"
 AGAIN = "And how is the port of the gateway changed?"
@@ -84,16 +81,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     yield place
     place.stop()
     place.store.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def sign_in(browser: Any, place: Place, name: str, **context: Any) -> Any:

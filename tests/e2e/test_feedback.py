@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,15 @@ from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
-from tests.e2e.test_chat import CHROMIUM, FLAGS, ask, shoot
+from tests.e2e.chromium import MARKS, shoot
+from tests.e2e.test_chat import ask
 from tests.fake_gateway import in_thread
 from tests.fakes import HashedWords, ScriptedEngine, ScriptedSupervisor
 from tests.store_gateway import QUESTION, home_of
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 SAID = "Port 7860.\n\nChange it with `--port`."
 FOCUSED = "document.activeElement.getAttribute('name') || document.activeElement.className"
 
@@ -43,16 +40,6 @@ def url(home: Home) -> Iterator[str]:
     gateway = create_app(config, supervisor, LiveIndex(home, RagConfig(), HashedWords()))
     with in_thread(lambda url: mount(gateway, url, UiConfig())) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def opened(

@@ -5,7 +5,6 @@ pytest tests/e2e/test_filters.py -m browser        (DOCDUET_SHOTS=FOLDER keeps t
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,16 +20,14 @@ from rag.live import LiveIndex
 from serving.app import create_app
 from serving.config import ServingConfig
 from serving.refresh import Plan, Refresher, Result
-from tests.e2e.test_chat import CHROMIUM, FLAGS, ask, browser, shoot  # noqa: F401  (browser: a fixture)
+from tests.e2e.chromium import MARKS, shoot
+from tests.e2e.test_chat import ask
 from tests.fake_gateway import in_thread
 from tests.fakes import HashedWords, ScriptedSupervisor
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 QUESTION = "Which port does the gateway listen on by default?"
 TREE = [
@@ -61,7 +58,7 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def open_page(browser: Any, home: Home) -> Iterator[Callable[..., Any]]:  # noqa: F811
+def open_page(browser: Any, home: Home) -> Iterator[Callable[..., Any]]:
     """Opens the app on a gateway over ``home``; pages of one test share a browser's storage."""
     supervisor: Any = ScriptedSupervisor()
     live = LiveIndex(home, RagConfig(), HashedWords())

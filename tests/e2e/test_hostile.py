@@ -5,7 +5,6 @@ pytest tests/e2e/test_hostile.py -m browser        (DOCDUET_SHOTS=FOLDER keeps t
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_chat import CHROMIUM, FLAGS, browser, shoot  # noqa: F401  (browser: a fixture)
+from tests.e2e.chromium import MARKS, shoot
 from tests.fake_gateway import FakeGateway, Script, in_thread, source
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 RUN = "window.hacked=(window.hacked||0)+1"
 MARKUP = (
@@ -133,7 +129,7 @@ class Watched:
         return article
 
 
-def test_nothing_runs_nothing_leaves_and_the_layout_holds(browser: Any, url: str, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_runs_nothing_leaves_and_the_layout_holds(browser: Any, url: str, tmp_path: Path) -> None:
     context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
     watched = Watched(context, url)
     page = watched.page

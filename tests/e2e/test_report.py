@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,17 +14,14 @@ from sqlalchemy import insert
 from serving.store.database import Store
 from serving.store.facts import facts_of
 from serving.store.tables import Answer, Choice, Vote
-from tests.e2e.test_chat import CHROMIUM, FLAGS, shoot
+from tests.e2e.chromium import MARKS, shoot
 from tests.fake_gateway import in_thread
 from tests.fakes import ScriptedEngine
 from tests.store_gateway import gateway, home_of
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 TOPICS = ("Ports", "Engines", "安装", "<img src=x onerror='window.hacked=1'>")
 HEADLINE = ".dr-headline"
@@ -78,16 +74,6 @@ def url(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     app = gateway(home, str(store.engine.url), ScriptedEngine("Port 7860 [1]."))
     with in_thread(lambda url: mount(app, url, UiConfig())) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -27,16 +26,13 @@ from rag.live import LiveIndex
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
 from serving.engines.delta import EngineDelta
-from tests.e2e.test_chat import CHROMIUM, FLAGS, shoot
+from tests.e2e.chromium import MARKS, shoot
 from tests.fake_gateway import in_thread
 from tests.fakes import HashedWords, ScriptedEngine, ScriptedSupervisor
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 PAGES = [
     Page("harbour.md", "Harbours", "# Harbours\n\nThe gateway listens on port 7860 by default. `--port` changes it.\n"),
@@ -88,16 +84,6 @@ def url(home: Home) -> Iterator[str]:
     gateway = create_app(ServingConfig(engines=engines), supervisor, LiveIndex(home, RagConfig(), embedder))
     with in_thread(lambda url: mount(gateway, url, UiConfig())) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 Open = Callable[..., Any]

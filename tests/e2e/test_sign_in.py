@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,14 @@ from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
 from serving.store.database import Store
 from tests.access_gateway import indexed, new_key, open_store
-from tests.e2e.test_chat import CHROMIUM, FLAGS, ask
+from tests.e2e.chromium import CHROMIUM, FLAGS, MARKS
+from tests.e2e.test_chat import ask
 from tests.fake_gateway import in_thread
 from tests.fakes import HashedWords, ScriptedEngine, ScriptedSupervisor
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture

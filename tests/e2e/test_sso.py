@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from serving.access.people import owners_of
 from serving.config import OidcConfig
 from serving.store.database import Store
 from tests.access_gateway import gateway_app, indexed, open_store
-from tests.e2e.test_chat import CHROMIUM, FLAGS, ask
+from tests.e2e.chromium import MARKS
+from tests.e2e.test_chat import ask
 from tests.fake_gateway import in_thread
 from tests.fake_oidc import CLIENT, SECRET, FakeOidc, provider
 from tests.fakes import ScriptedEngine
@@ -26,10 +26,7 @@ from ui.client import Gateway
 from ui.config import UiConfig
 from ui.i18n import Words
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 QUESTION = "Which port does the gateway listen on by default?"
 SHOTS = os.environ.get("DOCDUET_SHOTS", "")
@@ -90,16 +87,6 @@ def url(base: Store, fake: FakeOidc, tmp_path_factory: pytest.TempPathFactory) -
     with in_thread(make) as url:
         yield url
     fresh.undo()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def sign_in(page: Any, url: str, who: str) -> None:

@@ -5,7 +5,6 @@ pytest tests/e2e/test_turns.py -m browser        (DOCDUET_SHOTS=FOLDER keeps the
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,13 @@ from typing import Any
 import pytest
 
 from data.sentences import claims
-from tests.e2e.test_chat import CHROMIUM, Open, ask, browser, open_page, shoot  # noqa: F401  (two are fixtures)
+from tests.e2e.chromium import MARKS, shoot
+from tests.e2e.test_chat import Open, ask, open_page  # noqa: F401  (a fixture)
 from tests.fake_gateway import FakeGateway, Script, in_thread, source
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 LEARNED = "It listens on port 7860. It restarts every night.\n\n```toml\nport = 7860\n```\n"
 BACKED = {"url": "ports.md", "title": "Ports", "page_id": "ab", "score": 0.9}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,16 +14,14 @@ from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
-from tests.e2e.test_chat import CHROMIUM, FLAGS, ask
+from tests.e2e.chromium import CHROMIUM, FLAGS, MARKS
+from tests.e2e.test_chat import ask
 from tests.fake_gateway import in_thread
 from tests.fakes import ScriptedEngine, ScriptedSupervisor
 from ui.app import mount
 from ui.config import UiConfig
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 FILLER = "\n\n".join(f"Paragraph {n} is about something else." for n in range(60))
 PAGES = [
