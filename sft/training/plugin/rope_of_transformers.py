@@ -6,9 +6,10 @@ was just converted. ms-swift loads this file itself (`--external_plugins THIS`).
 """
 
 from types import SimpleNamespace
+from typing import Any
 
 
-def with_theta(config):  # type: ignore[no-untyped-def]
+def with_theta(config: Any) -> Any:
     """``config``, or what the function needs of it."""
     if hasattr(config, "rope_theta"):
         return config

@@ -10,18 +10,20 @@ ms-swift loads this file itself (`--external_plugins THIS`), in the trainer's en
 Named for `--use_precision_aware_optimizer true`, by launch.py.
 """
 
+from typing import Any
+
 import torch
 
 SAVED_AS = {"param": "master_param", "exp_avg": "exp_avg", "exp_avg_sq": "exp_avg_sq"}
 """Names in a checkpoint, and Transformer Engine's."""
 
 
-def plain(state) -> bool:  # type: ignore[no-untyped-def]
+def plain(state: Any) -> bool:
     """Whether the state is the number itself; float16 and fp8 are kept with a scale."""
     return state.dtype in (torch.bfloat16, torch.float32, torch.int16)
 
 
-def states_of(adam, param) -> dict:  # type: ignore[no-untyped-def]
+def states_of(adam: Any, param: Any) -> dict[str, Any]:
     """The states of ``param`` by the names they are saved under; not copies, where they are plain."""
     there = {name: own for name, own in SAVED_AS.items() if own in adam.state[param]}
     return {
@@ -30,7 +32,7 @@ def states_of(adam, param) -> dict:  # type: ignore[no-untyped-def]
     }
 
 
-def set_states(adam, param, saved) -> None:  # type: ignore[no-untyped-def]
+def set_states(adam: Any, param: Any, saved: Any) -> None:
     """Write what ``states_of`` gave back into the states. What is no state is left alone."""
     for name, own in SAVED_AS.items():
         if name not in saved:
@@ -42,7 +44,7 @@ def set_states(adam, param, saved) -> None:  # type: ignore[no-untyped-def]
             adam.set_scaled_state(param, own, saved[name])
 
 
-def make_states(adam) -> None:  # type: ignore[no-untyped-def]
+def make_states(adam: Any) -> None:
     """The states of every parameter, as the first step makes them."""
     for group in adam.param_groups:
         for param in group["params"]:
@@ -50,11 +52,11 @@ def make_states(adam) -> None:  # type: ignore[no-untyped-def]
                 adam.initialize_state(param, adam.store_param_remainders and param.dtype == torch.bfloat16)
 
 
-def all_plain(adam) -> bool:  # type: ignore[no-untyped-def]
+def all_plain(adam: Any) -> bool:
     return all(plain(state) for states in adam.state.values() for state in states.values())
 
 
-def set_groups(adam, state_dict) -> None:  # type: ignore[no-untyped-def]
+def set_groups(adam: Any, state_dict: Any) -> None:
     """Step and hyperparameters; the states themselves are written by ``set_states``."""
     for group, saved in zip(adam.param_groups, state_dict["param_groups"], strict=True):
         group.update({name: value for name, value in saved.items() if name != "params"})
@@ -66,10 +68,10 @@ def change_adam() -> None:
 
     saves, loads = FusedAdam.state_dict, FusedAdam.load_state_dict
 
-    def state_dict(self):  # type: ignore[no-untyped-def]
+    def state_dict(self: Any) -> Any:
         return torch.optim.Optimizer.state_dict(self) if all_plain(self) else saves(self)
 
-    def load_state_dict(self, given) -> None:  # type: ignore[no-untyped-def]
+    def load_state_dict(self: Any, given: Any) -> None:
         own = torch.optim.Optimizer.state_dict(self)["state"]
         same = given["state"].keys() == own.keys() and all(given["state"][n] is own[n] for n in own)
         if same and all_plain(self):
@@ -89,24 +91,24 @@ def change_megatron() -> None:
     sets = DistributedOptimizer._set_main_param_and_optimizer_states
     loads = DistributedOptimizer.load_state_dict
 
-    def with_adam(self) -> bool:  # type: ignore[no-untyped-def]
+    def with_adam(self: Any) -> bool:
         aware = self.config.use_precision_aware_optimizer_no_fp8_or_ds_fp8
         return bool(aware) and isinstance(self.optimizer, FusedAdam)
 
-    def shard(self, model_param):  # type: ignore[no-untyped-def]
+    def shard(self: Any, model_param: Any) -> Any:
         group, place = self.model_param_group_index_map[model_param]
         return self.optimizer.param_groups[group]["params"][place]
 
-    def get(self, model_param):  # type: ignore[no-untyped-def]
+    def get(self: Any, model_param: Any) -> Any:
         return states_of(self.optimizer, shard(self, model_param)) if with_adam(self) else gets(self, model_param)
 
-    def put(self, model_param, tensors) -> None:  # type: ignore[no-untyped-def]
+    def put(self: Any, model_param: Any, tensors: Any) -> None:
         if with_adam(self):
             set_states(self.optimizer, shard(self, model_param), tensors)
         else:
             sets(self, model_param, tensors)
 
-    def load_state_dict(self, state_dict) -> None:  # type: ignore[no-untyped-def]
+    def load_state_dict(self: Any, state_dict: Any) -> None:
         if with_adam(self):
             make_states(self.optimizer)  # else Megatron makes them twice
         loads(self, state_dict)
