@@ -25,6 +25,7 @@ from sqlalchemy import insert
 
 from data.home import Home
 from evals.report.build import build
+from evals.report.inputs import Filters
 from serving.report.rows import read
 from serving.store.database import Store
 from serving.store.facts import facts_of
@@ -66,8 +67,8 @@ def main() -> None:
         fill(store, arguments.conversations, arguments.users)
         print(f"{arguments.conversations * 10:,} votes, {path.stat().st_size / 1e6:.0f} MB of SQLite")
         with store.reading() as db:
-            show("read the rows", lambda: read(db))
-            inputs = read(db)
+            show("read the rows", lambda: read(db, Filters()))
+            inputs = read(db, Filters())
         show("count", lambda: build(inputs))
         show_requests(f"sqlite:///{path}", home_of(Path(folder) / "home"))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")

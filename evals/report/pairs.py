@@ -63,13 +63,13 @@ class Votes:
     def __init__(self, first: str, battles: Sequence[Battle]) -> None:
         import numpy as np
 
-        self.columns = Battle(*zip(*battles, strict=True))  # type: ignore[arg-type]
-        self.left = np.array([arms[0] == first for arms in self.columns.arms])
-        winner = np.array(self.columns.winner)
+        self.columns = dict(zip(Battle._fields, zip(*battles, strict=True), strict=True))
+        self.left = np.array([arms[0] == first for arms in self.columns["arms"]])
+        winner = np.array(self.columns["winner"])
         won = np.where(self.left, winner == "0", winner == "1")
         self.outcomes = np.select([won, winner == "tie", winner == "both_bad"], [WIN, TIE, BOTH_BAD], LOSS)
-        self.users, _ = numbered(self.columns.user)
-        self.known = np.array([bool(user) for user in self.columns.user])
+        self.users, _ = numbered(self.columns["user"])
+        self.known = np.array([bool(user) for user in self.columns["user"]])
         self.points = np.array([1.0, 0.0, 0.5, np.nan])[self.outcomes]
 
     def counts(self) -> Counts:
@@ -80,7 +80,7 @@ class Votes:
         """By value of a field, the one with the most votes first. What is unknown is left out."""
         import numpy as np
 
-        codes, known = numbered(getattr(self.columns, name))
+        codes, known = numbered(self.columns[name])
         table = np.bincount(codes * 4 + self.outcomes, minlength=len(known) * 4).reshape(-1, 4)
         found = [(value, row) for value, row in zip(known, table, strict=True) if value and row.sum() >= min_votes]
         found.sort(key=lambda entry: (-entry[1].sum(), entry[0]))
@@ -90,7 +90,7 @@ class Votes:
         """How often the left answer won, among the blind votes for one side."""
         import numpy as np
 
-        decided = np.array(self.columns.blind, dtype=bool) & (self.outcomes <= LOSS)
+        decided = np.array(self.columns["blind"], dtype=bool) & (self.outcomes <= LOSS)
         left = int((decided & ((self.outcomes == WIN) == self.left)).sum())
         count = int(decided.sum())
         return Position(stats.share(left, count), stats.sign_test(left, count - left))
@@ -104,7 +104,9 @@ class Votes:
         """Of the votes on answers whose lengths are known. Voters that are not known any more are nobody in common."""
         import numpy as np
 
-        left, right = (np.array(sizes, dtype=float) for sizes in (self.columns.left_chars, self.columns.right_chars))
+        left, right = (
+            np.array(sizes, dtype=float) for sizes in (self.columns["left_chars"], self.columns["right_chars"])
+        )
         known = (left > 0) & (right > 0) & (self.outcomes != BOTH_BAD)
         ratio = np.log(left[known] / right[known])
         users = np.where(self.known, self.users, len(self.users) + np.arange(len(self.users)))

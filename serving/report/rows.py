@@ -22,7 +22,7 @@ NEWEST = 5000
 """Answers whose times, lengths and citations are looked at."""
 
 
-def read(db: Session, filters: Filters = Filters()) -> Inputs:  # noqa: B008 - frozen
+def read(db: Session, filters: Filters) -> Inputs:
     """All that the report counts. ``filters.arms`` and ``min_votes`` are the report's own, not looked at here."""
     battles = [
         Battle(_arms(arms), winner, blind == 1, *rest) for arms, winner, blind, *rest in _plain(db, _votes(filters))
