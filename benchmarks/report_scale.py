@@ -27,6 +27,7 @@ from data.home import Home
 from evals.report.build import build
 from evals.report.inputs import Filters
 from serving.report.rows import read
+from serving.settle import settle
 from serving.store.database import Store
 from serving.store.facts import facts_of
 from serving.store.tables import Answer, Choice, Conversation, Vote
@@ -85,7 +86,8 @@ def show(what: str, call: Callable[[], Any]) -> None:
 
 
 def show_requests(database: str, home: Home) -> None:
-    """Whole requests to a gateway in this process."""
+    """Whole requests to a gateway in this process, which has settled as a served one does."""
+    settle()
     with client(gateway(home, database, ScriptedEngine("")), "ann") as http:
         for format in ("json", "fragment", "csv", "png"):
             show(f"GET /v1/report {format}", partial(_get, http, format=format))
