@@ -22,7 +22,8 @@ class SiteServer:
     """``site["/path"] = "<html>..."`` (or a status, or a handler); whatever is not set answers 404.
 
     ``requests`` counts every request by path with query, ``bodies`` those that were answered with a text. ``down`` set
-    to a status answers everything with it. ``port`` is free to be taken again by another SiteServer.
+    to a status answers everything with it; ``slow`` has seconds to wait by path, ``delay`` those for all others.
+    ``port`` is free to be taken again by another SiteServer.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -32,6 +33,7 @@ class SiteServer:
         self.headers: dict[str, dict[str, str]] = {}
         self.down = 0
         self.delay = 0.0
+        self.slow: dict[str, float] = {}
         self.etags = True
         self.port = port
         self._loop = asyncio.new_event_loop()
@@ -82,8 +84,8 @@ class SiteServer:
         path = request.raw_path
         self.requests[path] += 1
         self.headers[path] = dict(request.headers)
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        if delay := self.slow.get(path, self.delay):
+            await asyncio.sleep(delay)
         if self.down:
             return web.Response(status=self.down)
         answer = self.answers.get(path, self.answers.get(request.path, 404))

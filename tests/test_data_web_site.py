@@ -238,8 +238,10 @@ def test_a_sitemap_out_of_reach_is_no_loss(site: SiteServer, store: PageStore) -
     assert paths(site, run(site, store, grace_syncs=1).removed) == ["/a"]
 
 
-def test_llms_txt_names_the_markdown_twins(site: SiteServer, store: PageStore) -> None:
-    """Each page once: as Markdown where llms.txt names it and it is there, else as HTML."""
+@pytest.mark.parametrize("last", ["/", "/index.md", "/d.html.md", "/d.html", "/d.md", "/a.md"])
+def test_llms_txt_names_the_markdown_twins(site: SiteServer, store: PageStore, last: str) -> None:
+    """Each page once: as Markdown where llms.txt names it and it is there, else as HTML; whichever answers last."""
+    site.slow[last] = 0.1
     site["/"] = page("Start", "a.html", "b.html", "c/", "d.html", "d.md")
     site["/llms.txt"] = (
         "# Docs\n\n- [A](a.md)\n- [B](/b.html.md)\n- [C](c/index.md)\n- [Gone](d.html.md)\n- [Home](index.md)\n"

@@ -67,6 +67,8 @@ class Entry:
 
 PAGE = ("added", "changed", "unchanged")
 """Outcomes of a visit that gave a page; the others are skipped, failed, gone and elsewhere."""
+_MAY_BE_A_PAGE = "NOT (outcome IN ('gone', 'skipped') OR outcome = 'elsewhere' AND target = '')"
+"""Not known to give none: nothing may point to an address that has been visited in vain already."""
 
 
 class CrawlState:
@@ -166,7 +168,7 @@ class CrawlState:
         """The address in the queue that is read instead of ``url``, or ""."""
         rows = self._do(
             "SELECT url, state, listed, outcome FROM queue "
-            "WHERE source = :source AND twin = :twin AND state != 'alias'",
+            f"WHERE source = :source AND twin = :twin AND state != 'alias' AND {_MAY_BE_A_PAGE}",
             twin=twin_key(url),
         ).fetchall()
         for other, state, other_listed, outcome in rows:
@@ -181,14 +183,17 @@ class CrawlState:
 
     def preferred(self, url: str) -> str:
         """The address that is read instead of this one since it was queued (a listed or an HTML twin), or ""."""
-        row = self._do("SELECT state, target FROM queue WHERE source = :source AND url = :url", url=url).fetchone()
-        if row and row[0] == "alias":
-            return str(row[1])
+        sql = "SELECT state, target, listed FROM queue WHERE source = :source AND url = :url"
+        state, target, own_listed = self._do(sql, url=url).fetchone() or ("", "", 0)
+        if state == "alias":
+            return str(target)
         sql = (
             "SELECT url, listed FROM queue WHERE source = :source AND twin = :twin AND url != :url "
             "AND state != 'alias' AND outcome NOT IN ('gone', 'skipped', 'failed', 'elsewhere')"
         )
         for other, listed in self._do(sql, url=url, twin=twin_key(url)).fetchall():
+            if is_markdown(url) and own_listed:  # the twin stands aside, whichever of the two answers first
+                continue
             if is_markdown(other) if listed else is_markdown(url) and not is_markdown(other):
                 return str(other)
         return ""
