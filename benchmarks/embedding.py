@@ -245,7 +245,7 @@ def quality(way: str, folder: Path) -> None:
     """hit@5 and MRR@10 over the development set, by language; vectors are kept in DOCDUET_HOME's cache."""
     from data.home import Home
     from evals.questions import load_set
-    from evals.retrieval import Bench, prepare
+    from evals.retrieval.bench import Bench, prepare
     from rag.config import RagConfig
     from rag.embed import SentenceTransformerEmbedder, bundled, fingerprint
     from rag.minilm import MiniLM

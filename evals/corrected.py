@@ -20,7 +20,7 @@ from data.prompts import REFUSAL
 from data.sentences import claims
 from data.store import PageStore
 from data.types import Page
-from evals.questions import Question, QuestionSet
+from evals.questions import Fact, Question, QuestionSet
 
 NAME = "feedback"
 _REFUSALS = {folded(text) for text in REFUSAL.values()}
@@ -41,13 +41,16 @@ def load_corrected(home: Home) -> QuestionSet:
 def _question(entry: Feedback, pages: Mapping[str, Page]) -> Question:
     text = strip_markers(entry.correction)
     answerable = folded(text) not in _REFUSALS
-    facts = tuple(text[span.start : span.end] for span in claims(text)) if answerable else ()
+    said = tuple(text[span.start : span.end] for span in claims(text)) if answerable else ()
     named = entry.sources if entry.pages is None else entry.pages
     found = tuple(url for url in dict.fromkeys(named) if url in pages) if answerable else ()
-    span = next((fact for fact in facts if found and _squeezed(fact) in _squeezed(pages[found[0]].body)), "")
+    span = next((fact for fact in said if found and _squeezed(fact) in _squeezed(pages[found[0]].body)), "")
     lang = (entry.lang or detect_lang(f"{entry.question}\n{text}"))[:2]
     id = f"{entry.answer_id}-{entry.choice}"
-    return Question(id, entry.question, lang, found, span, NAME, facts, answerable)
+    facts = tuple(Fact(text) for text in said)
+    return Question(
+        id, entry.question, lang, found, span, NAME, facts, answerable, reference=text if answerable else ""
+    )
 
 
 def _squeezed(text: str) -> str:

@@ -1,54 +1,101 @@
-"""Question sets: questions with the pages that answer them.
+"""Question sets: questions with the pages that answer them, and what a good answer says.
 
 A set is a .jsonl file, one question a line; a .toml file of the same name beside it says which pages to leave out of
 the index (such as a FAQ page that repeats the questions). Bundled ones lie in evals/sets/ and go by their bare name. A
 file in SQuAD's format (.json) is a set as well, and brings its pages along: see squad.py. The set ``feedback`` is made
-of answers that were corrected in the chat: see corrected.py.
+of answers that were corrected in the chat: see corrected.py. A line:
+
+    {"id": "q1", "lang": "en", "kind": "single", "question": "Which port is it?", "pages": ["en/engines.md"],
+     "facts": [{"text": "It listens on port 7860.", "keys": [["7860"], ["port", "listens"]]}],
+     "reference": "The gateway listens on port 7860."}
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
+import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from data.errors import ConfigError
 from data.home import Home
+from data.prompts import Message
 from data.types import Page
 
 FOLDER = Path(__file__).with_name("sets")
 
 
+Kind = Literal["", "single", "steps", "follow-up", "unanswerable"]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a complete answer says. ``keys``: of every group one alternative must stand in the answer, "re:" before one
+    that is a regular expression (answers/facts.py); none where a sentence of the answer must say ``text``."""
+
+    text: str
+    keys: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A message before the question. ``role``: user or assistant."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
 @dataclass(frozen=True)
 class Question:
-    """``pages``: urls of all pages that answer, one or more; none in sets that do not measure retrieval alone.
+    """``pages``: urls of all pages that answer; none where the docs hold no answer, or where nobody has named them.
 
-    ``answer_span``: words that stand in the first of them. ``facts``: what a complete answer says, a sentence each;
-    empty where nobody wrote it down. ``answerable``: whether the docs hold an answer; if not, a refusal is right.
+    ``answer_span``: words that stand in the first of them. ``facts``: what a complete answer says, of the kind
+    ``steps`` in their order; empty where nobody wrote it down. ``answerable``: whether the docs hold an answer; if not,
+    a refusal is right. ``history``: the conversation before a follow-up. ``reference``: a complete answer.
     """
 
     id: str
     question: str
     lang: str
-    pages: tuple[str, ...]
+    pages: tuple[str, ...] = ()
     answer_span: str = ""
     source: str = ""
-    facts: tuple[str, ...] = ()
+    facts: tuple[
+        Annotated[Fact, BeforeValidator(lambda fact: {"text": fact} if isinstance(fact, str) else fact)], ...
+    ] = ()
     answerable: bool = True
+    kind: Kind = ""
+    topic: str = ""
+    history: tuple[Earlier, ...] = ()
+    reference: str = ""
+
+    @property
+    def messages(self) -> list[Message]:
+        """What a voice is asked."""
+        earlier = [Message(role=turn.role, content=turn.content) for turn in self.history]
+        return [*earlier, Message(role="user", content=self.question)]
 
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """``exclude``: patterns of page urls left out of the index. ``corpus``: the pages, where the set brings them."""
+    """``exclude``: patterns of page urls left out of the index. ``corpus``: the pages, where the set brings them.
+
+    ``sha256``: of all its questions, whatever sample is drawn of them.
+    """
 
     name: str
     questions: tuple[Question, ...]
     exclude: tuple[str, ...] = ()
     corpus: tuple[Page, ...] = ()
+    sha256: str = ""
 
     def sample(self, size: int, seed: int) -> QuestionSet:
         """``size`` questions drawn with ``seed``, in their old order; all of them where there are no more."""
@@ -68,6 +115,12 @@ class QuestionSet:
 def load_set(name: str, home: Home | None = None) -> QuestionSet:
     """The set in the file ``name``, or the bundled one of that name. ``home``: where the corrections of the set
     ``feedback`` and their pages are. Raises ConfigError."""
+    found = _found(name, home)
+    said = json.dumps([asdict(question) for question in found.questions], ensure_ascii=False, sort_keys=True)
+    return replace(found, sha256=hashlib.sha256(said.encode()).hexdigest())
+
+
+def _found(name: str, home: Home | None) -> QuestionSet:
     if name == "feedback" and home is not None:
         from evals.corrected import load_corrected
 
@@ -97,15 +150,19 @@ def require_gold(questions: Sequence[Question], urls: set[str], corpus: str) -> 
 
 
 def _questions(path: Path) -> list[Question]:
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    questions = [_question(line, f"{path}: question {number}") for number, line in enumerate(lines, start=1)]
-    if not questions:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    found = {n: _question(line, f"{path}: line {n}") for n, line in enumerate(lines, start=1) if line.strip()}
+    if not found:
         raise ConfigError(f"{path} holds no questions")
-    ids = [question.id for question in questions]
-    twice = next((found for found in ids if ids.count(found) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"{path}: the id {twice!r} is used twice")
-    return questions
+    seen: dict[str, int] = {}
+    for number, question in found.items():
+        first = seen.setdefault(question.id, number)
+        if first != number:
+            raise ConfigError(f"{path}: line {number}: the id {question.id!r} is used twice, first in line {first}")
+    return list(found.values())
 
 
 def _question(line: str, where: str) -> Question:
@@ -117,10 +174,37 @@ def _question(line: str, where: str) -> Question:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{where}: {'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}") from None
-    empty = next((key for key in ("id", "question", "lang", "pages") if not getattr(found, key)), None)
-    if empty:
-        raise ConfigError(f"{where}: {empty} is empty")
+    if problem := _problem(found):
+        raise ConfigError(f"{where}: {problem}")
     return found
+
+
+def _problem(found: Question) -> str:
+    """What is wrong with a question whose fields are of the right types; "" for nothing."""
+    empty = next((key for key in ("id", "question", "lang") if not getattr(found, key).strip()), None)
+    if empty:
+        return f"{empty} is empty"
+    if found.answerable and not (found.pages or found.facts or found.reference):
+        return "pages is empty, and so are facts and reference: nothing says what a right answer is"
+    if (found.kind == "unanswerable") == found.answerable and found.kind:
+        return f"kind is {found.kind!r} and answerable is {str(found.answerable).lower()}: one of them is wrong"
+    if found.kind == "follow-up" and not found.history:
+        return "a follow-up needs the messages before it in history"
+    if found.history and found.history[-1].role != "assistant":
+        return "history ends with a question: the last earlier message must be the assistant's"
+    return next((problem for fact in found.facts if (problem := _wrong_key(fact))), "")
+
+
+def _wrong_key(fact: Fact) -> str:
+    for group in fact.keys:
+        if not all(key.strip() and key != "re:" for key in group) or not group:
+            return f"a group of keys of the fact {fact.text!r} is empty"
+        for key in group:
+            try:
+                re.compile(key.removeprefix("re:") if key.startswith("re:") else "")
+            except re.error as error:
+                return f"the key {key!r} is no regular expression: {error}"
+    return ""
 
 
 @cache

@@ -6,22 +6,36 @@
        "latency_ms": 812.0, "tokens": 64, "length": 240}]}
 
 A measure that was not taken is null or left out. The files are untrusted: whatever does not fit is told, never guessed.
+`docduet eval run` writes them (evals/answers).
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import ConfigError
+from data.feedback import Turn
 
 Measure = Annotated[float, Field(ge=0, le=1)] | None
 
+WELL = 0.5
+"""Share of the facts from which on a question counts as answered well."""
+
 
 class Result(BaseModel):
-    """One arm's answer to one question. Measures are shares; ``latency_ms``: to the end of the answer."""
+    """One arm's answer to one question. Measures are shares.
+
+    ``completeness``: of questions whose facts are steps, those in the right order. ``first_ms``, ``latency_ms``: to the
+    first word, and to the end. ``length``, ``reference_length``: characters without markers and white space.
+    ``degraded``: why no model wrote it. ``sources``: urls of the pages cited. ``missing``: facts it does not state.
+    ``chrf``: likeness to the reference. ``history``: the conversation before the question. ``failed``: what the gateway
+    said where it gave no whole answer.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,19 +44,57 @@ class Result(BaseModel):
     question: str = ""
     lang: str = ""
     topic: str = ""
+    kind: str = ""
     answerable: bool | None = None
     facts_recalled: Measure = None
+    completeness: Measure = None
     citation_precision: Measure = None
     citation_recall: Measure = None
     faithful: Measure = None
+    chrf: Measure = None
+    judge: Measure = None
     refused: bool = False
+    degenerate: Literal["", "loop", "unfinished", "empty"] = ""
+    degraded: str = ""
+    failed: str = ""
+    first_ms: float | None = Field(None, ge=0)
     latency_ms: float | None = Field(None, ge=0)
     tokens: int | None = Field(None, ge=0)
     length: int | None = Field(None, ge=0)
+    reference_length: int | None = Field(None, ge=0)
+    answer: str = ""
+    sources: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    history: tuple[Turn, ...] = ()
+
+    @property
+    def answered_well(self) -> bool | None:
+        """Refused what the docs do not hold, or stated at least half of the facts in a whole answer; None: unknown."""
+        if self.answerable is False:
+            return self.refused
+        if self.answerable is None or self.facts_recalled is None:
+            return None
+        return not self.refused and not self.degenerate and self.facts_recalled >= WELL
+
+
+class Arm(BaseModel):
+    """Who answered for an arm; "" where the gateway does not tell. ``model``: the engine that wrote."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str = ""
+    checkpoint: str = ""
+    checkpoint_step: int | None = None
+    dataset_sha256: str = ""
+    base_model: str = ""
 
 
 class EvalRun(BaseModel):
-    """A set of questions asked of one or more arms. ``started_at``: ISO 8601. ``file``: where it was read from."""
+    """A set of questions asked of one or more arms. ``started_at``: ISO 8601. ``file``: where it was read from.
+
+    ``label``: what a scorecard calls it. ``generation``: the index that was answered from. ``finished``: every question
+    was asked. ``concurrency``: answers under way at once. ``gateway``: its address.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,6 +103,31 @@ class EvalRun(BaseModel):
     started_at: str = ""
     results: tuple[Result, ...]
     file: str = ""
+    set_sha256: str = ""
+    label: str = ""
+    arms: Mapping[str, Arm] = Field(default_factory=dict)
+    generation: str = ""
+    seed: int = 0
+    versions: Mapping[str, str] = Field(default_factory=dict)
+    finished: bool = True
+    concurrency: int | None = None
+    gateway: str = ""
+
+
+def write_run(folder: Path, name: str, run: EvalRun) -> Path:
+    """Save a run at once under ``name``, or with a number behind it where that is taken. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    number = 2
+    while path.exists():
+        path, number = folder / f"{name}-{number}.json", number + 1
+    draft = folder / f".{path.name}.partial"
+    with draft.open("w", encoding="utf-8") as sink:
+        sink.write(run.model_dump_json(indent=1, exclude={"file"}))
+        sink.flush()
+        os.fsync(sink.fileno())
+    draft.replace(path)
+    return path
 
 
 def read_run(path: Path) -> EvalRun:

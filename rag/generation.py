@@ -30,6 +30,7 @@ from data.types import Filters, Page
 from rag.bm25 import bm25s_library
 from rag.embed import Vectors
 from rag.labels import LabelCount
+from rag.lexical import terms
 from rag.tokens import TokenTable
 from rag.vector_store import open_stored
 from rag.vectors import VectorIndex, load_matrix, open_vectors
@@ -80,6 +81,10 @@ class PageSpan:
     number: int
     first: int
     chunks: int
+
+
+_UNSEEN = 50
+"""Chunks that are taken to be there besides, without the question's words: in two alone every word would be common."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,16 @@ class IndexGeneration:
         """Those of ``tokens`` that stand in the chunk or in its context."""
         present, vocabulary = set(self.tokens.of(chunk_id).tolist()), self.bm25.vocab_dict
         return tuple(token for token in tokens if vocabulary.get(token) in present)
+
+    def term_weights(self, text: str) -> dict[str, float]:
+        """Term of ``text`` -> how much it tells, 0 (in every chunk) to 1 (in none), whatever the corpus' size."""
+        indptr, vocabulary, chunks = self.bm25.scores["indptr"], self.bm25.vocab_dict, self.info.chunks + _UNSEEN
+        weights = {}
+        for term in terms(text):
+            number = vocabulary.get(term.token)
+            found = 0 if number is None else int(indptr[number + 1] - indptr[number])
+            weights[term.token] = float(np.log((chunks + 1) / (found + 1)) / np.log(chunks + 1)) if found else 1.0
+        return weights
 
     def rows(self, chunk_ids: Sequence[int]) -> list[Row]:
         """The chunks with these ids, in this order."""

@@ -24,7 +24,7 @@ from rag.expand import REACH, Piece, Section, widen
 from rag.fuse import fuse
 from rag.generation import GenerationInfo, IndexGeneration, PageRow, Row
 from rag.labels import LabelCount
-from rag.lexical import latin, terms, tokenize
+from rag.lexical import latin, tokenize
 from rag.pagescore import WEIGHT, page_scores
 from rag.rerank import load_reranker
 from rag.stages import stage
@@ -40,8 +40,6 @@ _FOREIGN_DENSE = 0.05
 _OWN_LANG = 1.25
 """Factor on the scores of passages in the question's language, where the docs hold several."""
 
-_UNSEEN = 50
-"""Chunks that are taken to be there besides, without the question's words: in two alone every word would be common."""
 
 Hits = list[tuple[int, float]]
 """(chunk id, score), best first."""
@@ -164,14 +162,7 @@ class HybridRetriever:
 
     def term_weights(self, query: str) -> dict[str, float]:
         """Query term -> how much it tells, 0 (in every chunk) to 1 (in none), whatever the corpus' size."""
-        bm25 = self._generation.bm25
-        indptr, vocabulary, chunks = bm25.scores["indptr"], bm25.vocab_dict, self.info.chunks + _UNSEEN
-        weights = {}
-        for term in terms(query):
-            number = vocabulary.get(term.token)
-            found = 0 if number is None else int(indptr[number + 1] - indptr[number])
-            weights[term.token] = float(np.log((chunks + 1) / (found + 1)) / np.log(chunks + 1)) if found else 1.0
-        return weights
+        return self._generation.term_weights(query)
 
     def _fused(self, query: str, lexical: Hits, dense: Hits) -> Hits:
         lang = detect_lang(query)

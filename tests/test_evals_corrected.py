@@ -58,8 +58,11 @@ def test_a_correction_is_a_question_with_its_facts_and_pages(home: Home) -> None
     questions = load_set("feedback", home)
     first, second, third = questions.questions
     assert (first.id, first.question, first.lang) == (f"{entry.answer_id}-0", entry.question, "en")
-    assert first.facts == ("The gateway listens on port 7860.", "Change it with `--port` or in the file.")
-    assert (first.pages, first.answer_span, first.answerable) == (("port.md",), first.facts[0], True)
+    assert tuple(fact.text for fact in first.facts) == (
+        "The gateway listens on port 7860.",
+        "Change it with `--port` or in the file.",
+    )
+    assert (first.pages, first.answer_span, first.answerable) == (("port.md",), first.facts[0].text, True)
     assert (second.id, second.pages, second.answer_span) == (f"{named.answer_id}-1", ("box.md",), "")
     assert (third.question, third.facts, third.pages, third.answerable) == (refused.question, (), (), False)
     assert questions.findable().questions == (first, second)

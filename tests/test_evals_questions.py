@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ConfigError
-from evals.questions import FOLDER, Question, QuestionSet, load_set, require_gold
+from evals.questions import FOLDER, Earlier, Fact, Question, QuestionSet, load_set, require_gold
 
 CORPUS = Path(__file__).parents[1].parent / "shared" / "corpora" / "ms-swift-docs"
 GOOD = {"id": "q1", "question": "How?", "lang": "en", "pages": ["a.md"], "answer_span": "so", "source": "own"}
@@ -33,16 +33,43 @@ def test_reads_questions_and_what_to_leave_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "question 1"),
+        ("{", "line 1"),
         ({"id": "q1", "question": "How?", "lang": "en"}, "pages"),
         ({**GOOD, "pages": "a.md"}, "pages"),
         ({**GOOD, "pages": []}, "pages is empty"),
         ({**GOOD, "question": ""}, "question is empty"),
+        ({**GOOD, "kind": "step"}, "line 1: kind: Input should be"),
+        ({**GOOD, "kind": "follow-up"}, "needs the messages before it"),
+        ({**GOOD, "history": [{"role": "user", "content": "Hi"}]}, "history ends with a question"),
+        ({**GOOD, "kind": "unanswerable"}, "one of them is wrong"),
+        ({**GOOD, "facts": [{"text": "f", "keys": [[]]}]}, "a group of keys of the fact 'f' is empty"),
+        ({**GOOD, "facts": [{"text": "f", "keys": [["re:("]]}]}, "no regular expression"),
+        ({**GOOD, "facts": [7]}, "facts.0"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: object, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load_set(write(tmp_path / "own.jsonl", line))
+
+
+def test_the_line_that_is_named_is_the_one_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"own\.jsonl: line 4: question is empty"):
+        load_set(write(tmp_path / "own.jsonl", GOOD, "", "", {**GOOD, "question": " "}))
+
+
+def test_what_a_good_answer_says(tmp_path: Path) -> None:
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]
+    facts = ["It is so.", {"text": "It is 5.", "keys": [["5", "five"], ["re:s(ec)?"]]}]
+    line = GOOD | {"kind": "follow-up", "history": history, "facts": facts, "topic": "t", "reference": "So, 5 s."}
+    found = load_set(
+        write(tmp_path / "own.jsonl", line, {"id": "q2", "question": "?", "lang": "en", "answerable": False})
+    )
+    asked, outside = found.questions
+    assert asked.facts == (Fact("It is so."), Fact("It is 5.", (("5", "five"), ("re:s(ec)?",))))
+    assert asked.history == (Earlier("user", "Hi"), Earlier("assistant", "Yes?"))
+    assert [message["content"] for message in asked.messages] == ["Hi", "Yes?", "How?"]
+    assert (outside.answerable, outside.pages) == (False, ())
+    assert found.sha256 == found.sample(1, 0).sha256 != load_set(write(tmp_path / "own.jsonl", GOOD)).sha256
 
 
 def test_a_set_that_cannot_be_used_is_refused(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from data.errors import ConfigError, DocDuetError, EmptySourceError
 from data.home import Home
 from data.types import Page
 from docduet import app
-from evals.peer import LlamaIndexStock
 from evals.questions import Question, load_set
-from evals.retrieval import Outcome, Report, answer_rank, evaluate, prepare, summarize
-from evals.systems import NAMES, BigramBM25, DenseOnly, Hit, LexicalOnly, bigrams
+from evals.retrieval.bench import Outcome, Report, answer_rank, evaluate, prepare, summarize
+from evals.retrieval.peer import LlamaIndexStock
+from evals.retrieval.systems import NAMES, BigramBM25, DenseOnly, Hit, LexicalOnly, bigrams
 from rag.build import build_index
 from rag.config import RagConfig
 from tests.fakes import HashedWords
@@ -125,7 +125,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     embedder = HashedWords()
-    monkeypatch.setattr("evals.retrieval.load_embedder", lambda name: embedder)
+    monkeypatch.setattr("evals.retrieval.bench.load_embedder", lambda name: embedder)
     folder = tmp_path / "docs"
     folder.mkdir()
     for page in PAGES:
@@ -164,7 +164,7 @@ def test_every_system_answers_and_the_excluded_page_is_not_indexed(corpus: Path,
 def test_the_second_run_embeds_only_the_questions(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert invoke("--retrieval", "own.jsonl", "--corpus", str(corpus)).exit_code == 0
     fresh = HashedWords()
-    monkeypatch.setattr("evals.retrieval.load_embedder", lambda name: fresh)
+    monkeypatch.setattr("evals.retrieval.bench.load_embedder", lambda name: fresh)
     assert invoke("--retrieval", "own.jsonl", "--corpus", str(corpus)).exit_code == 0
     assert fresh.embedded == []
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from data.feedback import Turn as Earlier
 from data.home import Home
 from docduet import app
+from evals import runs
 from serving.router.features import NAMES
 from serving.router.labels import read_labels, write_labels
 from serving.router.model import read_model
@@ -58,6 +60,24 @@ def test_a_fit_from_a_label_file(home: Home) -> None:
     )
     assert (home.root / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert (home.root / "again.jsonl").read_text() == (home.root / "labels.jsonl").read_text()
+
+
+def test_an_evaluation_run_is_read_as_labels(home: Home) -> None:
+    whole: dict[str, Any] = {"question": "Which port?", "lang": "en", "answerable": True}
+    results = [
+        runs.Result(id="q1", arm="rag", facts_recalled=0.5, history=(Earlier(role="user", content="Hi"),), **whole),
+        runs.Result(id="q1", arm="sft", facts_recalled=1.0, degenerate="loop", **whole),
+        runs.Result(id="q1", arm="base", facts_recalled=1.0, **whole),  # never chosen
+        runs.Result(id="q2", arm="rag", question="What price?", answerable=False, refused=True),
+        runs.Result(id="q2", arm="sft", question="What price?", answerable=False),
+        runs.Result(id="q3", arm="rag", question="Unknown?", answerable=True),  # no facts: nothing can be told
+    ]
+    path = runs.write_run(home.evals, "run", runs.EvalRun(object="eval_run", set="s", results=tuple(results)))
+    first, second = read_labels(path)
+    assert (first.question, first.arms, first.lang) == ("Which port?", {"rag": True, "sft": False}, "en")
+    assert first.messages == ({"role": "user", "content": "Hi"},)
+    assert (second.question, second.arms) == ("What price?", {"rag": True, "sft": False})
+    assert "docduet sync" in str(route("fit", "--labels", str(path)).exception)  # features are measured on the index
 
 
 def test_made_up_labels_say_so_and_are_not_put_to_use(home: Home) -> None:

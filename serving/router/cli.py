@@ -31,7 +31,8 @@ def fit(
         bool | None, typer.Option(help="Learn from votes and thumbs; by default when nothing else is given.")
     ] = None,
     labels: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE.jsonl", help="Learn from these labels; can be given again.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Learn from these labels or evaluation runs; can be given again."),
     ] = None,
     simulate: Annotated[
         int, typer.Option(metavar="N", min=0, help="Make up N labels with a known truth, to see the fit at work.")
@@ -52,14 +53,16 @@ def fit(
     """Learn from votes and evaluation labels which voice answers what; a better router is never replaced.
 
     A label file holds one question a line: {"question": "...", "arms": {"rag": 1, "sft": 0}}, 1 where the voice
-    answered well. Running gateways take the new router up at once. Made-up labels are written nowhere unless --out
-    says so.
+    answered well; or it is an evaluation run of `docduet eval run`. Running gateways take the new router up at once.
+    Made-up labels are written nowhere unless --out says so.
 
     Examples:
 
         docduet route fit --chart curve.png
 
         docduet route fit --labels judged.jsonl --votes --target-risk 0.1
+
+        docduet route fit --labels ~/.docduet/evals/handbook-20261126T050000Z.json
 
         docduet route fit --simulate 600 --json
     """

@@ -4,6 +4,8 @@ A label file is JSON lines, one question each:
 
     {"question": "How do I change the port?", "lang": "en", "arms": {"rag": 1, "sft": 0}}
 
+An evaluation run (`docduet eval run`, evals/runs.py; its name ends in .json) is read as labels, too.
+
 ``arms`` holds 1 (answered well) or 0 for each voice that was judged; a refusal of what the docs do not hold is a good
 answer. More keys: ``lang`` (else detected), ``history`` (earlier messages), ``features`` (as measured when the question
 was asked; else they are measured on today's index). What people voted comes in the same shape (votes.py).
@@ -23,6 +25,7 @@ from data.errors import ConfigError
 from data.feedback import Turn as Earlier
 from data.lang import detect_lang
 from data.prompts import Message
+from evals.runs import EvalRun, read_run
 from serving.router.decide import ARMS
 from serving.router.features import check_names
 
@@ -75,6 +78,8 @@ EXAMPLE = '{"question": "How do I change the port?", "arms": {"rag": 1, "sft": 0
 
 def read_labels(path: Path) -> list[Label]:
     """Raises ConfigError that names the line."""
+    if path.suffix == ".json":
+        return labels_of_run(read_run(path))
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -83,6 +88,20 @@ def read_labels(path: Path) -> list[Label]:
         raise ConfigError(f"the labels in {path} cannot be read: the file is not UTF-8 text") from None
     numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     return [_label(line, f"{path}: line {number}") for number, line in numbered]
+
+
+def labels_of_run(run: EvalRun) -> list[Label]:
+    """What an evaluation run says of each question: which voices answered it well (Result.answered_well)."""
+    found: dict[str, Label] = {}
+    for result in run.results:
+        well = result.answered_well
+        if well is None or result.arm not in ARMS or not result.question:
+            continue
+        before = found.get(result.id) or Label.model_construct(
+            question=result.question, arms={}, lang=result.lang, history=result.history, features={}, simulated=False
+        )
+        found[result.id] = before.model_copy(update={"arms": {**before.arms, result.arm: well}})
+    return list(found.values())
 
 
 def write_labels(path: Path, labels: Iterable[Label]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from data.errors import ConfigError
 from data.types import Page
-from evals.systems import Hit
+from evals.retrieval.systems import Hit
 from rag.embed import Embedder
 
 

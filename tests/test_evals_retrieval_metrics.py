@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score
 
-from evals.metrics import average, hit_at_k, ndcg_at_k, percentile, recall_at_k, reciprocal_rank, wilson
+from evals.retrieval.metrics import average, hit_at_k, ndcg_at_k, percentile, recall_at_k, reciprocal_rank, wilson
 
 Metric = Callable[[Sequence[str], Collection[str], int], float]
 RANKING = ["a", "b", "c", "d", "e"]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
-from evals.metrics import wilson
-from evals.retrieval import Report, Scores
+from evals.retrieval.bench import Report, Scores
+from evals.retrieval.metrics import wilson
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 COLORS = {

@@ -23,10 +23,10 @@ from data.home import Home
 from data.store import PageStore
 from data.sync import sync_source
 from data.types import Page
-from evals.metrics import average, hit_at_k, ndcg_at_k, percentile, reciprocal_rank
-from evals.peer import LlamaIndexStock
 from evals.questions import Question, QuestionSet, require_gold
-from evals.systems import BigramBM25, Hit, System, ours
+from evals.retrieval.metrics import average, hit_at_k, ndcg_at_k, percentile, reciprocal_rank
+from evals.retrieval.peer import LlamaIndexStock
+from evals.retrieval.systems import BigramBM25, Hit, System, ours
 from rag.build import build_index
 from rag.chunk import chunk_page
 from rag.config import RagConfig

@@ -1,0 +1,203 @@
+"""`docduet eval run --set` against gateways on a port: the whole way, without an engine, interrupted, overloaded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from data.errors import GatewayError
+from data.home import Home
+from data.prompts import Message
+from docduet import app
+from evals.answers import gateway as gateways
+from evals.answers.gateway import Gateway
+from evals.questions import Question
+from evals.runs import read_run, read_runs
+from serving.engines.delta import EngineDelta
+from serving.server import in_background
+from tests.fake_engine import DONE, FakeEngineServer, chunk
+from tests.fakes import ScriptedEngine
+from tests.store_gateway import QUESTION, gateway, home_of
+
+QUESTIONS = [
+    {"id": "q1", "question": QUESTION, "lang": "en", "kind": "single", "pages": ["port.md"], "topic": "ports",
+     "facts": [{"text": "It is 7860.", "keys": [["7860"]]}, {"text": "--port changes it.", "keys": [["--port"]]}],
+     "reference": "The gateway listens on port 7860 by default. Change it with --port."},
+    {"id": "q2", "question": "And how do I change it?", "lang": "en", "kind": "follow-up", "pages": ["port.md"],
+     "history": [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "Port 7860."}],
+     "facts": ["Change the port with `--port`."], "reference": "Change it with `--port`."},
+    {"id": "q3", "question": "网关默认监听哪个端口？", "lang": "zh", "pages": ["zh/port.md"],
+     "facts": [{"text": "7860", "keys": [["7860"]]}], "reference": "网关默认监听 7860 端口。"},
+    {"id": "q4", "question": "What is the price of a support contract in Norway?", "lang": "en", "kind": "unanswerable",
+     "answerable": False},
+]  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(json.dumps(question) + "\n" for question in QUESTIONS)
+    (tmp_path / "own.jsonl").write_text(lines, encoding="utf-8")
+    return home_of(tmp_path / "home")
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["eval", "run", "--set", "own.jsonl", *arguments, "--json"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    body: dict[str, Any] = json.loads(result.stdout)
+    return body
+
+
+def failed(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["eval", "run", *arguments])
+    assert result.exit_code == 1
+    return str(result.exception)
+
+
+def test_without_an_engine_the_quotes_are_measured(home: Home) -> None:
+    with in_background(gateway(home, "")) as url:
+        body = run("--gateway", url, "--arms", "rag", "--label", "quote")
+    figures = body["arms"]["rag"]
+    assert (figures["n"], figures["refusal_recall"], figures["degraded"]) == (4, 1.0, 0.75)
+    assert figures["faithful"] == figures["citation_precision"] == figures["citation_recall"] == 1.0
+    assert figures["first_ms_p50"] > 0
+    assert figures["latency_ms_p50"] >= figures["first_ms_p50"]
+    saved = read_run(Path(body["run"]))
+    assert (saved.label, saved.set, saved.finished) == ("quote", "own", True)
+    assert saved.generation
+    assert len(saved.set_sha256) == 64
+    by_id = {result.id: result for result in saved.results}
+    assert by_id["q1"].facts_recalled == 0.5
+    assert by_id["q1"].missing == ("--port changes it.",)
+    assert by_id["q1"].degraded == "no engine"
+    assert by_id["q2"].history[0].content == QUESTION
+    assert by_id["q4"].refused
+    assert [found.file for found in read_runs(home.evals)[0]] == [Path(body["run"]).name]
+    assert not list((home.evals / "unfinished").glob("*.jsonl"))
+
+
+def test_arms_side_by_side_as_a_table(home: Home) -> None:
+    reads = ScriptedEngine("The gateway listens on port 7860 by default [1].", name="base")
+    learned = ScriptedEngine("It is port 7860 7860 7860 and then the", name="sft")
+    with in_background(gateway(home, "", reads, learned)) as url:
+        result = CliRunner().invoke(
+            app, ["eval", "run", "--set", "own.jsonl", "--gateway", url, "--arms", "rag,sft,base", "--concurrency", "2"]
+        )
+    assert result.exit_code == 0, (result.output, result.exception)
+    for words in ("rag", "sft", "base", "facts recalled", "refusal recall", "Saved to"):
+        assert words in result.output
+    (saved,), _ = read_runs(home.evals)
+    assert set(saved.arms) == {"rag", "sft", "base"}
+    assert saved.arms["rag"].model == "base"
+    found = {(result.arm, result.id): result for result in saved.results}
+    assert found["rag", "q1"].facts_recalled == 0.5
+    assert found["rag", "q1"].missing == ("--port changes it.",)
+    assert found["rag", "q1"].citation_precision == 1.0
+    assert found["sft", "q1"].degenerate == "unfinished"
+    assert found["sft", "q1"].citation_recall is None
+    assert (found["base", "q1"].tokens or 0) > 0
+    assert len(found) == 12
+
+
+def test_what_is_wrong_is_said(home: Home) -> None:
+    with in_background(gateway(home, "")) as url:
+        said = failed("--set", "own.jsonl", "--gateway", url, "--arms", "rag,sft")
+        assert "no voice 'sft'; --arms can name: " in said
+        assert "rag" in said.split("can name")[1]
+    assert "no gateway answers at" in failed("--set", "own.jsonl", "--gateway", "http://127.0.0.1:9")
+    assert "no address" in failed("--set", "own.jsonl", "--gateway", "nonsense")
+    assert "--set SET" in failed()
+    assert "--set SET" in failed("--set", "own.jsonl", "--retrieval", "own.jsonl")
+    assert "--misses is for --retrieval" in failed("--set", "own.jsonl", "--misses")
+    assert not home.evals.exists() or not list(home.evals.glob("*.json"))
+
+
+class Slow(ScriptedEngine):
+    """Takes its time for each answer."""
+
+    async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta, None]:
+        await asyncio.sleep(0.4)
+        async for delta in super().chat(messages, **params):
+            yield delta
+
+
+def test_a_killed_run_goes_on_where_it_was(home: Home, tmp_path: Path) -> None:
+    many = [QUESTIONS[0] | {"id": f"q{n}", "question": f"{QUESTION} ({n})"} for n in range(12)]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(question) + "\n" for question in many), encoding="utf-8")
+    engine = Slow("The gateway listens on port 7860 by default [1].")
+    with in_background(gateway(home, "", engine)) as url:
+        arguments = ["eval", "run", "--set", "own.jsonl", "--gateway", url, "--concurrency", "1"]
+        argv = [sys.executable, "-m", "docduet", *arguments]
+        path = {"PYTHONPATH": str(Path(__file__).parents[1])}
+        process = subprocess.Popen(argv, cwd=tmp_path, env=os.environ | path, stderr=subprocess.PIPE)
+        until = time.monotonic() + 60
+        while time.monotonic() < until and process.poll() is None and len(engine.asked) < 4:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        (unfinished,) = (home.evals / "unfinished").glob("*.jsonl")
+        kept = unfinished.read_text(encoding="utf-8").count("\n") - 1
+        assert kept >= 3
+        with unfinished.open("a", encoding="utf-8") as sink:
+            sink.write('{"id": "q11", "arm": "ra')  # killed while it wrote
+        before = len(engine.asked)
+        body = run("--gateway", url, "--concurrency", "1")
+        assert body["arms"]["rag"]["n"] == 12
+        assert len(engine.asked) - before == 12 - kept
+        assert not unfinished.exists()
+        run("--gateway", url, "--concurrency", "12", "--fresh")
+        assert len(engine.asked) - before == 24 - kept
+
+
+def test_another_index_does_not_go_on_with_a_run(home: Home) -> None:
+    with in_background(gateway(home, "")) as url:
+        body = run("--gateway", url)
+        saved = read_run(Path(body["run"]))
+        (folder,) = (path for path in home.evals.iterdir() if path.is_dir())
+        (lock,) = folder.glob("*.lock")
+        header = {"started_at": saved.started_at, "answered_by": {"generation": "an older one", "arms": {}}}
+        lock.with_suffix(".jsonl").write_text(json.dumps(header) + "\n", encoding="utf-8")
+        assert "another index or checkpoint answers by now" in failed("--set", "own.jsonl", "--gateway", url)
+        assert run("--gateway", url, "--fresh")["arms"]["rag"]["n"] == 4
+
+
+async def test_an_overloaded_gateway_is_asked_again() -> None:
+    question = Question("q1", "Which port?", "en")
+    async with FakeEngineServer(status=429) as server, Gateway(server.url.removesuffix("/v1")) as asked:
+        answer = asyncio.create_task(asked.ask(question, "rag"))
+        await asyncio.sleep(0.3)  # the second try comes after half a second
+        server.status = 200
+        found = await answer
+        assert (found.text, found.failed, found.tokens, len(server.requests)) == ("Hello world", "", 2, 2)
+        assert server.requests[0]["docduet"] == {"store": False}
+        server.status = 400
+        assert (await asked.ask(question, "rag")).failed == "too many cooks"
+        server.status = 401
+        with pytest.raises(GatewayError, match="refuses to answer: too many cooks"):
+            await asked.ask(question, "rag")
+
+
+async def test_what_goes_on_breaking_off_is_a_failed_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateways, "TRIES", 2)
+    question = Question("q1", "Which port?", "en")
+    async with FakeEngineServer((chunk("It is"), DONE)) as server, Gateway(server.url.removesuffix("/v1")) as asked:
+        found = await asked.ask(question, "rag")
+        assert (found.text, found.failed, len(server.requests)) == ("It is", "the stream broke off", 2)
+        server.script = (chunk("It is"), None)
+        with pytest.raises(GatewayError, match="in 2 tries"):
+            await asked.ask(question, "rag")
+        server.script = (b"data: {nonsense\n\n",)
+        with pytest.raises(GatewayError, match="cannot be read"):
+            await asked.ask(question, "rag")
