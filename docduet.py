@@ -342,9 +342,8 @@ def _gateway(
 def _prepare_demo(settings: Settings) -> None:
     """Sync and index the bundled handbook into DOCDUET_HOME/demo; what has not changed costs nothing."""
     from data.handbook import FOLDER
-    from data.home import Home
 
-    settings.home = Home(settings.home.root / "demo")
+    settings.home = settings.home.demo
     sync_and_index(settings, [str(FOLDER)])
 
 

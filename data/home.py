@@ -73,5 +73,10 @@ class Home:
         return self.root / "evals"
 
     @property
+    def demo(self) -> Home:
+        """The home of the demonstration (`docduet serve --demo`)."""
+        return Home(self.root / "demo")
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"

@@ -128,37 +128,45 @@ class Slow(ScriptedEngine):
     """Takes its time for each answer."""
 
     async def chat(self, messages: Sequence[Message], **params: Any) -> AsyncGenerator[EngineDelta, None]:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.3)
         async for delta in super().chat(messages, **params):
             yield delta
 
 
-def test_a_killed_run_goes_on_where_it_was(home: Home, tmp_path: Path) -> None:
-    many = [QUESTIONS[0] | {"id": f"q{n}", "question": f"{QUESTION} ({n})"} for n in range(12)]
+def stopped(arguments: list[str], engine: ScriptedEngine, by: int) -> tuple[int, str]:
+    """Run the command in a process of its own, and stop it once the engine was asked three times more."""
+    until, enough = time.monotonic() + 60, len(engine.asked) + 3
+    argv = [sys.executable, "-m", "docduet", *arguments]
+    path = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(argv, env=os.environ | path, stderr=subprocess.PIPE, text=True)
+    while time.monotonic() < until and process.poll() is None and len(engine.asked) < enough:
+        time.sleep(0.05)
+    process.send_signal(by)
+    _, said = process.communicate(timeout=30)
+    return process.returncode, said
+
+
+def test_a_stopped_and_a_killed_run_go_on_where_they_were(home: Home, tmp_path: Path) -> None:
+    many = [{**QUESTIONS[0], "id": f"q{n}", "question": f"{QUESTION} ({n})"} for n in range(10)]
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(question) + "\n" for question in many), encoding="utf-8")
     engine = Slow("The gateway listens on port 7860 by default [1].")
     with in_background(gateway(home, "", engine)) as url:
         arguments = ["eval", "run", "--set", "own.jsonl", "--gateway", url, "--concurrency", "1"]
-        argv = [sys.executable, "-m", "docduet", *arguments]
-        path = {"PYTHONPATH": str(Path(__file__).parents[1])}
-        process = subprocess.Popen(argv, cwd=tmp_path, env=os.environ | path, stderr=subprocess.PIPE)
-        until = time.monotonic() + 60
-        while time.monotonic() < until and process.poll() is None and len(engine.asked) < 4:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        code, said = stopped(arguments, engine, signal.SIGINT)
+        assert (code, "the same command goes on from there" in said) == (130, True), said
+        assert stopped(arguments, engine, signal.SIGKILL)[0] == -signal.SIGKILL
         (unfinished,) = (home.evals / "unfinished").glob("*.jsonl")
         kept = unfinished.read_text(encoding="utf-8").count("\n") - 1
-        assert kept >= 3
+        assert 4 <= kept < 10
         with unfinished.open("a", encoding="utf-8") as sink:
             sink.write('{"id": "q11", "arm": "ra')  # killed while it wrote
         before = len(engine.asked)
         body = run("--gateway", url, "--concurrency", "1")
-        assert body["arms"]["rag"]["n"] == 12
-        assert len(engine.asked) - before == 12 - kept
+        assert body["arms"]["rag"]["n"] == 10
+        assert len(engine.asked) - before == 10 - kept
         assert not unfinished.exists()
-        run("--gateway", url, "--concurrency", "12", "--fresh")
-        assert len(engine.asked) - before == 24 - kept
+        run("--gateway", url, "--concurrency", "10", "--fresh")
+        assert len(engine.asked) - before == 20 - kept
 
 
 def test_another_index_does_not_go_on_with_a_run(home: Home) -> None:

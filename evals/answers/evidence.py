@@ -1,6 +1,6 @@
 """What an answer is held against: the question's gold pages and those that the answer cites, cut as they are searched.
 
-The texts come from the index of this DOCDUET_HOME, and from the set where it brings its pages. Where neither has a page
+The texts come from an index of this DOCDUET_HOME, and from the set where it brings its pages. Where neither has a page
 (a gateway on another machine), a source is what the gateway quoted of it. The measure is rag/support.py's.
 """
 
@@ -25,18 +25,13 @@ Piece = tuple[str, str]
 
 
 class Evidence:
-    """``index``: the live one, None where there is none here. ``corpus``: the pages that the set brings."""
+    """``index``: None where there is none here. ``corpus``: the pages that the set brings."""
 
     def __init__(self, index: IndexGeneration | None = None, corpus: Iterable[Page] = ()) -> None:
         self._index = index
         self._corpus: Mapping[str, Page] = {page.url: page for page in corpus}
         self._pieces: dict[str, list[Piece]] = {}
         self.weigh: Weigh = index.term_weights if index else alike
-
-    @property
-    def generation(self) -> str:
-        """The index that pages are taken from; "" for none."""
-        return self._index.info.id if self._index else ""
 
     def claim(self, sentence: str, code: bool = False) -> Claim | None:
         """What a sentence claims; None where it claims nothing that could be looked for."""

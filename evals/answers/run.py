@@ -6,6 +6,7 @@ import asyncio
 import logging
 import platform
 import re
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import ConfigError, DocDuetError, GatewayError, NoIndexError
+from data.errors import ConfigError, DocDuetError, GatewayError
+from data.home import Home
 from evals.answers.collect import Told, collect
 from evals.answers.evidence import Evidence
 from evals.answers.gateway import Gateway, Offer
@@ -58,13 +60,12 @@ class Plan:
 def evaluate(plan: Plan, settings: Settings, told: Told) -> tuple[EvalRun, Path]:
     """Ask what was not asked yet, measure everything, save it. Raises ConfigError, GatewayError, BusyError."""
     drawn = plan.questions.sample(plan.sample, plan.seed).questions
-    evidence = evidence_of(settings, plan.questions)
     folder = settings.home.evals
     try:
         offer = asyncio.run(_offer(plan))
-        _check_index(offer, evidence)
         with keeping(folder, plan.asked, _header(offer), plan.resume) as kept:
             _ask(plan, drawn, kept, told)
+            evidence = evidence_of(settings.home, plan.questions, offer.generation)
             run = _run(plan, kept.header["started_at"], offer, _measured(drawn, plan.arms, kept, evidence, told))
             path = write_run(folder, _name(run), run)
             kept.done()
@@ -75,25 +76,21 @@ def evaluate(plan: Plan, settings: Settings, told: Told) -> tuple[EvalRun, Path]
     return run, path
 
 
-def evidence_of(settings: Settings, questions: QuestionSet) -> Evidence:
-    """The index of this home, where there is one, and the pages that the set brings."""
+def evidence_of(home: Home, questions: QuestionSet, generation: str) -> Evidence:
+    """The index ``generation`` of this home or of the demonstration's, else the live one here, where there is one; and
+    the pages that the set brings."""
     from rag.generation import IndexGeneration
     from rag.generations import Generations
 
+    same = [folder for place in (home, home.demo) if generation and (folder := place.index / generation).is_dir()]
     try:
-        return Evidence(IndexGeneration(Generations(settings.home.index).current()), questions.corpus)
-    except NoIndexError:
-        log.warning("no index here: answers are held against what the gateway quotes of its sources, and no more")
+        index = IndexGeneration(same[0] if same else Generations(home.index).current())
+    except (OSError, ValueError, KeyError, sqlite3.Error) as error:  # NoIndexError among them
+        log.warning("answers are held against what the gateway quotes of its sources, and no more: %s", error)
         return Evidence(None, questions.corpus)
-
-
-def _check_index(offer: Offer, evidence: Evidence) -> None:
-    if offer.generation and evidence.generation and offer.generation != evidence.generation:
-        log.warning(
-            "the gateway answers from the index %s; answers are held against the pages of the one here, %s",
-            offer.generation,
-            evidence.generation,
-        )
+    if not same:
+        log.warning("answers are held against another index than the gateway answers from: %s", index.info.id)
+    return Evidence(index, questions.corpus)
 
 
 async def _offer(plan: Plan) -> Offer:

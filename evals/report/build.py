@@ -106,7 +106,7 @@ def _run(run: EvalRun, wanted: Sequence[str]) -> Run:
         if not wanted or result.arm in wanted:
             arms.setdefault(result.arm, []).append(result)
     scores = tuple(_scores(arm, results) for arm, results in sorted(arms.items()))
-    return Run(run.file, run.set, run.started_at, scores)
+    return Run(run.file, run.label or run.set, run.started_at, scores)
 
 
 def _scores(arm: str, results: list[Result]) -> Scores:
