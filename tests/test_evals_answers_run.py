@@ -181,6 +181,23 @@ def test_another_index_does_not_go_on_with_a_run(home: Home) -> None:
         assert run("--gateway", url, "--fresh")["arms"]["rag"]["n"] == 4
 
 
+def test_answers_are_held_against_the_index_that_gave_them(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The demonstration's lies in a home of its own; a gateway on another machine has one that is not here."""
+    learned = ScriptedEngine("The gateway listens on port 7860 by default.", name="sft")
+    with in_background(gateway(home_of(tmp_path / "other" / "demo"), "", learned)) as url:
+        monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "other"))
+        assert run("--gateway", url, "--arms", "sft")["arms"]["sft"]["faithful"] == 0.6667  # q3's page is Chinese
+        assert not caplog.messages
+        monkeypatch.setenv("DOCDUET_HOME", str(home.root))
+        assert run("--gateway", url, "--arms", "sft")["arms"]["sft"]["faithful"] == 0.6667
+        assert "another index than the gateway answers from" in caplog.text
+        monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "empty"))
+        assert run("--gateway", url, "--arms", "sft")["arms"]["sft"]["faithful"] is None
+        assert "against what the gateway quotes of its sources" in caplog.text
+
+
 async def test_an_overloaded_gateway_is_asked_again() -> None:
     question = Question("q1", "Which port?", "en")
     async with FakeEngineServer(status=429) as server, Gateway(server.url.removesuffix("/v1")) as asked:
