@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+
+from data.types import Page
 
 FOLDER = Path(__file__).with_name("handbook")
 """What `make demo` answers from. It holds pages and nothing else, so that a sync has nothing to skip."""
+
+QUESTIONS = Path(__file__).parents[1] / "evals" / "sets" / "handbook.jsonl"
+"""The questions that voices are measured with on the handbook: nothing may be trained on them."""
+
+
+def held_out(pages: Iterable[Page]) -> tuple[Path, ...]:
+    """Question sets that must stay out of training data made of ``pages``: the handbook's, where it is among them."""
+    heads = (path.read_text(encoding="utf-8").partition("\n")[0] for path in FOLDER.glob("*/index.md"))
+    titles = {head.removeprefix("# ") for head in heads}
+    return (QUESTIONS,) if any(page.title in titles for page in pages) else ()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from evals.cli_check import check
 from evals.cli_run import run
 
 app = typer.Typer(help="Question sets, scores and scorecards.", no_args_is_help=True, rich_markup_mode="markdown")
 app.command()(run)
+app.command()(check)
 
 
 @app.callback()

@@ -1,9 +1,10 @@
 """Question sets: questions with the pages that answer them, and what a good answer says.
 
 A set is a .jsonl file, one question a line; a .toml file of the same name beside it says which pages to leave out of
-the index (such as a FAQ page that repeats the questions). Bundled ones lie in evals/sets/ and go by their bare name. A
-file in SQuAD's format (.json) is a set as well, and brings its pages along: see squad.py. The set ``feedback`` is made
-of answers that were corrected in the chat: see corrected.py. A line:
+the index (``exclude``, such as a FAQ page that repeats the questions) and where the pages are (``corpus``, a folder
+seen from the file). Bundled ones lie in evals/sets/ and go by their bare name. A file in SQuAD's format (.json) is a
+set as well, and brings its pages along: see squad.py. The set ``feedback`` is made of answers that were corrected in
+the chat: see corrected.py. A line:
 
     {"id": "q1", "lang": "en", "kind": "single", "question": "Which port is it?", "pages": ["en/engines.md"],
      "facts": [{"text": "It listens on port 7860.", "keys": [["7860"], ["port", "listens"]]}],
@@ -88,13 +89,14 @@ class Question:
 class QuestionSet:
     """``exclude``: patterns of page urls left out of the index. ``corpus``: the pages, where the set brings them.
 
-    ``sha256``: of all its questions, whatever sample is drawn of them.
+    ``folder``: where the pages are, as the set says. ``sha256``: of all its questions, whatever sample is drawn.
     """
 
     name: str
     questions: tuple[Question, ...]
     exclude: tuple[str, ...] = ()
     corpus: tuple[Page, ...] = ()
+    folder: Path | None = None
     sha256: str = ""
 
     def sample(self, size: int, seed: int) -> QuestionSet:
@@ -135,7 +137,8 @@ def _found(name: str, home: Home | None) -> QuestionSet:
         from evals.squad import load_squad
 
         return load_squad(path)
-    return QuestionSet(path.stem, tuple(_questions(path)), _excluded(path.with_suffix(".toml")))
+    exclude, folder = _beside(path.with_suffix(".toml"))
+    return QuestionSet(path.stem, tuple(_questions(path)), exclude, folder=folder)
 
 
 def require_gold(questions: Sequence[Question], urls: set[str], corpus: str) -> None:
@@ -214,13 +217,17 @@ def _adapter() -> Any:
     return TypeAdapter(Question)
 
 
-def _excluded(path: Path) -> tuple[str, ...]:
+def _beside(path: Path) -> tuple[tuple[str, ...], Path | None]:
+    """What the .toml file says: patterns of pages to leave out, and the folder of the pages, seen from the file."""
     if not path.is_file():
-        return ()
+        return (), None
     try:
-        patterns = tomllib.loads(path.read_text(encoding="utf-8")).get("exclude", [])
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    patterns, corpus = said.get("exclude", []), said.get("corpus", "")
     if not (isinstance(patterns, list) and all(isinstance(pattern, str) for pattern in patterns)):
         raise ConfigError(f"{path}: exclude must be a list of patterns such as 'en/*-questions.md'")
-    return tuple(patterns)
+    if not isinstance(corpus, str):
+        raise ConfigError(f"{path}: corpus must be the path of a folder, seen from this file")
+    return tuple(patterns), (path.parent / corpus).resolve() if corpus else None

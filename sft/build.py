@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data import handbook
 from data.errors import ConfigError, DocDuetError, EmptySourceError
 from data.types import Page
 from sft.card import Facts, write_card
@@ -53,7 +54,7 @@ def build(
     """Build the dataset and say what is in it; ``out`` None writes nothing.
 
     ``diff``: keep what holds of an earlier dataset, and write only for the pages that changed. ``held_out``: questions
-    that will be evaluated with, beside those of ``eval_sets``.
+    that will be evaluated with, beside those of ``eval_sets`` and, over the bundled handbook, those of its own set.
 
     Raises EmptySourceError (no pages), ConfigError, DiskFullError.
     """
@@ -61,7 +62,8 @@ def build(
     if out is not None:
         check_free(out.expanduser())
     found = sorted(pages, key=lambda page: page.url)
-    questions = [*held_out, *(question for path in eval_sets for question in read_questions(path))]
+    sets = dict.fromkeys([*eval_sets, *handbook.held_out(found)])
+    questions = [*held_out, *(question for path in sets for question in read_questions(path))]
     lengths = [counter.count(answer) for answer in _answers(base_answers)] if base_answers else []
     sieve = Sieve(counter, max_length, Decontamination(questions), embedder)
     base = sieve.still_good(diff.kept) if diff else []

@@ -105,7 +105,7 @@ class NearDuplicates:
             if with_passages != (sample.shape == "raft") or sketch.jaccard(kept) < self._alike:
                 continue
             asked = asked or frozenset(words(_asked(sample)))
-            if _jaccard(asked, frozenset(words(other))) >= self._questions_alike:
+            if jaccard(asked, frozenset(words(other))) >= self._questions_alike:
                 return name
         return ""
 
@@ -153,7 +153,8 @@ def batched(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield batch
 
 
-def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+    """Share of the members of either that both have; 1 for two empty sets."""
     return len(a & b) / len(a | b) if a or b else 1.0
 
 

@@ -21,12 +21,12 @@ def write(path: Path, *lines: object) -> str:
 
 def test_reads_questions_and_what_to_leave_out(tmp_path: Path) -> None:
     name = write(tmp_path / "own.jsonl", GOOD, "", {**GOOD, "id": "q2", "answer_span": ""})
-    (tmp_path / "own.toml").write_text('exclude = ["faq.md"]')
+    (tmp_path / "own.toml").write_text('exclude = ["faq.md"]\ncorpus = "../docs"')
     found = load_set(name)
     assert found.name == "own"
     assert [question.id for question in found.questions] == ["q1", "q2"]
     assert found.questions[0] == Question("q1", "How?", "en", ("a.md",), "so", "own")
-    assert found.exclude == ("faq.md",)
+    assert (found.exclude, found.folder) == (("faq.md",), tmp_path.resolve().parent / "docs")
     assert not found.corpus
 
 
@@ -77,9 +77,9 @@ def test_a_set_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
         load_set(write(tmp_path / "empty.jsonl", ""))
     with pytest.raises(ConfigError, match="'q1' is used twice"):
         load_set(write(tmp_path / "twice.jsonl", GOOD, GOOD))
-    with pytest.raises(ConfigError, match="one of: ms-swift-docs"):
+    with pytest.raises(ConfigError, match="one of: handbook, ms-swift-docs"):
         load_set("nothing-of-that-name")
-    for wrong in ("exclude = [", 'exclude = "faq.md"'):
+    for wrong in ("exclude = [", 'exclude = "faq.md"', "corpus = 1"):
         (tmp_path / "own.toml").write_text(wrong)
         with pytest.raises(ConfigError, match=r"own\.toml"):
             load_set(write(tmp_path / "own.jsonl", GOOD))

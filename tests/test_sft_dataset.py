@@ -17,8 +17,8 @@ from data.prompts import REFUSAL, Message, sft_messages
 from data.types import Page
 from docduet import app
 from sft.build import build
-from sft.decontaminate import Decontamination, read_questions
-from sft.duplicates import ExactDuplicates, NearDuplicates, SameMeaning
+from sft.decontaminate import Decontamination, NearQuestions, read_questions
+from sft.duplicates import ALIKE, ExactDuplicates, NearDuplicates, SameMeaning, jaccard, words
 from sft.gates import sift, standard_gates
 from sft.mixture import Mixture
 from sft.output import alpaca, write_dataset
@@ -194,6 +194,31 @@ def test_evaluation_questions_stay_out(tmp_path: Path) -> None:
     assert gate.check(sample("what is the  port"))
     assert gate.check(sample(f"Please tell me {long}, thanks"))
     assert not gate.check(sample("What is the port number for?"))
+
+
+def test_what_nearly_is_an_evaluation_question_stays_out() -> None:
+    port, of_key = (
+        "How can I see which port the gateway listens on, please?",
+        "What, by default, is the value that {} takes?",
+    )
+    gate = Decontamination([port, "`top_k` 的默认值是多少呢？", of_key.format("key_1")])
+    assert gate.check(sample("Please, how can I see on which port gateway listens?"))
+    assert gate.check(sample("`top_k` 的默认的值是多少？"))
+    assert not gate.check(sample("How can I hide the gateway from others?"))
+    assert not gate.check(sample("`top_p` 的默认值是多少呢？"))  # the same words but for the name
+    assert not gate.check(sample(of_key.format("key_2")))
+
+
+def test_near_questions_are_those_that_every_pair_compared_would_find() -> None:
+    rng = random.Random(5)
+    vocabulary = [f"w{chr(97 + n)}" for n in range(14)]
+    known = [" ".join(rng.sample(vocabulary, rng.randint(5, 12))) for _ in range(60)]
+    near = NearQuestions(known)
+    for _ in range(400):
+        asked = " ".join(rng.sample(vocabulary, rng.randint(5, 13)))
+        alike = [one for one in known if jaccard(frozenset(words(asked)), frozenset(words(one))) >= ALIKE]
+        assert bool(near.of(asked)) == bool(alike)
+        assert not alike or near.of(asked) in alike
 
 
 @pytest.mark.parametrize(("text", "message"), [("", "no questions"), ('{"a": 1}', 'no "question"'), ("{", "not JSON")])

@@ -148,6 +148,7 @@ def prepare(
     progress: Progress,
 ) -> Bench:
     """The set's pages in a home of its own below ``cache``, away from the user's index. Raises ConfigError."""
+    corpus = corpus or questions.folder
     if corpus is None and not questions.corpus:
         raise ConfigError(f"the set {questions.name} has no pages of its own: say where they are with --corpus FOLDER")
     identity = str(corpus.expanduser().resolve()) if corpus else f"set {questions.name}"
