@@ -1,0 +1,98 @@
+"""How far the search carries the question set on the handbook: what a reading voice could say at best, and who refuses.
+
+    python benchmarks/handbook_set.py [--set handbook]
+
+No model is asked. For every kind of question: how often a page that answers is among the first five; the share of gold
+facts that stand in the first three passages (what quoting mode shows), in all of `top_k`, and in what a model reads;
+and how many questions are refused before a model is asked. Then how well that decision tells what the pages answer from
+what they do not: the area under the ROC curve, and refusals at other thresholds than 0.5. Follow-ups are joined with
+the question before them, as the gateway does without an engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.home import Home
+from evals.answers.facts import facts_recalled
+from evals.questions import Question, load_set
+from evals.retrieval.bench import prepare
+from rag.build import build_index
+from rag.config import RagConfig
+from rag.retriever import HybridRetriever
+from serving.arms.rewrite import join
+
+THRESHOLDS = (0.5, 0.3, 0.2, 0.1, 0.05)
+
+
+@dataclass(frozen=True)
+class Found:
+    """``facts``: shares recalled in three passages, in all, in the sections; None where there is nothing to recall."""
+
+    question: Question
+    hit: bool
+    facts: tuple[float, float, float] | None
+    probability: float
+
+
+def look(retriever: HybridRetriever, question: Question) -> Found:
+    query = join(question.question, question.messages[:-1]) if question.history else question.question
+    passages = retriever.search(query)
+    texts = [passage.text for passage in passages]
+    read = [section.text for section in retriever.sections(passages)]
+    shares = tuple(
+        facts_recalled(question.facts, "\n".join(text))[0] for text in (texts[:3], texts, read) if question.facts
+    )
+    pages = list(dict.fromkeys(passage.url for passage in retriever.search(query, 25)))[:5]
+    verdict = retriever.answerability(query, passages)
+    hit = bool(set(pages) & set(question.pages))
+    return Found(question, hit, (shares[0], shares[1], shares[2]) if shares else None, verdict.score)
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def area(inside: list[float], outside: list[float]) -> float:
+    """Share of pairs in which the answerable question has the higher probability; ties count half."""
+    return mean([(a > b) + (a == b) / 2 for a in inside for b in outside])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the search finds of the handbook's question set.")
+    parser.add_argument("--set", default="handbook", dest="name")
+    questions = load_set(parser.parse_args().name)
+    config = RagConfig()
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = prepare(questions, None, (), Path(scratch), config, lambda *_: None)
+        generation = build_index(bench.pages, Home(Path(scratch) / "home"), config, lambda *_: None, bench.embedder)
+        retriever = HybridRetriever(generation, bench.embedder, config)
+        found = [look(retriever, question) for question in questions.questions]
+    print("lang kind           n  hit@5  facts in 3 passages / all / read  refused")
+    for lang, kind in sorted({(one.question.lang, one.question.kind) for one in found}):
+        some = [one for one in found if (one.question.lang, one.question.kind) == (lang, kind)]
+        facts = [one.facts for one in some if one.facts]
+        told = " / ".join(f"{mean(list(values)):.2f}" for values in zip(*facts, strict=True)) or "   -"
+        hit = f"{mean([one.hit for one in some]):.2f}" if facts else "   -"
+        refused = mean([one.probability < THRESHOLDS[0] for one in some])
+        print(f"{lang}   {kind:12} {len(some):3}  {hit}   {told:31}  {refused:.2f}")
+    for lang in sorted({one.question.lang for one in found}):
+        decide(lang, [one for one in found if one.question.lang == lang])
+
+
+def decide(lang: str, found: list[Found]) -> None:
+    inside = [one.probability for one in found if one.question.answerable]
+    outside = [one.probability for one in found if not one.question.answerable]
+    print(
+        f"{lang}: area under the ROC curve {area(inside, outside):.3f} ({len(inside)} answerable, {len(outside)} not)"
+    )
+    for threshold in THRESHOLDS:
+        wrong, right = (mean([value < threshold for value in values]) for values in (inside, outside))
+        print(f"  below {threshold}: refuses {wrong:.2f} of what the pages answer, {right:.2f} of what they do not")
+
+
+if __name__ == "__main__":
+    main()
