@@ -6,10 +6,12 @@ import typer
 
 from evals.cli_check import check
 from evals.cli_run import run
+from evals.cli_scorecard import scorecard
 
 app = typer.Typer(help="Question sets, scores and scorecards.", no_args_is_help=True, rich_markup_mode="markdown")
 app.command()(run)
 app.command()(check)
+app.command()(scorecard)
 
 
 @app.callback()

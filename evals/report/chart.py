@@ -1,55 +1,23 @@
-"""The report as pictures: win rates with intervals, and how long the voices take. PNG, by matplotlib.
-
-Chinese words need a font that has them; where the machine has none, the words are English.
-"""
+"""The report as pictures: win rates with intervals, and how long the voices take. PNG, by matplotlib."""
 
 from __future__ import annotations
 
-import io
-from functools import cache
 from typing import Any, Literal
 
+from evals.look import chart as look
+from evals.look.chart import COLORS, DIM, TEXT, plain
 from evals.report import forest
 from evals.report.results import Report
 from evals.report.words import Words
 
 Name = Literal["win-rates", "voices"]
 NAMES: tuple[Name, ...] = ("win-rates", "voices")
-CHINESE = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Source Han Sans SC",
-    "PingFang SC",
-    "Microsoft YaHei",
-    "WenQuanYi Zen Hei",
-    "SimHei",
-)
-COLORS = {"first": "#22655f", "second": "#c9762c", "open": "#7b847f"}
-TEXT, DIM, LINE = "#1f2421", "#5f6862", "#e3dfd8"
 
 
 def png(report: Report, name: Name, lang: str = "en") -> bytes:
     """One picture."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    chinese = _chinese_font()
-    words = Words(lang if chinese or lang == "en" else "en")
-    fonts = ["DejaVu Sans", *([chinese] if chinese else [])]
-    with matplotlib.rc_context({"font.family": fonts, "text.color": TEXT, "axes.labelcolor": DIM, "xtick.color": DIM}):
-        figure = Figure(layout="constrained", facecolor="white")
-        (_win_rates if name == "win-rates" else _voices)(figure, report, words)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=150)
-    return out.getvalue()
-
-
-@cache
-def _chinese_font() -> str:
-    from matplotlib import font_manager
-
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return next((name for name in CHINESE if name in there), "")
+    draw = _win_rates if name == "win-rates" else _voices
+    return look.png(lambda figure, shown: draw(figure, report, Words(shown)), lang)
 
 
 def _win_rates(figure: Any, report: Report, words: Words) -> None:
@@ -74,7 +42,7 @@ def _win_rates(figure: Any, report: Report, words: Words) -> None:
         axes.axvline(0.5, color=DIM, linewidth=0.9, linestyle=(0, (2, 4)), zorder=0)
         axes.set_yticks(range(len(lines)), [f"{line.label}  ({line.note})" for line in lines], fontsize=9, color=TEXT)
         axes.set_ylim(len(lines) - 0.4, -0.6)
-        _plain(axes)
+        plain(axes)
         axes.set_xlim(0, 1)
         axes.set_xticks(
             [0, 0.25, 0.5, 0.75, 1], [words.percent(share) for share in (0, 0.25, 0.5, 0.75, 1)], fontsize=8.5
@@ -98,12 +66,4 @@ def _voices(figure: Any, report: Report, words: Words) -> None:
         )
         axes.tick_params(labelsize=8.5)
         axes.invert_yaxis()
-        _plain(axes)
-
-
-def _plain(axes: Any) -> None:
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(LINE)
-    axes.tick_params(length=0)
-    axes.grid(axis="x", color=LINE, linewidth=0.7)
-    axes.set_axisbelow(True)
+        plain(axes)

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache
+from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 
+from evals.look.html import day, document, style, table, unbroken
 from evals.report import forest
 from evals.report.results import Counts, Pair, Report, Run, Share, Spread, Voice
 from evals.report.words import Words
 
-Cells = Sequence[str]
-
 
 def page(report: Report, lang: str = "en") -> str:
     """A whole document, to be kept or sent on."""
-    words = Words(lang)
-    code = "zh-CN" if lang == "zh" else "en"
-    return (
-        f'<!doctype html>\n<html lang="{code}"><head><meta charset="utf-8">'
-        f"<title>DocDuet · {escape(words('title'))}</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<style>{_style('page.css')}</style></head><body><main>{fragment(report, lang)}</main></body></html>\n"
-    )
+    return document(Words(lang)("title"), fragment(report, lang), lang)
 
 
 def fragment(report: Report, lang: str = "en") -> str:
@@ -38,18 +26,18 @@ def fragment(report: Report, lang: str = "en") -> str:
     parts += [_voices(report.voices, words)] if report.voices else []
     parts += [_router(report, words), _runs(report, words)]
     parts += [_notes(report, words)] if report.pairs else []
-    return f'<style>{_style("style.css")}</style><article class="dr">{"".join(parts)}</article>'
+    return f'<style>{style("style.css")}</style><article class="dr">{"".join(parts)}</article>'
 
 
 def _head(report: Report, words: Words) -> str:
     told = [words("summary", votes=f"{report.votes:,}", people=words.people(report.users))] if report.votes else []
     given = report.filters
-    told += [words("since", day=_day(given["since"]))] if given.get("since") else []
+    told += [words("since", day=day(given["since"]))] if given.get("since") else []
     told += [words("only.lang", value=words.named("lang", given["lang"]))] if given.get("lang") else []
     told += [words("only.product", value=given["product"])] if given.get("product") else []
     arms = words("list").join(words.named("voice", arm) for arm in given.get("arms") or ())
     told += [words("only.arms", value=arms)] if arms else []
-    told.append(words("made", day=_day(report.made_at, minutes=True)))
+    told.append(words("made", day=day(report.made_at, minutes=True)))
     return (
         f'<h1>{escape(words("title"))}</h1><p class="dr-headline">{_sentence(report.sentence, words)}</p>'
         f'<p class="dr-meta">{escape(" · ".join(told))}</p>'
@@ -149,7 +137,7 @@ def _slices(name: str, pair: Pair, words: Words) -> str:
     rows = [
         [words.named(name, part.value), *_counted(part.counts, words), words.p_value(part.p_holm)] for part in parts
     ]
-    return _table(title, heads, rows)
+    return table(title, heads, rows)
 
 
 def _counted(counts: Counts, words: Words) -> list[str]:
@@ -183,7 +171,7 @@ def _voices(voices: Sequence[Voice], words: Words) -> str:
     bars = "".join(_bars(name, voices, words) for name in ("first_ms", "total_ms", "tokens", "length"))
     return (
         f'<section><h2>{escape(words("voices"))}</h2><p class="dr-how">{escape(words("voices.how"))}</p>'
-        f'{_table("", heads, rows)}<p class="dr-how">{escape(words("refused.how"))}</p>'
+        f'{table("", heads, rows)}<p class="dr-how">{escape(words("refused.how"))}</p>'
         f'<div class="dr-multiples">{bars}</div></section>'
     )
 
@@ -240,12 +228,12 @@ def _run(run: Run, words: Words) -> str:
         ]
         for scores in run.scores
     ]
-    return _table(words("run", set=run.set, day=run.started_at[:10] or run.file), heads, rows)
+    return table(words("run", set=run.set, day=run.started_at[:10] or run.file), heads, rows)
 
 
 def _sentence(said: Mapping[str, str], words: Words) -> str:
     """Text whose lines never break between a number and its "%"."""
-    return escape(said[words.lang].replace(" %", "\u00a0%"))
+    return unbroken(said[words.lang])
 
 
 def _known(share: Share) -> Share | None:
@@ -256,27 +244,3 @@ def _notes(report: Report, words: Words) -> str:
     many = words("note.many", count=f"{report.comparisons:,}", chance=f"{report.comparisons * 0.05:.1f}")
     items = "".join(f"<li>{escape(text)}</li>" for text in (many, words("note.users"), words("note.cause")))
     return f"<section><h2>{escape(words('notes'))}</h2><ul>{items}</ul></section>"
-
-
-def _table(title: str, heads: Cells, rows: Iterable[Cells]) -> str:
-    """The first cell of a row is its name; the others are numbers. Wide ones scroll by themselves, by keyboard too."""
-    caption = f"<caption>{escape(title)}</caption>" if title else ""
-    top = "".join(f'<th scope="col">{escape(head)}</th>' if head else "<td></td>" for head in heads)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    label = escape(title or " · ".join(filter(None, heads[:2])), quote=True)
-    return (
-        f'<div class="dr-table" role="region" tabindex="0" aria-label="{label}"><table>{caption}'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _day(moment: float, minutes: bool = False) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC" if minutes else "%Y-%m-%d")
-
-
-@cache
-def _style(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")

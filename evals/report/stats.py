@@ -75,7 +75,7 @@ def by_user(points: NDArray[np.float64], users: NDArray[np.int64], seed: int = 0
     sums = np.bincount(codes, weights=points)
     drawn = np.random.default_rng(seed).integers(0, count, (max(500, min(RESAMPLES, DRAWS // count)), count))
     shares = sums[drawn].sum(axis=1) / votes[drawn].sum(axis=1)
-    low, high = np.quantile(shares, [tail := _tail(count), 1 - tail])
+    low, high = np.quantile(shares, [cut := tail(count), 1 - cut])
     value = float(points.mean())
     if np.ptp(sums / votes) < 1e-12:
         of = count if np.ptp(points) < 1e-12 else len(points)
@@ -84,7 +84,8 @@ def by_user(points: NDArray[np.float64], users: NDArray[np.int64], seed: int = 0
     return ByUser(value, float(low), float(high), len(points), count, float(shares.var()))
 
 
-def _tail(count: int) -> float:
+@lru_cache(1024)
+def tail(count: int) -> float:
     """What to cut off at each side, for ``count`` things drawn: less than 2.5 % where they are few."""
     from scipy.stats import norm, t
 

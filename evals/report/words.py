@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from evals.look.words import LANGUAGES, SHARED
+from evals.look.words import Words as Shared
 
-LANGUAGES = ("en", "zh")
+__all__ = ["LANGUAGES", "TEXTS", "Words"]
 
-TEXTS: dict[str, dict[str, str]] = {
+OWN: dict[str, dict[str, str]] = {
     "en": {
         "title": "Which voice to trust",
-        "list": ", ",
-        "voice.rag": "Reads the docs",
-        "voice.sft": "Learned the docs",
-        "voice.sft-rag": "Learned and reads",
-        "voice.base": "Base model",
-        "voice.auto": "Auto",
         "versus": "{first} or {second}?",
         "said.none": "There are no votes yet, so nothing is proven: ask with “Both side by side” or blind, and say which answer is better.",
         "said.none_here": "No votes fit this choice, so it proves nothing: choose a longer time or fewer filters.",
@@ -37,7 +32,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "asked.zh": "questions in Chinese",
         "summary": "{votes} votes by {people}",
         "since": "since {day}",
-        "made": "made {day}",
         "only.lang": "only questions in {value}",
         "only.product": "only about {value}",
         "only.arms": "only {value}",
@@ -89,20 +83,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "slice.p": "Chance, adjusted",
         "in_docs.yes": "in the docs",
         "in_docs.no": "not in the docs",
-        "lang.en": "English",
-        "lang.zh": "Chinese",
         "voices": "The voices",
         "voices.how": "All answers, also those nobody voted on. Seconds and words are told for the middle answer, and for the slowest or longest 5 %.",
-        "voice": "Voice",
         "answers": "Answers",
         "refused": "Refused",
-        "degraded": "Degraded",
         "failed": "Failed",
         "thumbs": "Thumbs up / down",
         "citations": "Citations borne out",
-        "first_ms": "First word",
-        "total_ms": "Whole answer",
-        "tokens": "Tokens",
         "length": "Characters",
         "spread": "{p50}, at most {p95} for 95 %",
         "refused.how": "Refused: the voice said that the docs do not hold it. Degraded: without a language model, or cut short. Citations borne out: the cited passage says what the sentence says, as checked when it answered; an evaluation run measures it better.",
@@ -112,28 +99,15 @@ TEXTS: dict[str, dict[str, str]] = {
         "runs": "Evaluation runs",
         "runs.none": "None yet: an evaluation run asks a set of questions with known answers, and lies in DOCDUET_HOME/evals.",
         "run": "{set}, {day}",
-        "questions": "Questions",
-        "facts_recalled": "Facts recalled",
-        "citation_precision": "Citation precision",
-        "citation_recall": "Citation recall",
-        "faithful": "Faithful",
         "refusals_right": "Refusals right",
         "runs.how": "Facts recalled: of the facts that a good answer holds. Citation precision: citations whose passage says so; recall: sentences that have one. Faithful: sentences borne out by the docs. Refusals right: refused what the docs do not hold, answered what they hold.",
         "notes": "How to read this",
         "note.many": "{count} comparisons are looked at here: about {chance} would look clear by chance alone. “Chance, adjusted” allows for that (Holm); the single intervals do not.",
         "note.users": "Votes whose conversation was deleted count, but not over people and not by topic or language.",
         "note.cause": "Votes say what people prefer, not what is right: evaluation runs and feedback say more about that.",
-        "time.ms": "{value} ms",
-        "time.s": "{value} s",
     },
     "zh": {
         "title": "该信任哪个声部",
-        "list": "、",
-        "voice.rag": "查阅文档",
-        "voice.sft": "学过文档",
-        "voice.sft-rag": "学过并查阅",
-        "voice.base": "基础模型",
-        "voice.auto": "自动",
         "versus": "{first}，还是{second}？",
         "said.none": "还没有投票，因此什么都没有证明：请用“两者并排”或盲测提问，并选出更好的答案。",
         "said.none_here": "没有符合所选范围的投票，因此什么都没有证明：请选择更长的时间或更少的条件。",
@@ -156,7 +130,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "asked.zh": "中文问题",
         "summary": "{people}投了 {votes} 票",
         "since": "自 {day} 起",
-        "made": "生成于 {day}",
         "only.lang": "仅限{value}问题",
         "only.product": "仅限 {value}",
         "only.arms": "仅限{value}",
@@ -208,20 +181,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "slice.p": "偶然（已校正）",
         "in_docs.yes": "文档中有",
         "in_docs.no": "文档中没有",
-        "lang.en": "英文",
-        "lang.zh": "中文",
         "voices": "各个声部",
         "voices.how": "全部答案，包括没有人投票的。时间和长度给出居中的答案，以及最慢或最长的 5%。",
-        "voice": "声部",
         "answers": "答案",
         "refused": "拒答",
-        "degraded": "降级",
         "failed": "失败",
         "thumbs": "赞 / 踩",
         "citations": "引用属实",
-        "first_ms": "首字",
-        "total_ms": "完整答案",
-        "tokens": "词元",
         "length": "字符",
         "spread": "{p50}，95% 不超过 {p95}",
         "refused.how": "拒答：声部说明文档中没有答案。降级：没有语言模型，或者被截断。引用属实：所引段落确实这样说，在回答时检查；评测能衡量得更准。",
@@ -231,50 +197,23 @@ TEXTS: dict[str, dict[str, str]] = {
         "runs": "评测",
         "runs.none": "还没有：评测用一组已知答案的问题来提问，结果放在 DOCDUET_HOME/evals 中。",
         "run": "{set}，{day}",
-        "questions": "问题",
-        "facts_recalled": "事实召回",
-        "citation_precision": "引用精确率",
-        "citation_recall": "引用召回率",
-        "faithful": "忠实度",
         "refusals_right": "拒答正确",
         "runs.how": "事实召回：好答案应含的事实中答出了多少。引用精确率：所引段落确实这样说的引用；引用召回率：带有这种引用的句子。忠实度：有文档依据的句子。拒答正确：文档中没有的拒答，有的作答。",
         "notes": "怎样阅读这份报告",
         "note.many": "这里共看了 {count} 项比较：单凭偶然，大约就有 {chance} 项会显得明确。“偶然（已校正）”已考虑这一点（Holm 法），各个区间没有。",
         "note.users": "对话已被删除的投票计入总数，但不计入推及他人，也不按主题或语言细分。",
         "note.cause": "投票说明人们更喜欢什么，而不是什么正确：后者要看评测和反馈。",
-        "time.ms": "{value} 毫秒",
-        "time.s": "{value} 秒",
     },
 }
 
 
-@dataclass(frozen=True)
-class Words:
+TEXTS = {lang: SHARED[lang] | OWN[lang] for lang in LANGUAGES}
+
+
+class Words(Shared):
     """The report in one language: ``en`` or ``zh``."""
 
-    lang: str = "en"
-
-    def __call__(self, key: str, **values: object) -> str:
-        """The text called ``key``, its fields filled in."""
-        return TEXTS[self.lang][key].format(**values) if values else TEXTS[self.lang][key]
-
-    def named(self, kind: str, name: str) -> str:
-        """What ``name`` is called; one without a name of ours keeps its own."""
-        return TEXTS[self.lang].get(f"{kind}.{name}", name)
-
-    def percent(self, share: float | None, digits: int = 0) -> str:
-        """``62 %``; a dash for what is not known."""
-        if share is None:
-            return "–"
-        return f"{100 * share:.{digits}f}{' ' if self.lang == 'en' else ''}%"
-
-    def p_value(self, p: float) -> str:
-        """As a percentage, never as nothing at all."""
-        return f"< {self.percent(0.001, 1)}" if p < 0.001 else self.percent(p, 1 if p < 0.1 else 0)
+    texts = TEXTS
 
     def people(self, count: int) -> str:
         return self("people.none" if not count else "people.one" if count == 1 else "people.many", count=count)
-
-    def time(self, ms: float) -> str:
-        """``240 ms``, ``1.4 s``."""
-        return self("time.ms", value=f"{ms:.0f}") if ms < 1000 else self("time.s", value=f"{ms / 1000:.1f}")

@@ -1,0 +1,189 @@
+"""Evaluation runs and general-ability results -> a scorecard. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from data.errors import ConfigError
+from evals.look.text import line
+from evals.report.pairs import rank
+from evals.runs import Arm, EvalRun, Result
+from evals.scorecard.abilities import GeneralRun, abilities
+from evals.scorecard.bootstrap import Taken, score
+from evals.scorecard.comparing import answers_of, compared, different
+from evals.scorecard.gate import check
+from evals.scorecard.measures import MEASURES
+from evals.scorecard.results import Column, Contrast, Part, Scorecard
+from evals.scorecard.sentence import headline, limits
+from evals.scorecard.worst import worst
+
+MOST_COLUMNS = 16
+ARM_PAIRS = (("rag", "sft"), ("rag", "sft-rag"), ("sft", "sft-rag"), ("base", "sft"), ("base", "rag"))
+"""Arms of one run that are held against each other, the product's question first."""
+KINDS = ("single", "steps", "follow-up", "unanswerable")
+QUOTING = ("quote", "quoting")
+"""What an arm or a run is called where no model writes and the best passages are quoted."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A column with what it is made of."""
+
+    run: EvalRun
+    column: Column
+    results: Mapping[str, Result]
+
+
+def build(
+    runs: Sequence[EvalRun],
+    general: Sequence[GeneralRun] = (),
+    problems: Sequence[str] = (),
+    seed: int = 0,
+    baseline: EvalRun | None = None,
+    margin: float = 0.02,
+) -> Scorecard:
+    """The whole scorecard. ``runs``: the oldest, or what came before, first. ``baseline``: what the others must not be
+    worse than by more than ``margin``. Raises ConfigError where there is nothing to show or too much."""
+    told = list(problems)
+    answers = [found for run in runs for found in _columns(run, runs)]
+    _require(answers)
+    found = _contrasts(answers, runs, told, seed)
+    columns = _colored([answer.column for answer in answers])
+    told += [f"{run.file}: the run is not finished, its figures are of a part" for run in runs if not run.finished]
+    card = Scorecard(
+        columns=columns,
+        parts=_parts(answers, seed),
+        contrasts=found,
+        abilities=abilities(columns, [line(answer.run.label) for answer in answers], general),
+        worst=worst([(n, answers[n].results) for n in _shown(found)]),
+        sentence={},
+        limits={},
+        comparisons=sum(bool(one.verdict) for contrast in found for one in contrast.differences),
+        problems=tuple(line(problem, 300) for problem in told),
+        gate=check(baseline, _candidates(runs, baseline), margin, seed) if baseline else None,
+        seed=seed,
+        made_at=time.time(),
+    )
+    return replace(card, sentence=headline(card), limits=limits(card))
+
+
+def _candidates(runs: Sequence[EvalRun], baseline: EvalRun) -> list[EvalRun]:
+    """What is held against the baseline: not itself, and not a peer that only quotes."""
+    return [run for run in runs if run != baseline and (not quotes(run) or quotes(baseline))]
+
+
+def quotes(run: EvalRun) -> bool:
+    """Whether the run's label says that no model wrote."""
+    return run.label.strip().lower() in QUOTING
+
+
+def _require(answers: Sequence[Answers]) -> None:
+    if not answers:
+        raise ConfigError("the evaluation runs hold no answers: make one with `docduet eval run`")
+    if len(answers) > MOST_COLUMNS:
+        raise ConfigError(
+            f"the runs have {len(answers)} voices together, and {MOST_COLUMNS} fit a scorecard: name fewer runs"
+        )
+
+
+def _columns(run: EvalRun, runs: Sequence[EvalRun]) -> list[Answers]:
+    found = []
+    for arm, results in sorted(answers_of(run).items(), key=lambda item: rank(item[0])):
+        facts = facts_of(run, arm)
+        column = Column(
+            arm=line(arm, 40),
+            label=_label(run, runs) if len(runs) > 1 else "",
+            set=line(run.set),
+            file=line(run.file),
+            started_at=line(run.started_at, 32),
+            questions=len(results),
+            quoting=arm.lower() in QUOTING or quotes(run),
+            model=line(facts.model),
+            checkpoint=line(facts.checkpoint),
+            checkpoint_step=facts.checkpoint_step,
+            dataset_sha256=line(facts.dataset_sha256, 64),
+            base_model=line(facts.base_model),
+            generation=line(run.generation),
+        )
+        found.append(Answers(run, column, results))
+    return found
+
+
+def facts_of(run: EvalRun, arm: str) -> Arm:
+    """What answered; empty where the run does not say."""
+    return run.arms.get(arm, Arm())
+
+
+def _colored(columns: Sequence[Column]) -> tuple[Column, ...]:
+    voices = ["quote" if column.quoting else column.arm for column in columns]
+    order = sorted(set(voices), key=rank)
+    found = zip(columns, voices, range(len(columns)), strict=True)
+    return tuple(replace(c, color=order.index(voice), newest=voice not in voices[n + 1 :]) for c, voice, n in found)
+
+
+def _label(run: EvalRun, runs: Sequence[EvalRun]) -> str:
+    """What tells a run from the others: its label, else its day, else its file, else its place."""
+    for name in ("label", "started_at", "file"):
+        values = [line(getattr(other, name)) for other in runs]
+        own = line(getattr(run, name))
+        if own and values.count(own) == 1:
+            return own[:10] if name == "started_at" and [v[:10] for v in values].count(own[:10]) == 1 else own
+    return f"#{next(n for n, other in enumerate(runs, start=1) if other is run)}"
+
+
+def _parts(answers: Sequence[Answers], seed: int) -> tuple[Part, ...]:
+    """All questions, and those of each language and kind."""
+    found = [_part("all", "", answers, seed)]
+    for by in ("lang", "kind"):
+        values = {value for a in answers for r in a.results.values() if (value := getattr(r, by))}
+        order = sorted(values, key=lambda value: (KINDS.index(value) if value in KINDS else len(KINDS), value))
+        if len(values) > 1:
+            found += [_part(by, value, answers, seed) for value in order[:8]]
+    return tuple(found)
+
+
+def _part(by: str, value: str, answers: Sequence[Answers], seed: int) -> Part:
+    chosen = [[r for r in a.results.values() if by == "all" or getattr(r, by) == value] for a in answers]
+    scores = {m.name: tuple(score(Taken.of(m, results), seed) for results in chosen) for m in MEASURES}
+    return Part(by, line(value, 20), max(len(results) for results in chosen), scores)
+
+
+def _contrasts(
+    answers: Sequence[Answers], runs: Sequence[EvalRun], problems: list[str], seed: int
+) -> tuple[Contrast, ...]:
+    """Before and after, then arm against arm in the last run, then quoting against all others."""
+    comparable = []
+    for run in runs[:-1]:
+        if why := different(run, runs[-1]):
+            problems.append(f"{run.file} is not compared with {runs[-1].file}: {why}")
+        else:
+            comparable.append(run)
+    found = []
+    for before, after, kind in _pairs(answers, comparable, runs[-1]):
+        shared = sorted(set(answers[before].results) & set(answers[after].results))
+        differences = compared(answers[before].results, answers[after].results, shared, seed=seed)
+        found.append(Contrast(before, after, kind, len(shared), differences))
+    return tuple(contrast for contrast in found if contrast.differences)
+
+
+def _pairs(answers: Sequence[Answers], comparable: Sequence[EvalRun], last: EvalRun) -> list[tuple[int, int, str]]:
+    numbered = list(enumerate(answers))
+    newest = {a.column.arm: n for n, a in numbered if a.run is last and not a.column.quoting}
+    older = [n for n, a in numbered if any(a.run is run for run in comparable)]
+    again = [n for n in older if not answers[n].column.quoting and answers[n].column.arm in newest]
+    again.sort(key=lambda n: facts_of(answers[n].run, answers[n].column.arm) == facts_of(last, answers[n].column.arm))
+    pairs = [(n, newest[answers[n].column.arm], "run") for n in again]
+    known = [(newest[a], newest[b], "arm") for a, b in ARM_PAIRS if a in newest and b in newest]
+    named = {arm for pair in ARM_PAIRS for arm in pair}
+    if others := [n for arm, n in newest.items() if arm not in named]:
+        first = next(iter(newest.values()))
+        known += [(first, n, "arm") for n in others if n != first]
+    quoting = [n for n, a in numbered if a.column.quoting and (a.run is last or n in older)]
+    return pairs + known + [(quote, n, "arm") for quote in quoting[-1:] for n in newest.values()]
+
+
+def _shown(contrasts: Sequence[Contrast]) -> tuple[int, ...]:
+    """The columns whose answers are shown side by side: of the first comparison."""
+    return (contrasts[0].before, contrasts[0].after) if contrasts else (0,)
