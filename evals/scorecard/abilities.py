@@ -3,6 +3,8 @@
     {"object": "eval_general", "label": "step 200", "started_at": "2026-11-26T05:00:00Z", "suite": "probes",
      "arms": {"base": {"arithmetic": {"score": 0.8, "of": 40, "right": 32}}}}
 
+They belong to the evaluation run of the same label; without a label, to the only run that there is.
+
 It is a model's, not a voice's: `rag` writes with the model of `base`, `sft-rag` with that of `sft`. The score over all
 tasks is the share of all items that are right, with Wilson's interval.
 """
@@ -10,7 +12,7 @@ tasks is the share of all items that are right, with Wilson's interval.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,8 +47,8 @@ class GeneralRun(BaseModel):
     file: str = ""
 
 
-def abilities(columns: Sequence[Column], labels: Sequence[str], general: Sequence[GeneralRun]) -> Abilities:
-    """Of each column, out of the newest results of the same label. ``labels``: of the columns' runs.
+def abilities(columns: Sequence[Column], labels: Sequence[Collection[str]], general: Sequence[GeneralRun]) -> Abilities:
+    """Of each column, out of the newest results with one of its ``labels``.
 
     Of several suites that one is shown that most columns have: scores of different suites do not compare.
     """
@@ -56,8 +58,8 @@ def abilities(columns: Sequence[Column], labels: Sequence[str], general: Sequenc
     suite = max(suites, key=lambda name: (suites[name], name == "probes"))
     newest = sorted((run for run in general if run.suite == suite), key=lambda run: run.started_at, reverse=True)
     found: list[tuple[str, Mapping[str, Task]]] = []
-    for column, label in zip(columns, labels, strict=True):
-        runs = ((name, run) for run in newest if (name := _asked(column, label, run)))
+    for column, fitting in zip(columns, labels, strict=True):
+        runs = ((name, run) for run in newest if (name := _asked(column, fitting, run)))
         name, run = next(runs, ("", None))
         found.append((name, run.arms[name] if run else {}))
     names = sorted({task for _, tasks in found for task in tasks})
@@ -69,9 +71,9 @@ def abilities(columns: Sequence[Column], labels: Sequence[str], general: Sequenc
     )
 
 
-def _asked(column: Column, label: str, run: GeneralRun) -> str:
+def _asked(column: Column, labels: Collection[str], run: GeneralRun) -> str:
     """The arm of ``run`` that is this column's model, or ""."""
-    if column.quoting or run.label != label:
+    if column.quoting or run.label not in labels:
         return ""
     return next((name for name in (column.arm, MODELS.get(column.arm, "")) if run.arms.get(name)), "")
 

@@ -56,7 +56,7 @@ def build(
         columns=columns,
         parts=_parts(answers, seed),
         contrasts=found,
-        abilities=abilities(columns, [line(answer.run.label) for answer in answers], general),
+        abilities=abilities(columns, [_labels(answer.run, runs) for answer in answers], general),
         worst=worst([(n, answers[n].results) for n in _shown(found)]),
         sentence={},
         limits={},
@@ -109,6 +109,12 @@ def _columns(run: EvalRun, runs: Sequence[EvalRun]) -> list[Answers]:
         )
         found.append(Answers(run, column, results))
     return found
+
+
+def _labels(run: EvalRun, runs: Sequence[EvalRun]) -> set[str]:
+    """Of general-ability results that are this run's, and of no other's."""
+    found = {run.label} if sum(other.label == run.label for other in runs) == 1 else set()
+    return found | {""} if [other for other in runs if not quotes(other)] == [run] else found - {""}
 
 
 def facts_of(run: EvalRun, arm: str) -> Arm:

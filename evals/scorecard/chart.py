@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 from data.errors import ConfigError
 from evals.look import chart as look
@@ -57,8 +59,16 @@ def _draw(figure: Any, card: Scorecard, words: Words) -> None:
 
 
 def _wrapped(text: str, words: Words, width: int) -> str:
-    """In lines; Chinese letters are twice as wide and part anywhere."""
-    return textwrap.fill(text, width if words.lang == "en" else width // 2)
+    """In lines. Chinese letters are twice as wide, and part anywhere but before punctuation."""
+    if words.lang == "en":
+        return textwrap.fill(text, width)
+    lines, room = [""], width
+    for piece in re.findall(r"(?:[!-~−–·]+ ?|.)[，。、；：）”！？]*", text):
+        room -= (size := sum(2 if east_asian_width(char) in "WF" else 1 for char in piece))
+        if room < 0:
+            lines, room = [*lines, ""], width - size
+        lines[-1] += piece
+    return "\n".join(lines)
 
 
 def _triangles(figure: Any, card: Scorecard, words: Words, rows: int) -> None:

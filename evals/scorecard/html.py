@@ -104,7 +104,7 @@ def _contrast(card: Scorecard, contrast: Contrast, words: Words, first: bool) ->
             words(one.measure),
             words.shown(one.measure, one.before),
             words.shown(one.measure, one.after),
-            f"{words.change(one, one.value)} ({words.change(one, one.low)} – {words.change(one, one.high)})",
+            f"{words.change(one, one.value)} ({words.range(one)})",
             words(f"verdict.{one.verdict}"),
         ]
         for one in others

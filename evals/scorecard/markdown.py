@@ -100,7 +100,7 @@ def _contrast(card: Scorecard, contrast: Contrast, words: Words) -> list[str]:
             words(one.measure),
             words.shown(one.measure, one.before),
             words.shown(one.measure, one.after),
-            f"{words.change(one, one.value)} ({words.change(one, one.low)} – {words.change(one, one.high)})"
+            f"{words.change(one, one.value)} ({words.range(one)})"
             + (f" {words('points')}" if BY_NAME[one.measure].share else ""),
             words(f"verdict.{one.verdict}"),
         ]

@@ -105,9 +105,9 @@ def forest(differences: Sequence[Difference], words: Words) -> str:
 
 def _row(one: Difference, scale: float, words: Words) -> str:
     low, at, high = (50 + 50 * max(-1.0, min(1.0, share / scale)) for share in (one.low, one.value, one.high))
-    shown = words.change(one, one.value), words.change(one, one.low), words.change(one, one.high)
+    shown, within = words.change(one, one.value), words.range(one)
     arrow = {1: "↑", -1: "↓", 0: ""}[BY_NAME[one.measure].better]
-    alt = f"{words(one.measure)}: {shown[0]} ({shown[1]} – {shown[2]}), {words(f'verdict.{one.verdict}')}"
+    alt = f"{words(one.measure)}: {shown} ({within}), {words(f'verdict.{one.verdict}')}"
     verdict = {"better": "first", "worse": "second"}.get(one.verdict, "open")
     ends = f"{words.shown(one.measure, one.before)} → {words.shown(one.measure, one.after)}"
     return (
@@ -115,5 +115,5 @@ def _row(one: Difference, scale: float, words: Words) -> str:
         f'</span><svg class="dr-line dr-is-{verdict}" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(alt, quote=True)}"><path class="dr-half" d="M50 0V20"/>'
         f'<path class="dr-span" d="M{low:.2f} 10H{high:.2f}"/><path class="dr-dot" d="M{at:.2f} 10h0.01"/></svg>'
-        f'<span class="dr-value">{escape(shown[0])}<small>{escape(shown[1])} – {escape(shown[2])}</small></span></div>'
+        f'<span class="dr-value">{escape(shown)}<small>{escape(within)}</small></span></div>'
     )

@@ -41,7 +41,7 @@ OWN: dict[str, dict[str, str]] = {
         "gate.alone": "{name}: only in {file}, not compared",
         "gate.unmeasured": "{name}: not measured in both: {names}",
         "triangle": "The impossible triangle",
-        "triangle.how": "Training on docs tends to win one corner and lose another. A corner is 100 %, the middle 0; the other voices are outlined behind each. Accuracy: facts recalled. Completeness: steps of a procedure told, in order. General ability: share of tasks apart from the docs that are right, by the model that the voice uses.",
+        "triangle.how": "Training on docs tends to win one corner and lose another. A corner is 100 %, the middle 0. Accuracy: facts recalled. Completeness: steps of a procedure told, in order. General ability: share of tasks apart from the docs that are right, by the model that the voice uses.",
         "accuracy": "Accuracy",
         "complete": "Completeness",
         "general": "General ability",
@@ -88,6 +88,7 @@ OWN: dict[str, dict[str, str]] = {
         "verdict.open": "not proven",
         "verdict.": "–",
         "points": "points",
+        "range": "{low} to {high}",
         "part.lang": "By language",
         "part.kind": "By kind of question",
         "part.how": "Facts recalled; of questions that the docs do not answer: refusal recall. All measures are in the tables to unfold.",
@@ -163,7 +164,7 @@ OWN: dict[str, dict[str, str]] = {
         "gate.alone": "{name}：只在 {file} 中有，没有比较",
         "gate.unmeasured": "{name}：没有在两次评测中都衡量：{names}",
         "triangle": "不可能三角",
-        "triangle.how": "用文档训练，往往得了一角、失了另一角。顶点为 100%，中心为 0；其他声部以轮廓画在背后。准确：事实召回。完整：操作步骤按顺序答出了多少。通用能力：该声部所用的模型在文档之外的任务上答对的比例。",
+        "triangle.how": "用文档训练，往往得了一角、失了另一角。顶点为 100%，中心为 0。准确：事实召回。完整：操作步骤按顺序答出了多少。通用能力：该声部所用的模型在文档之外的任务上答对的比例。",
         "accuracy": "准确",
         "complete": "完整",
         "general": "通用能力",
@@ -210,6 +211,7 @@ OWN: dict[str, dict[str, str]] = {
         "verdict.open": "未证明",
         "verdict.": "–",
         "points": "百分点",
+        "range": "{low} 至 {high}",
         "part.lang": "按语言",
         "part.kind": "按问题类型",
         "part.how": "事实召回；对于文档没有答案的问题，是拒答召回率。全部指标见可展开的表格。",
@@ -329,6 +331,10 @@ class Words(Shared):
             self.time(abs(value)) if form == "ms" else f"{abs(value):.2f}" if form == "ratio" else f"{abs(value):,.0f}"
         )
         return f"{'−' if value < 0 else '+' if value > 0 else ''}{size}"
+
+    def range(self, one: Difference) -> str:
+        """The interval of a difference."""
+        return self("range", low=self.change(one, one.low), high=self.change(one, one.high))
 
     def gate_lines(self, gate: Gate) -> list[str]:
         """What failed, and what could not be compared."""
