@@ -1,7 +1,8 @@
 """May a new checkpoint or index be released? Not if a measure is worse than the baseline's beyond margin and chance.
 
 A measure fails where the whole 95 % interval of its paired difference (bootstrap.py) lies beyond the margin on the
-worse side. One that did not change fails so in 2.5 % of the cases at margin 0, and hardly ever at the default margin.
+worse side. One that did not change fails so in 2.3 % of simulated cases at margin 0 and in 0.7 % at the default margin,
+with 120 questions; with 25, in 2.6 % at both. With 9 gated measures of 4 arms, some run in three fails at margin 0.
 Times, lengths and the judge do not decide: times are the machine's, and longer is not better. Pure.
 """
 
