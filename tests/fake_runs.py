@@ -59,7 +59,7 @@ def _result(
     result |= {"citation_precision": float(chance.random() < 0.95) if answered and cites else None}
     result |= {"citation_recall": float(chance.random() < 0.85) if answered and cites else None}
     result |= {"degenerate": "loop" if chance.random() < 0.03 and arm == "sft" else ""}
-    result |= {"degraded": "no engine" if arm == "quote" else "", "tokens": chance.randint(30, 90)}
+    result |= {"degraded": "no engine" if arm == "quote" else "", "failed": "", "tokens": chance.randint(30, 90)}
     result |= {"first_ms": latency * chance.uniform(0.2, 0.4), "latency_ms": latency * chance.uniform(0.7, 2.2)}
     result |= {"length": int(200 * length * chance.uniform(0.6, 1.5)), "reference_length": 200}
     result |= {

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from data.errors import ConfigError
 from docduet import app
+from evals.answers.summary import summary
 from evals.look.text import visible
 from evals.runs import EvalRun
 from evals.scorecard import build, chart, save_png, to_html, to_markdown
@@ -42,6 +43,19 @@ def test_every_arm_of_every_run_is_a_column() -> None:
     assert facts[1].of == len(truth) == 100
     assert [column.newest for column in card.columns] == [True, False, True, True, True]
     assert card.columns[1].color == card.columns[3].color
+
+
+def test_the_figures_are_those_that_the_run_printed() -> None:
+    run = eval_run(BOTH, length=0.6)
+    scores = build([run]).all.scores
+    for n, figures in enumerate(summary(run.results).values()):
+        for name in scores.keys() & figures.shares.keys():
+            found, printed = scores[name][n], figures.shares[name]
+            assert found.value == pytest.approx(printed.value), name
+            if name != "length_ratio":
+                assert (found.low, found.high) == pytest.approx((printed.low, printed.high)), name
+        assert scores["latency_ms"][n].value == pytest.approx(figures.times["latency_ms_p50"], rel=0.02)
+        assert scores["tokens"][n].value == pytest.approx(figures.tokens_mean)
 
 
 def test_slices_are_languages_and_kinds_and_add_up() -> None:
