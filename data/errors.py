@@ -23,7 +23,8 @@
     ├── CheckpointError        (ValueError)          a checkpoint folder is not whole, or cannot be made
     ├── DiskFullError          (OSError)             no room left; what was there before still serves
     ├── PortInUseError         (OSError)             somebody else listens there
-    └── GatewayError           (ConnectionError)     the gateway cannot be reached or answered with an error
+    ├── GatewayError           (ConnectionError)     the gateway cannot be reached or answered with an error
+    └── EvalScopeError         (RuntimeError)        EvalScope stopped, or wrote what cannot be read
 
 The message says what is wrong and what to do next; the front door prints it and exits 1, the API wraps it
 in OpenAI's error shape.
@@ -139,6 +140,10 @@ class PortInUseError(DocDuetError, OSError):
 
 class GatewayError(DocDuetError, ConnectionError):
     """The gateway cannot be reached, or answered with an error."""
+
+
+class EvalScopeError(DocDuetError, RuntimeError):
+    """EvalScope stopped, or wrote what cannot be read."""
 
 
 def network_reason(error: BaseException) -> str:

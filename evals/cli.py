@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from evals.cli_check import check
+from evals.cli_general import general
 from evals.cli_run import run
 from evals.cli_scorecard import scorecard
 
@@ -12,6 +13,7 @@ app = typer.Typer(help="Question sets, scores and scorecards.", no_args_is_help=
 app.command()(run)
 app.command()(check)
 app.command()(scorecard)
+app.command()(general)
 
 
 @app.callback()

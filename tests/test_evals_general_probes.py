@@ -39,7 +39,16 @@ def test_right_answers_pass_and_wrong_ones_fail(probe: Probe) -> None:
 
 def test_answering_always_the_same_gets_next_to_nothing() -> None:
     """A model that says one thing whatever it is asked must not look able."""
-    for answer in ("A", "B", "C", "D", "1", "I could not find this in the documentation.", "文档中没有找到相关内容。", "yes"):
+    for answer in (
+        "A",
+        "B",
+        "C",
+        "D",
+        "1",
+        "I could not find this in the documentation.",
+        "文档中没有找到相关内容。",
+        "yes",
+    ):
         assert sum(probe.passes(answer) for probe in PROBES) / len(PROBES) < 0.06, answer
 
 

@@ -6,7 +6,7 @@
     {"check": "exactly", "any": ["a;b"]}                        nothing else, but for quotes or a code fence around it
     {"check": "matches", "pattern": "..."}                      a regular expression is found
     {"check": "occurs", "text": "green", "least": 3, "most": 3} how often a word stands in it
-    {"check": "count", "unit": "lines", "most": 3}              words (a Chinese character is one), sentences, lines, bullets
+    {"check": "count", "unit": "lines", "most": 3}              words (a Chinese character is one), sentences, ...
     {"check": "language", "value": "zh"}                        what it is written in
     {"check": "case", "value": "upper"}                         capital letters only, or small ones only
     {"check": "json", "schema": {...}}                          JSON and nothing else, valid by a JSON Schema
@@ -58,7 +58,9 @@ class Choice(_Check):
 
     def passes(self, answer: str) -> bool:
         text = unicodedata.normalize("NFKC", answer).strip()
-        named = re.findall(r"(?i:answer|option|答案|选项?)[^A-Za-z\n]{0,12}(?i:is\s)?[^A-Za-z\n]{0,4}([A-D])(?![A-Za-z])", text)
+        named = re.findall(
+            r"(?i:answer|option|答案|选项?)[^A-Za-z\n]{0,12}(?i:is\s)?[^A-Za-z\n]{0,4}([A-D])(?![A-Za-z])", text
+        )
         letters = set(named[-1:] or re.findall(r"(?<![A-Za-z])[A-D](?![A-Za-z]|\s+[a-z])", text))
         if letters:
             return letters == {self.value}

@@ -1,11 +1,11 @@
-"""The probes that ship: probes/TASK.jsonl, one a line, in English and Chinese, with the checks that an answer must pass.
+"""The probes that ship: probes/TASK.jsonl, one a line, in English and Chinese, with the checks of an answer.
 
     {"id": "arithmetic-en-01", "lang": "en", "prompt": "What is 2 + 3? ...", "max_tokens": 48,
      "checks": [{"check": "number", "value": 5}], "right": ["5"], "wrong": ["6"]}
 
-``right`` and ``wrong``: answers that must pass and fail; the tests hold every probe against them. Half of the tasks are for any
-model (arithmetic to code), the others easy enough for one of 20 million parameters to get some right: sequence, copying,
-comparison, odd-one-out, phrases, grammar. Nothing in them is about DocDuet or its docs.
+``right`` and ``wrong``: answers that must pass and fail; the tests hold every probe against them. Half of the tasks are
+for any model (arithmetic to code), the others easy enough for one of 20 million parameters to get some right: sequence,
+copying, comparison, odd-one-out, phrases, grammar. Nothing in them is about DocDuet or its docs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Probe(BaseModel):
     task: str = ""
 
     def passes(self, answer: str) -> bool:
-        """Whether ``answer`` passes every check. Where it repeats the prompt, what is left counts; nothing left never does."""
+        """Whether ``answer`` passes every check. Where it repeats the prompt, what is left must."""
         said = answer.replace(self.prompt, "").strip()
         return bool(said) and all(check.passes(said) for check in self.checks)
 

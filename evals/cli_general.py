@@ -1,0 +1,159 @@
+"""`docduet eval general`: general ability before and after fine-tuning, by the probes that ship or by EvalScope."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from evals.progress import progress
+
+if TYPE_CHECKING:
+    from data.settings import Settings
+    from evals.general.results import GeneralRun
+
+
+def general(
+    ctx: typer.Context,
+    arms: Annotated[
+        str, typer.Option(help="Voices to ask, with commas between; each is compared with the first.")
+    ] = "base,sft",
+    gateway: Annotated[str, typer.Option(metavar="URL", help="The gateway to ask.")] = "http://127.0.0.1:7860",
+    key: Annotated[str, typer.Option(envvar="DOCDUET_API_KEY", help="Your key, where the gateway asks for one.")] = "",
+    suite: Annotated[
+        Literal["probes", "evalscope"],
+        typer.Option(help="probes: those that ship; evalscope: benchmarks on your disk."),
+    ] = "probes",
+    tasks: Annotated[
+        str, typer.Option(help="Only these, with commas between; for evalscope: gsm8k, ifeval, mmlu_redux, ceval.")
+    ] = "",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="For evalscope: the folder with a dataset's folder for each task.")
+    ] = None,
+    evalscope: Annotated[
+        str,
+        typer.Option(metavar="PYTHON", help="For evalscope: the Python of the environment that it is installed in."),
+    ] = sys.executable,
+    limit: Annotated[
+        int, typer.Option(min=0, help="At most so many items of a task (evalscope: of each subset); 0: all.")
+    ] = 0,
+    system: Annotated[
+        str, typer.Option(help="System message for all arms; default: a neutral one; own: each arm's own.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Given to the engines, which answer greedily.")] = 0,
+    label: Annotated[
+        str, typer.Option(help="What scorecards call this run: as of the run of `docduet eval run`.")
+    ] = "",
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Items under way at once.")] = 4,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on with a run that was stopped, or begin anew.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print scores and differences as JSON.")] = False,
+) -> None:
+    """What the model can still do apart from the docs: the same items for every voice, compared item by item.
+
+    Examples:
+
+        docduet eval general --arms base,sft
+
+        docduet eval general --tasks arithmetic,reading --limit 6 --json
+
+        docduet eval general --suite evalscope --data-dir benchmarks/ --evalscope evalscope/bin/python --limit 50
+    """
+    import json
+
+    from data.errors import ConfigError
+    from evals.general.table import verdict
+
+    settings: Settings = ctx.obj
+    folder = settings.home.evals / "general"
+    names = _names(arms)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"--arms {arms!r}: name each voice once, such as base,sft")
+    how = {"system": system, "seed": seed, "limit": limit, "concurrency": concurrency}
+    if suite == "probes":
+        run, path = _probes(folder, names, gateway, key, _names(tasks), label, how, resume)
+    else:
+        run, path = _evalscope(folder, names, gateway, key, _names(tasks), label, how, resume, data_dir, evalscope)
+    if as_json:
+        told = run.model_dump(mode="json", exclude={"answers"}) | {"run": str(path)}
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    _print(run)
+    for each in run.differences:
+        if each.task == "all":
+            typer.echo(verdict(each))
+    typer.echo(f"saved: {path}")
+
+
+def _probes(
+    folder: Path,
+    arms: list[str],
+    gateway: str,
+    key: str,
+    tasks: list[str],
+    label: str,
+    how: dict[str, object],
+    resume: bool,
+) -> tuple[GeneralRun, Path]:
+    import asyncio
+
+    from evals.general.asking import Asking
+    from evals.general.probes import load_probes
+    from evals.general.run import run_probes
+
+    probes = load_probes(tasks, int(str(how["limit"])))
+    asked = {name: how[name] for name in ("system", "seed")}
+    slots = int(str(how["concurrency"]))
+
+    async def ask() -> tuple[GeneralRun, Path]:
+        async with Asking(gateway, key, str(how["system"]), int(str(how["seed"]))) as asking:
+            with progress() as report:
+                return await run_probes(asking, probes, arms, folder, label, asked, slots, resume, report)
+
+    return asyncio.run(ask())
+
+
+def _evalscope(
+    folder: Path,
+    arms: list[str],
+    gateway: str,
+    key: str,
+    tasks: list[str],
+    label: str,
+    how: dict[str, object],
+    resume: bool,
+    data_dir: Path | None,
+    python: str,
+) -> tuple[GeneralRun, Path]:
+    import asyncio
+
+    from evals.general.asking import Asking
+    from evals.general.run import begin
+    from evals.general.scope import datasets, installed, run_evalscope
+
+    found = datasets(tasks, data_dir)
+    version = installed(python)
+
+    async def models() -> dict[str, dict[str, object]]:
+        async with Asking(gateway, key) as asking:
+            return await asking.models(tuple(arms))
+
+    asked = {"arms": arms, "data": {task: str(path) for task, path in found.items()}, **how}
+    run = begin("evalscope", label, asked, asyncio.run(models()), evalscope=version)
+    with progress() as report:
+        return run_evalscope(run, gateway, key, python, found, folder, resume, report)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _print(run: GeneralRun) -> None:
+    from rich.console import Console
+
+    from evals.general.table import table
+
+    Console(width=None if Console().is_terminal else 140).print(table(run))

@@ -1,0 +1,129 @@
+"""A gateway asked one probe: the prompt alone under a neutral system message, greedily, and nothing of it stored.
+
+A system message in the request takes the place of the arm's own: `base` and `sft` then read the same words, and what
+differs in their answers is the weights. (With their own prompts, `base` is told to answer completely, and `sft` what it
+was trained with.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from data.errors import ConfigError, GatewayError
+from evals.general.probes import Probe
+
+NEUTRAL = {"en": "You are a helpful assistant.", "zh": "你是一个乐于助人的助手。"}
+OWN = "own"
+"""For --system: each arm is asked under its own system prompt."""
+
+TRIES = 5
+TIMEOUT = httpx.Timeout(30.0, read=300.0)
+
+
+class Asking:
+    """The gateway at ``url``; an asynchronous context manager. ``system``: "" is the neutral one, OWN the arm's."""
+
+    def __init__(self, url: str, key: str = "", system: str = "", seed: int = 0) -> None:
+        self.url = url.rstrip("/")
+        self._system = system
+        self._seed = seed
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        local = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
+        self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=not local)
+
+    async def __aenter__(self) -> Asking:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def models(self, arms: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """Who answers for each arm; empty entries where the key is no administrator's. Raises ConfigError for an arm
+        that is not offered, GatewayError where no gateway answers."""
+        offered = [str(model.get("id")) for model in (await self._get("/v1/models")).get("data", ())]
+        missing = next((arm for arm in arms if arm not in offered or arm == "compare"), None)
+        if missing is not None:
+            known = ", ".join(name for name in offered if name != "compare")
+            raise ConfigError(f"the gateway at {self.url} has no voice {missing!r}; --arms can name: {known}")
+        try:
+            told = await self._get("/v1/admin/voices")
+        except GatewayError:
+            return {arm: {} for arm in arms}
+        engines = {voice["name"]: str(voice.get("engine") or "") for voice in told.get("data", ())}
+        kept = ("name", "step", "dataset_sha256", "base_model")
+        learned = {name: value for name, value in (told.get("checkpoint") or {}).items() if name in kept}
+        return {
+            arm: {"engine": engines.get(arm, "")} | ({"checkpoint": learned} if arm.startswith("sft") else {})
+            for arm in arms
+        }
+
+    async def answer(self, probe: Probe, arm: str) -> str:
+        """What ``arm`` says. Busy (429) and failing (5xx) gateways are asked again; raises GatewayError in the end."""
+        body = {
+            "model": arm,
+            "messages": [*self._instructions(probe.lang), {"role": "user", "content": probe.prompt}],
+            "temperature": 0,
+            "seed": self._seed,
+            "max_tokens": probe.max_tokens,
+            "docduet": {"store": False},
+        }
+        for attempt in range(TRIES):
+            try:
+                response = await self._http.post("/v1/chat/completions", json=body)
+            except httpx.HTTPError as error:
+                problem, wait = str(error) or type(error).__name__, 2.0**attempt / 2
+            else:
+                if response.is_success:
+                    return str(response.json()["choices"][0]["message"]["content"] or "")
+                problem, wait = _message(response), _seconds(response, 2.0**attempt / 2)
+                if response.status_code != 429 and response.status_code < 500:
+                    break
+            if attempt < TRIES - 1:
+                await asyncio.sleep(min(wait, 60.0))
+        raise GatewayError(
+            f"{arm} does not answer {probe.id}: {problem}; the answers so far are kept: run it again later"
+        )
+
+    def _instructions(self, lang: str) -> list[dict[str, str]]:
+        if self._system == OWN:
+            return []
+        return [{"role": "system", "content": self._system or NEUTRAL[lang]}]
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        try:
+            response = await self._http.get(path)
+            if response.is_error:
+                raise GatewayError(f"{self.url} does not say what it offers: {_message(response)}")
+            body: dict[str, Any] = response.json()
+            return body
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+            raise ConfigError(f"--gateway {self.url!r} is no address: give one such as http://127.0.0.1:7860") from None
+        except httpx.HTTPError as error:
+            raise GatewayError(
+                f"no gateway answers at {self.url} ({error}): start one with `docduet serve`, or give another --gateway"
+            ) from None
+        except ValueError:
+            raise GatewayError(f"{self.url} does not answer like a DocDuet gateway") from None
+
+
+def _message(response: httpx.Response) -> str:
+    """What an error in OpenAI's shape says."""
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(response.content)["error"]["message"])
+    return f"HTTP {response.status_code}"
+
+
+def _seconds(response: httpx.Response, otherwise: float) -> float:
+    try:
+        return max(0.0, float(response.headers.get("Retry-After", "")))
+    except ValueError:
+        return otherwise

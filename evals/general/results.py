@@ -1,0 +1,107 @@
+"""What came of asking for general ability. Files DOCDUET_HOME/evals/general/*.json; stopped runs: unfinished/.
+
+{"object": "eval_general", "label": "step 200", "started_at": "2026-11-26T05:00:00Z", "suite": "probes",
+ "arms": {"base": {"arithmetic": {"score": 0.8, "of": 40, "right": 32}}},
+ "differences": [{"before": "base", "after": "sft", "task": "all", "delta": -0.02, "low": -0.05, "high": 0.01,
+                  "gained": 3, "lost": 7, "of": 216, "p": 0.34}],
+ "answers": [{"id": "arithmetic-en-01", "task": "arithmetic", "arm": "base", "right": true, "answer": "5"}]}
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evals.general.paired import Difference, differences
+
+
+class Answer(BaseModel):
+    """One arm's answer to one item. ``id`` is unique in its task; ``lang``: of what was asked, where it is known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    task: str
+    arm: str
+    right: bool
+    answer: str
+    lang: str = ""
+
+
+class Task(BaseModel):
+    """``score``: the share of ``of`` items that is right."""
+
+    model_config = ConfigDict(frozen=True)
+
+    score: float = Field(ge=0, le=1)
+    of: int = Field(ge=0)
+    right: int = Field(ge=0)
+
+
+class GeneralRun(BaseModel):
+    """``asked``: what was asked how (arms, tasks, system messages, digest of the items): runs that agree on it compare,
+    and one that was stopped goes on. ``models``: who answers for each arm, as far as the gateway tells."""
+
+    model_config = ConfigDict(frozen=True)
+
+    object: Literal["eval_general"] = "eval_general"
+    label: str = ""
+    started_at: str
+    suite: Literal["probes", "evalscope"]
+    finished: bool = False
+    asked: dict[str, Any] = Field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    arms: dict[str, dict[str, Task]] = Field(default_factory=dict)
+    differences: tuple[Difference, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.suite}-{self.started_at.replace(':', '')}.json"
+
+
+def scored(run: GeneralRun, answers: Sequence[Answer], arms: Sequence[str], finished: bool) -> GeneralRun:
+    """The run with these answers, each task's score, and the first arm's difference to each other."""
+    right: dict[str, dict[str, dict[str, bool]]] = {arm: {} for arm in arms}
+    for answer in answers:
+        right[answer.arm].setdefault(answer.task, {})[answer.id] = answer.right
+    found = [each for arm in arms[1:] for each in differences(arms[0], arm, right)]
+    tables = {arm: {task: _task(list(items.values())) for task, items in tasks.items()} for arm, tasks in right.items()}
+    return run.model_copy(
+        update={"answers": tuple(answers), "arms": tables, "differences": tuple(found), "finished": finished}
+    )
+
+
+def save(run: GeneralRun, folder: Path) -> Path:
+    """Write it at once: below unfinished/ until it is finished."""
+    draft = folder / "unfinished" / run.name
+    path = folder / run.name if run.finished else draft
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    partial = draft.with_suffix(".partial")
+    partial.write_text(run.model_dump_json(indent=1), encoding="utf-8")
+    os.replace(partial, path)
+    if run.finished:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def unfinished(run: GeneralRun, folder: Path) -> GeneralRun | None:
+    """The newest run that was stopped and that asked the same of the same models under the same label."""
+    for path in sorted((folder / "unfinished").glob(f"{run.suite}-*.json"), reverse=True):
+        try:
+            found = GeneralRun.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue
+        if (found.asked, found.models, found.label) == (run.asked, run.models, run.label):
+            return found
+    return None
+
+
+def _task(right: list[bool]) -> Task:
+    return Task(score=sum(right) / len(right), of=len(right), right=sum(right))
