@@ -65,20 +65,20 @@ def ask(url: str, folder: Path, *options: str) -> tuple[int, str]:
 def test_what_was_forgotten_shows(home: Any, tmp_path: Path) -> None:
     base, sft = Pupil("base"), Pupil("sft", forgot=("arithmetic", "code"))
     with scripted_gateway(home, base, sft, verify=()) as url:
-        code, said = ask(url, tmp_path, "--json", "--label", "step 200", "--concurrency", "8")
+        code, said = ask(url, tmp_path, "--json", "--label", "step 200", "--limit", "6")
     assert code == 0, said
     told = json.loads(said)
-    assert told["arms"]["base"]["arithmetic"] == {"score": 1.0, "of": 18, "right": 18}
-    assert told["arms"]["sft"]["arithmetic"] == {"score": 0.0, "of": 18, "right": 0}
+    assert told["arms"]["base"]["arithmetic"] == {"score": 1.0, "of": 6, "right": 6}
+    assert told["arms"]["sft"]["arithmetic"] == {"score": 0.0, "of": 6, "right": 0}
     assert {task: found["score"] for task, found in told["arms"]["sft"].items()}["reading"] == 1.0
     total = told["differences"][0]
-    assert (total["task"], total["gained"], total["lost"], total["of"]) == ("all", 0, 34, len(PROBES))
-    assert total["low"] < total["delta"] == -34 / len(PROBES) < total["high"] < 0
-    assert total["p"] == pytest.approx(2 * 0.5**34)
+    assert (total["task"], total["gained"], total["lost"], total["of"]) == ("all", 0, 12, 14 * 6)
+    assert total["low"] < total["delta"] == -12 / 84 < total["high"] < 0
+    assert total["p"] == pytest.approx(2 * 0.5**12)
     saved = GeneralRun.model_validate_json(Path(told["run"]).read_bytes())
     assert saved.finished
     assert saved.label == "step 200"
-    assert len(saved.answers) == 2 * len(PROBES)
+    assert len(saved.answers) == 2 * 84
     assert list((tmp_path / "evals" / "general").glob("*.json")) == [Path(told["run"])]
     assert not list((tmp_path / "evals" / "general" / "unfinished").iterdir())
 
@@ -125,11 +125,11 @@ def test_a_voice_that_is_not_there_is_named_and_no_gateway_is_told(home: Any, tm
 
 def test_the_table_names_tasks_and_says_what_is_proven(home: Any, tmp_path: Path) -> None:
     with scripted_gateway(home, Pupil("base"), Pupil("sft", forgot=("code",)), verify=()) as url:
-        said = ask(url, tmp_path, "--tasks", "code,reading")[1]
+        said = ask(url, tmp_path, "--tasks", "code,reading", "--limit", "6")[1]
         assert "sft is worse than base" in said
-        assert "16/16 100%" in said
-        assert "0/16 0%" in said
-        assert "no difference is proven" in ask(url, tmp_path, "--tasks", "reading")[1]
+        assert "6/6 100%" in said
+        assert "0/6 0%" in said
+        assert "no difference is proven" in ask(url, tmp_path, "--tasks", "reading", "--limit", "1")[1]
 
 
 def test_differences_are_mcnemars_and_hold_in_simulation() -> None:
