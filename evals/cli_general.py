@@ -103,7 +103,7 @@ def _probes(
 ) -> tuple[GeneralRun, Path]:
     import asyncio
 
-    from evals.general.asking import Asking
+    from evals.general.asking import Asking, who_answers
     from evals.general.probes import load_probes
     from evals.general.run import run_probes
 
@@ -112,9 +112,10 @@ def _probes(
     slots = int(str(how["concurrency"]))
 
     async def ask() -> tuple[GeneralRun, Path]:
+        models = await who_answers(gateway, key, tuple(arms))
         async with Asking(gateway, key, str(how["system"]), int(str(how["seed"]))) as asking:
             with progress() as report:
-                return await run_probes(asking, probes, arms, folder, label, asked, slots, resume, report)
+                return await run_probes(asking, probes, arms, folder, models, label, asked, slots, resume, report)
 
     return asyncio.run(ask())
 
@@ -133,19 +134,15 @@ def _evalscope(
 ) -> tuple[GeneralRun, Path]:
     import asyncio
 
-    from evals.general.asking import Asking
+    from evals.general.asking import who_answers
     from evals.general.run import begin
     from evals.general.scope import datasets, installed, run_evalscope
 
     found = datasets(tasks, data_dir)
     version = installed(python)
-
-    async def models() -> dict[str, dict[str, object]]:
-        async with Asking(gateway, key) as asking:
-            return await asking.models(tuple(arms))
-
+    models = asyncio.run(who_answers(gateway, key, tuple(arms)))
     asked = {"arms": arms, "data": {task: str(path) for task, path in found.items()}, **how}
-    run = begin("evalscope", label, asked, asyncio.run(models()), evalscope=version)
+    run = begin("evalscope", label, asked, models, evalscope=version)
     with progress() as report:
         return run_evalscope(run, gateway, key, python, found, folder, resume, report)
 

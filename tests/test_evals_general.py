@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from data.errors import ConfigError, EngineError, GatewayError
+from data.errors import EngineError, GatewayError
 from data.prompts import Message
 from docduet import app
 from evals.general.asking import NEUTRAL, OWN, Asking
@@ -104,14 +104,14 @@ async def test_a_run_that_broke_off_goes_on(home: Any, tmp_path: Path, monkeypat
     with scripted_gateway(home, base) as url:
         async with Asking(url) as asking:
             with pytest.raises(GatewayError, match="kept: run it again"):
-                await run_probes(asking, probes, ["base"], tmp_path, concurrency=1)
+                await run_probes(asking, probes, ["base"], tmp_path, {}, concurrency=1)
             assert not finished(tmp_path)
             base.stamina, before = 10_000, len(base.asked)
-            run, path = await run_probes(asking, probes, ["base"], tmp_path, concurrency=1)
+            run, path = await run_probes(asking, probes, ["base"], tmp_path, {}, concurrency=1)
             assert len(base.asked) - before == len(probes) - 23
             assert len(run.answers) == len(probes)
             assert path.parent == tmp_path
-            await run_probes(asking, probes, ["base"], tmp_path)  # finished: nothing to go on with
+            await run_probes(asking, probes, ["base"], tmp_path, {})  # finished: nothing to go on with
             assert len(base.asked) - before == 2 * len(probes) - 23
 
 
@@ -120,6 +120,7 @@ def test_a_voice_that_is_not_there_is_named_and_no_gateway_is_told(home: Any, tm
         assert "no voice 'sft'" in ask(url, tmp_path)[1]
     assert "docduet serve" in ask("http://127.0.0.1:9", tmp_path)[1]
     assert "no probes 'alchemy'" in ask("http://127.0.0.1:9", tmp_path, "--tasks", "alchemy")[1]
+    assert "no address" in ask("gateway", tmp_path)[1]
     assert "name each voice once" in ask("http://127.0.0.1:9", tmp_path, "--arms", "base,base")[1]
 
 
@@ -157,17 +158,6 @@ def test_no_change_leaves_room_for_one_and_unmatched_items_do_not_count() -> Non
     assert (total.of, total.delta, total.p) == (40, 0.0, 1.0)
     assert total.low == -total.high < -0.05
     assert differences("a", "b", {"a": {"t": {}}, "b": {"t": {}}}) == []
-
-
-def test_wrong_addresses_are_told() -> None:
-    import asyncio
-
-    async def models() -> None:
-        async with Asking("gateway") as asking:
-            await asking.models(("base",))
-
-    with pytest.raises(ConfigError, match="no address"):
-        asyncio.run(models())
 
 
 def test_probes_of_a_probe_are_its_own() -> None:

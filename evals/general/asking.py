@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from data.errors import ConfigError, GatewayError
+from data.errors import GatewayError
+from evals.answers.gateway import Gateway
 from evals.general.probes import Probe
 
 NEUTRAL = {"en": "You are a helpful assistant.", "zh": "你是一个乐于助人的助手。"}
@@ -25,6 +26,14 @@ OWN = "own"
 
 TRIES = 5
 TIMEOUT = httpx.Timeout(30.0, read=300.0)
+
+
+async def who_answers(url: str, key: str, arms: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """The engine and checkpoint behind each arm, as far as the gateway tells. Raises ConfigError for an arm that is not
+    offered, GatewayError where no gateway answers."""
+    async with Gateway(url, key) as gateway:
+        offer = await gateway.offer(arms)
+    return {arm: offer.arms[arm].model_dump() if arm in offer.arms else {} for arm in arms}
 
 
 class Asking:
@@ -45,26 +54,6 @@ class Asking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
-
-    async def models(self, arms: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-        """Who answers for each arm; empty entries where the key is no administrator's. Raises ConfigError for an arm
-        that is not offered, GatewayError where no gateway answers."""
-        offered = [str(model.get("id")) for model in (await self._get("/v1/models")).get("data", ())]
-        missing = next((arm for arm in arms if arm not in offered or arm == "compare"), None)
-        if missing is not None:
-            known = ", ".join(name for name in offered if name != "compare")
-            raise ConfigError(f"the gateway at {self.url} has no voice {missing!r}; --arms can name: {known}")
-        try:
-            told = await self._get("/v1/admin/voices")
-        except GatewayError:
-            return {arm: {} for arm in arms}
-        engines = {voice["name"]: str(voice.get("engine") or "") for voice in told.get("data", ())}
-        kept = ("name", "step", "dataset_sha256", "base_model")
-        learned = {name: value for name, value in (told.get("checkpoint") or {}).items() if name in kept}
-        return {
-            arm: {"engine": engines.get(arm, "")} | ({"checkpoint": learned} if arm.startswith("sft") else {})
-            for arm in arms
-        }
 
     async def answer(self, probe: Probe, arm: str) -> str:
         """What ``arm`` says. Busy (429) and failing (5xx) gateways are asked again; raises GatewayError in the end."""
@@ -97,22 +86,6 @@ class Asking:
         if self._system == OWN:
             return []
         return [{"role": "system", "content": self._system or NEUTRAL[lang]}]
-
-    async def _get(self, path: str) -> dict[str, Any]:
-        try:
-            response = await self._http.get(path)
-            if response.is_error:
-                raise GatewayError(f"{self.url} does not say what it offers: {_message(response)}")
-            body: dict[str, Any] = response.json()
-            return body
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            raise ConfigError(f"--gateway {self.url!r} is no address: give one such as http://127.0.0.1:7860") from None
-        except httpx.HTTPError as error:
-            raise GatewayError(
-                f"no gateway answers at {self.url} ({error}): start one with `docduet serve`, or give another --gateway"
-            ) from None
-        except ValueError:
-            raise GatewayError(f"{self.url} does not answer like a DocDuet gateway") from None
 
 
 def _message(response: httpx.Response) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from evals.general.asking import Asking
 from evals.general.probes import Probe, digest
@@ -20,7 +21,7 @@ KEEP_EVERY = 10
 
 
 def begin(
-    suite: str, label: str, asked: dict[str, object], models: dict[str, dict[str, object]], **versions: str
+    suite: str, label: str, asked: dict[str, object], models: dict[str, dict[str, Any]], **versions: str
 ) -> GeneralRun:
     """A run that has not asked anything yet."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -34,17 +35,18 @@ async def run_probes(
     probes: Sequence[Probe],
     arms: Sequence[str],
     folder: Path,
+    models: dict[str, dict[str, Any]],
     label: str = "",
     asked: dict[str, object] | None = None,
     concurrency: int = 4,
     resume: bool = True,
     progress: Progress = lambda stage, done, total: None,
 ) -> tuple[GeneralRun, Path]:
-    """The finished run and its file in ``folder``. ``asked``: how it was asked, beside arms and probes.
+    """The finished run and its file in ``folder``. ``models``: who answers; ``asked``: how, beside
+    arms and probes.
 
     Raises GatewayError when the gateway gives up; what was answered is kept.
     """
-    models = await asking.models(tuple(arms))
     how = {"arms": list(arms), "items_sha256": digest(probes), **(asked or {})}
     run = begin("probes", label, how, models)
     run = (unfinished(run, folder) if resume else None) or run
