@@ -1,0 +1,345 @@
+"""English questions reworded. A masked question in (a private character for each name), another wording out.
+
+`understand` finds what is asked for; FRAMES ask for it in other forms; `swapped` exchanges words; the rest is manner:
+keywords only, small letters, a missing question mark, a slip of the finger.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from functools import cache
+
+from sft.rules.lexicon import gerund, lexicon, participle, plural
+
+FRAMES: dict[str, tuple[str, ...]] = {
+    "how-to": (
+        "How do I {g}?", "How can I {g}?", "How would I {g}?", "How should I {g}?", "How to {g}?", "How does one {g}?",
+        "What is the way to {g}?", "What's the best way to {g}?", "What do I have to do to {g}?",
+        "What are the steps to {g}?", "Which steps are needed to {g}?", "Is there a way to {g}?",
+        "I want to {g}. How does that work?", "I need to {g}, how?", "I'd like to {g}. What do I do?",
+        "I'm trying to {g} but don't know how.", "I can't figure out how to {g}.", "Can you show me how to {g}?",
+        "Could you tell me how to {g}?", "Please explain how to {g}.", "Need help with {ing}.",
+        "What's involved in {ing}?", "I'm having trouble {ing}.", "Instructions for {ing}?", "Steps for {ing}",
+        "A customer wants to {g}. What should they do?", "A user asked how to {g}. What do I tell them?",
+        "In order to {g}, what is needed?", "To {g}, what do I do?", "What does it take to {g}?",
+        "Someone here has to {g}. Any instructions?", "Where do I start if I want to {g}?",
+    ),
+    "can": (
+        "Can I {g}?", "Is it possible to {g}?", "Could I {g}?", "Am I able to {g}?", "Is there a way to {g}?",
+        "Does anything allow me to {g}?", "I'd like to know if I can {g}.", "Is {ing} possible?",
+        "A customer asks whether it is possible to {g}.", "Would it be possible to {g}?", "Is {ing} supported?",
+    ),
+    "define": (
+        "What is {t}?", "What does {t} do?", "What is {t} for?", "What is {t} used for?", "What does {t} mean?",
+        "Can you explain {t}?", "Explain {t} please.", "What's the purpose of {t}?", "Why would I need {t}?",
+        "What is meant by {t}?", "Tell me what {t} is.", "I came across {t}, what is it?", "{t}: what is it for?",
+        "When would somebody use {t}?", "I don't understand {t}.", "What exactly is {t}?", "Meaning of {t}?",
+    ),
+    "effect": (
+        "What does {t} do?", "What is {t} for?", "What is the effect of {t}?", "What does {t} control?",
+        "What happens when I use {t}?", "Can you explain {t}?", "What's the purpose of {t}?", "When should I use {t}?",
+        "What is {t} good for?", "I saw {t} somewhere, what does it do?", "What changes if I set {t}?",
+        "How does {t} work?", "Explain {t} please.",
+    ),
+    "default": (
+        "What is the default of {t}?", "What's the default value for {t}?", "Which value does {t} have by default?",
+        "If I don't set {t}, what is used?", "What is {t} when I leave it out?", "{t} default?",
+        "What does {t} default to?", "What is {t} set to out of the box?", "Without any changes, what is {t}?",
+        "What is used for {t} unless I change it?",
+    ),
+    "values": (
+        "Which values can {t} take?", "What can I set {t} to?", "What are the possible values of {t}?",
+        "What are valid settings for {t}?", "Which choices are there for {t}?", "What is allowed for {t}?",
+        "What does {t} accept?", "{t} possible values?",
+    ),
+    "difference": (
+        "What is the difference between {a} and {b}?", "How does {a} differ from {b}?", "{a} or {b}, what's the difference?",
+        "How are {a} and {b} different?", "When do I use {a} and when {b}?", "{a} versus {b}?",
+        "Should I use {a} or {b}?", "Compare {a} and {b} for me.", "Why are there both {a} and {b}?",
+    ),
+    "where": (
+        "Where is {t}?", "Where can I find {t}?", "Where do I find {t}?", "In which place is {t}?",
+        "I'm looking for {t}. Where?", "I can't find {t}.", "Location of {t}?",
+    ),
+    "happens": (
+        "What happens if {s}?", "What happens when {s}?", "What if {s}?", "What will happen once {s}?",
+        "Suppose {s}. What then?", "What is the effect when {s}?", "What should I expect if {s}?", "If {s}, what happens?",
+    ),
+    "trouble": (
+        "{S}. What should I do?", "{S}. How do I fix this?", "{S}, any idea why?", "{S}. What is wrong?", "{S} - help!",
+        "How can I fix it when {s}?", "What to do when {s}?", "What can be the reason if {s}?", "Problem: {s}.",
+        "A customer says that {s}. What now?", "How do I get around it if {s}?",
+    ),
+    "which": (
+        "Which {k} {v}?", "What {k} {v}?", "What's the {k} that {v}?", "Is there a {k} that {v}?",
+        "I need the {k} that {v}.", "What is the name of the {k} that {v}?", "Which {k} is it that {v}?",
+    ),
+    "supports": (
+        "Does {a} support {b}?", "Is {b} supported by {a}?", "Can {a} work with {b}?", "Does {a} work with {b}?",
+        "Is there support for {b} in {a}?", "{a}: is {b} supported?",
+    ),
+    "about": (
+        "What should I know about {t}?", "Tell me about {t}.", "Can you explain {t}?", "What is there to know about {t}?",
+        "Give me some information on {t}.", "I'd like to read up on {t}.", "How does {t} work?", "Details on {t}, please.",
+        "What do the docs say about {t}?",
+    ),
+}  # fmt: skip
+_WHO = r"(?:i|you|we|one|they|people|somebody|someone|a user)"
+_ASKED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE))
+    for kind, pattern in (
+        ("difference", r"(?:what(?: is|'s|s)|explain) the differences? between (?P<a>.+?) and (?P<b>[^,]+)"),
+        ("difference", r"how do (?P<a>.+?) and (?P<b>[^,]+?) differ"),
+        ("difference", r"how does (?P<a>.+?) differ from (?P<b>[^,]+)"),
+        ("difference", r"i'm not sure whether i need (?P<a>.+?) or (?P<b>.+?)\. how do they differ"),
+        ("default", r"(?:what(?: is|'s) )?the default(?: value| setting)?s? (?:of|for) (?P<t>.+)"),
+        ("default", r"what value does (?P<t>.+?) have if i don't set it"),
+        ("default", r"(?P<t>\S+) default(?: value)?"),
+        ("values", r"which values (?:can|does) (?P<t>.+?) (?:take|accept|have)"),
+        ("values", r"what are the (?:options|possible values|allowed values) (?:for|of) (?P<t>.+)"),
+        ("values", r"(?P<t>\S+) (?:allowed|possible) values"),
+        ("happens", rf"what (?:happens|will happen|is the effect) (?:if|when|once) (?P<s>.+)"),
+        ("trouble", r"(?P<s>[^.]{8,}?)\. (?:what is wrong and how do i fix it|what should i do|what do i do|how can i solve this)"),
+        ("trouble", r"i get (?P<s>\S+)\. what does it mean and how do i fix it"),
+        ("trouble", r"what (?:should i|can i|do i|to) do (?:if|when) (?P<s>.+)"),
+        ("about", r"what should i know about (?P<t>.+)|tell me about (?P<t2>.+)|what does the documentation say about (?P<t3>.+)"),
+        ("effect", r"what does (?P<t>.+?) do"),
+        ("effect", r"what is (?P<t>.+?) (?:used )?for"),
+        ("define", r"what does (?P<t>.+?) (?:mean|stand for)|what is meant by (?P<t2>.+)|(?:can you )?explain (?P<t3>(?!how|why|what).+)"),
+        ("define", r"what(?: is|'s) (?P<t>(?:an? |the )?(?:[\w-]|[\ue000-\uf7ff])+(?: (?:[\w-]|[\ue000-\uf7ff])+){0,2})"),
+        ("can", rf"(?:can|could|may) {_WHO} (?:also )?(?P<g>(?!explain|tell|show|give|please|walk).+)"),
+        ("can", r"(?:is it possible|am i able) to (?P<g>.+)"),
+        ("how-to", rf"how (?:do|can|could|should|would|might|must) {_WHO} (?P<g>.+)"),
+        ("how-to", r"(?:(?:can|could) you )?(?:please )?(?:tell|show|explain)?(?: me)? ?how to (?P<g>.+)"),
+        ("how-to", r"what(?: is|'s) the (?:best |right |correct )?way to (?P<g>.+)"),
+        ("how-to", rf"{_WHO} (?:want|need|have|would like|wish|am trying) to (?P<g>[^.]+)\. (?:how|what|which) .+"),
+        ("where", r"where (?:is|are|can i find|do i find) (?P<t>(?!.*(?:ed|en)\b).+?)(?: located| stored| kept)?"),
+        ("which", r"which (?P<k>option|parameter|setting|command|argument|variable|environment variable|function|file|field|directive|metric|method|tool|program|flag)s? (?P<v>(?!are\b|can\b|do\b|does\b|is\b|should\b|must\b|has\b|have\b)[a-z]+s .+)"),
+        ("supports", r"does (?P<a>.+?) support (?P<b>.+)"),
+    )
+)  # fmt: skip
+_CONTEXT = re.compile(
+    r"(?:(?:in|with|for) (?P<c>[^,]{2,50}), |i'm (?:using|working with|setting up) (?P<c2>[^.:,]{2,50})(?:[.:]| and need to) |"
+    r"(?P<c3>[^:.,?]{2,50}): )(?P<q>.+)",
+    re.IGNORECASE,
+)
+_PLACED = ("In {c}, {q}", "{c}: {Q}", "I'm using {c}. {Q}", "With {c}, {q}", "{Q} ({c})", "[{c}] {Q}")
+_BEFORE = (
+    "Hi, ", "Hello, ", "Hey, ", "Quick question: ", "Sorry for the basic question: ", "Question from a customer: ",
+    "Good morning! ", "One more thing: ", "Just wondering, ", "Hi there. ", "For a ticket: ", "Excuse me, ", "So ",
+)  # fmt: skip
+_AFTER = (" Thanks!", " Thank you.", " Thanks in advance.", " please", " I couldn't find it.", " It's urgent.", " Any hint?")
+_STOP = frozenset(
+    """
+    a an the i i'm i'd we you me my your our it its is are was be been being am do does did done can could should would
+    will may might must to of for in on at by with from into as and or if when so that this these those there here how
+    what which who why where what's have has had need want like know tell explain please show about any some not no
+    don't doesn't use used using get way steps mean means work works happens happen one they somebody someone them
+    """.split()  # noqa: SIM905
+)
+_BEFORE_NOUN = frozenset(
+    """
+    the a an my your our each all any this that no which what every some another one two three other new own of for in
+    on with from by to into as and or more extra additional different existing current specific certain given single
+    several multiple full first last second
+    """.split()  # noqa: SIM905
+)
+_AFTER_NOUN = frozenset(
+    """
+    of for in on with from by to into as and or is are was were that which when if at be can should must will do does
+    using without has have not than after before between during while
+    """.split()  # noqa: SIM905
+)
+_ADVERBS = frozenset(["automatically", "manually", "quickly", "temporarily", "permanently", "also", "always", "only"])
+_SWAP = 0.45
+
+
+def reword(question: str, rng: random.Random) -> str:
+    """One other wording of a masked question."""
+    context, asked = _context(question)
+    bare = asked.rstrip(" ?.!")
+    roll = rng.random()
+    if roll < 0.1 and len(_keywords(bare)) > 1:
+        return _as_keywords(bare, context, rng)
+    said = _framed(bare, rng) if roll < 0.82 else ""
+    said = said or _capitalised(swapped(bare, rng)) + ("?" if asked.endswith("?") else "")
+    if context:
+        said = _in_place(said, context, rng)
+    return _manner(said, rng)
+
+
+def _context(question: str) -> tuple[str, str]:
+    found = _CONTEXT.fullmatch(question)
+    if not found:
+        return "", question
+    context = found["c"] or found["c2"] or found["c3"]
+    asked = found["q"]
+    return context, f"how do I {asked}" if re.search(r"and need to $", question[: found.start("q")]) else asked
+
+
+def _in_place(said: str, context: str, rng: random.Random) -> str:
+    small = said if re.match(r"I\b|I'", said) else said[:1].lower() + said[1:]
+    return rng.choice(_PLACED).format(c=context, q=small, Q=said)
+
+
+def _framed(bare: str, rng: random.Random) -> str:
+    """What is asked for, asked in another frame; "" where it is not understood."""
+    for kind, pattern in _ASKED:
+        found = pattern.fullmatch(bare)
+        if not found:
+            continue
+        slots = {name.rstrip("23"): text for name, text in found.groupdict().items() if text}
+        if any(not text.strip() or len(text) > 160 for text in slots.values()):
+            return ""
+        return _filled(kind, slots, rng)
+    return ""
+
+
+def _filled(kind: str, slots: dict[str, str], rng: random.Random) -> str:
+    frames = FRAMES[kind]
+    if "t" in slots and re.match(r"(?:what|how|why|whether)\b|.* (?:is|are|does|do) ", slots["t"]):
+        return ""
+    if "g" in slots:
+        verb, rest = _verb_of(slots["g"])
+        if not verb:
+            frames = tuple(frame for frame in frames if "{ing}" not in frame)
+        else:
+            other = _substitute("verbs", verb, rng)
+            slots["ing"] = f"{gerund(other)}{swapped(rest, rng)}"
+            slots["g"] = f"{other}{swapped(rest, rng)}"
+    else:
+        slots = {name: swapped(text, rng) for name, text in slots.items()}
+    if "s" in slots:
+        slots["S"] = _capitalised(slots["s"])
+    return _articled(_capitalised(rng.choice(frames).format(**slots)))
+
+
+def _verb_of(goal: str) -> tuple[str, str]:
+    """("set up", " the server"): the verb of the lexicon that a goal begins with, else its first word, if it is plain."""
+    verbs = lexicon("en")["verbs"]
+    words = goal.split(" ")
+    for count in (2, 1):
+        head = " ".join(words[:count]).lower()
+        if head in verbs:
+            return head, goal[len(head) :]
+    if words[0].lower() in _ADVERBS or not re.fullmatch(r"[a-z]{2,}", words[0]) or words[0] in ("be", "not", "have"):
+        return "", goal
+    return words[0], goal[len(words[0]) :]
+
+
+def _substitute(part: str, word: str, rng: random.Random) -> str:
+    others = lexicon("en")[part].get(word)
+    return rng.choice(others) if others and rng.random() < _SWAP + 0.2 else word
+
+
+def swapped(text: str, rng: random.Random) -> str:
+    """Phrases, and words where their neighbours tell what they are, exchanged for others at the rate _SWAP."""
+    for phrase, others in lexicon("en")["phrases"].items():
+        if phrase in text and rng.random() < _SWAP:
+            text = re.sub(rf"(?<![\w-]){re.escape(phrase)}(?![\w-])", rng.choice(others), text, count=1)
+    words = re.split(r"(\s+)", text)
+    bare = [word.lower().strip(",;:()") for word in words]
+    for at in range(0, len(words), 2):
+        before = bare[at - 2] if at else ""
+        after = "" if at + 2 >= len(words) or words[at] != words[at].strip(",;:()") else bare[at + 2]
+        other = _other(bare[at], before, after, rng)
+        if other and words[at].lower().startswith(bare[at]):
+            words[at] = other + words[at][len(bare[at]) :]
+    return "".join(words)
+
+
+def _other(word: str, before: str, after: str, rng: random.Random) -> str:
+    if rng.random() > _SWAP or not word:
+        return ""
+    words = lexicon("en")
+    if before == "to" and word in words["verbs"]:
+        return rng.choice(words["verbs"][word])
+    for part, place, form in (("ing", _GERUND_AFTER, gerund), ("ed", _PARTICIPLE_AFTER, participle)):
+        verb = _forms(part).get(word)
+        if verb and before in place:
+            return form(rng.choice(words["verbs"][verb]))
+    for part in ("adjectives", "adverbs"):
+        if word in words[part]:
+            return rng.choice(words[part][word])
+    noun = _forms("s").get(word) or (word if word in words["nouns"] else "")
+    fits = before in _BEFORE_NOUN and (not after or after in _AFTER_NOUN or before in ("which", "what"))
+    if noun and fits:
+        other = rng.choice(words["nouns"][noun])
+        return other if noun == word else plural(other)
+    return ""
+
+
+_GERUND_AFTER = frozenset("for by when while of before after without with about start avoid".split())
+_PARTICIPLE_AFTER = frozenset("is are was were be been being gets get not".split())
+
+
+@cache
+def _forms(form: str) -> dict[str, str]:
+    """Inflected word -> its base, of all in the lexicon."""
+    part = "nouns" if form == "s" else "verbs"
+    make: Callable[[str], str] = {"s": plural, "ing": gerund, "ed": participle}[form]
+    return {make(word): word for word in lexicon("en")[part] if " " not in word and make(word) != word}
+
+
+def _articled(text: str) -> str:
+    text = re.sub(r"\b([Aa]) (?=[aeiou](?!ni|se|ne\b|sa))", r"\1n ", text)
+    return re.sub(r"\b([Aa])n (?=[bcdfgjklmnpqrstvwyz])", r"\1 ", text)
+
+
+def _keywords(bare: str) -> list[str]:
+    return [word for word in re.findall(r"[\ue000-\uf7ff]|[\w'-]+", bare) if word.lower() not in _STOP]
+
+
+def _as_keywords(bare: str, context: str, rng: random.Random) -> str:
+    words = [word if re.match(r"[A-Z][a-z]+$", word) is None else word.lower() for word in _keywords(bare)]
+    if rng.random() < 0.3:
+        at = rng.randrange(len(words))
+        words = words[at:] + words[:at]
+    if context:
+        words = [context, *words] if rng.random() < 0.7 else [*words, context]
+    return " ".join(words)
+
+
+def _manner(said: str, rng: random.Random) -> str:
+    """Polite, or in a hurry."""
+    roll = rng.random()
+    if roll < 0.12:
+        before = rng.choice(_BEFORE)
+        small = said if re.match(r"I\b|I'", said) or before.endswith((". ", "! ")) else said[:1].lower() + said[1:]
+        said = before + small
+    elif roll < 0.2:
+        after = rng.choice(_AFTER)
+        said = f"{said[:-1]},{after}{said[-1]}" if after == " please" and said[-1:] in "?." else said + after
+    if rng.random() < 0.3:
+        said = _hurried(said, rng)
+    return _slip(said, rng) if rng.random() < 0.07 else said
+
+
+def _hurried(said: str, rng: random.Random) -> str:
+    said = said.lower() if rng.random() < 0.75 else said
+    if rng.random() < 0.6:
+        said = said.rstrip("?.!")
+    if rng.random() < 0.3:
+        said = re.sub(r"(?<= )(?:the|an?) ", "", said, count=2)
+    for full, short in (("please", "pls"), ("don't", "dont"), ("can't", "cant"), ("what's", "whats"), ("i'm", "im")):
+        if rng.random() < 0.3:
+            said = re.sub(rf"\b{full}\b", short, said)
+    return said
+
+
+def _slip(said: str, rng: random.Random) -> str:
+    """Two letters the wrong way round, one left out, or one doubled: in one word, never in a name."""
+    places = [match for match in re.finditer(r"(?<![\w'-])[a-z]{5,}(?![\w'-])", said)]
+    if not places:
+        return said
+    place = rng.choice(places)
+    at = rng.randrange(place.start() + 1, place.end() - 2)
+    kind = rng.randrange(3)
+    middle = (said[at + 1] + said[at], said[at + 1], said[at] * 2 + said[at + 1])[kind]
+    return said[:at] + middle + said[at + 2 :]
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
