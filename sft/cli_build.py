@@ -84,6 +84,10 @@ def build(
     rewrites: Annotated[
         int | None, typer.Option(min=1, max=8, help="Questions asked about one fact, in different words; default 2.")
     ] = None,
+    paraphrases: Annotated[
+        int | None,
+        typer.Option(min=0, max=8, help="Other wordings of each question that the rules write; default 1."),
+    ] = None,
     judge: Annotated[
         bool | None,
         typer.Option(
@@ -183,6 +187,7 @@ def build(
         "concurrency": concurrency,
         "think_share": think_share,
         "rewrites": rewrites,
+        "paraphrases": paraphrases,
         "judge": judge,
     }
     config = settings.table(SftConfig)
@@ -247,7 +252,7 @@ def _writers(
 def _rules(config: SftConfig) -> RuleWriter:
     from sft.rules.writer import RuleWriter
 
-    return RuleWriter(config.product, config.rewrites)
+    return RuleWriter(config.product, config.rewrites, config.paraphrases)
 
 
 def _teacher(

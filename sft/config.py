@@ -16,6 +16,9 @@ class SftConfig(Table):
         "", description="Folder with the model's tokenizer.json; empty: an estimate, said on the card."
     )
     rewrites: int = Field(2, ge=1, le=8, description="Questions asked about one fact, in different words.")
+    paraphrases: int = Field(
+        1, ge=0, le=8, description="Other wordings of each question that the rules write, with the same answer."
+    )
     teacher: str = Field("", description="Address of a teacher, an OpenAI-compatible server; empty: the rules write.")
     teacher_model: str = Field("", description="The teacher's model; empty: the only one that it has.")
     teacher_key_env: str = Field("", description="Environment variable that holds the teacher's key.")

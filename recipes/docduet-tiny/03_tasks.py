@@ -49,7 +49,11 @@ def main() -> None:
     with multiprocessing.get_context("fork").Pool(args.jobs, maxtasksperchild=40) as pool:
         for done, name in enumerate(pool.imap_unordered(_Work(folder, args.seed), todo), start=1):
             spent = time.monotonic() - started
-            print(f"\r{done}/{len(todo)} {spent:.0f} s, {spent / done * (len(todo) - done):.0f} s left  {name[:40]:40}", end="", file=sys.stderr)
+            print(
+                f"\r{done}/{len(todo)} {spent:.0f} s, {spent / done * (len(todo) - done):.0f} s left  {name[:40]:40}",
+                end="",
+                file=sys.stderr,
+            )
     print(file=sys.stderr)
     _chat(args.out, args.tasks, args.seed)
     _joined(args.out, folder, slices)
@@ -58,10 +62,14 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=Path, required=True, help="pages JSON lines of 01_corpus.py (.jsonl or .jsonl.xz)")
+    parser.add_argument(
+        "--pages", type=Path, required=True, help="pages JSON lines of 01_corpus.py (.jsonl or .jsonl.xz)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the parts")
     parser.add_argument("--tasks", type=int, default=250_000, help="tasks to aim for (default 250000)")
-    parser.add_argument("--largest", type=float, default=4.0, help="MB taken of one package in one language (default 4)")
+    parser.add_argument(
+        "--largest", type=float, default=4.0, help="MB taken of one package in one language (default 4)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--seed", type=int, default=8, help="decides everything that is left to chance")
     return parser.parse_args()
@@ -88,7 +96,12 @@ def _asked_by_an_evaluation():  # type: ignore[no-untyped-def]
     from sft.decontaminate import Decontamination, read_questions
     from sft.duplicates import normalised
 
-    questions = [one for path in sorted(EVALUATIONS.glob("*.jsonl")) if path.name != "support.jsonl" for one in read_questions(path)]
+    questions = [
+        one
+        for path in sorted(EVALUATIONS.glob("*.jsonl"))
+        if path.name != "support.jsonl"
+        for one in read_questions(path)
+    ]
     known = {normalised(question) for question in questions}
     assert Decontamination  # the exact match is its first rule; 13 words in a row are longer than our questions
     return lambda question: normalised(question) in known

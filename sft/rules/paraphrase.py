@@ -27,7 +27,7 @@ _KEPT = {
         r"\b\w*[a-z][A-Z]\w*|\b[A-Z][A-Z0-9]+\b(?:s\b)?|(?<=[\w,;:)] )[A-Z][\w'-]+(?: [A-Z][\w'-]+)*"
     ),
     "zh": re.compile(
-        r"`[^`]+`|\"[^\"]+\"|“[^”]+”|「[^」]+」|《[^》]+》|'[^']{2,60}'|-{0,2}[A-Za-z0-9][\w.+/@=:#-]*(?: [A-Z][\w.+-]*)*",
+        r"`[^`]+`|\"[^\"]+\"|“[^”]+”|「[^」]+」|《[^》]+》|'[^']{2,60}'|(?:--?|~?/)?[A-Za-z0-9][\w.+/@=:#-]*(?: [A-Z][\w.+-]*)*",
         re.ASCII,
     ),
 }
@@ -36,6 +36,8 @@ PLACE = rf"[{chr(_FIRST)}-{chr(_FIRST + _PLACES - 1)}]"
 
 def paraphrases(question: str, lang: str, rng: random.Random, n: int) -> list[str]:
     """At most ``n`` other wordings, all different; fewer where there is little to change. ``lang``: "en" or "zh..."."""
+    if not question.strip():
+        return []
     which = "zh" if lang.startswith("zh") else "en"
     reword = paraphrase_zh.reword if which == "zh" else paraphrase_en.reword
     found: dict[str, str] = {}

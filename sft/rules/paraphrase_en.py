@@ -82,7 +82,7 @@ FRAMES: dict[str, tuple[str, ...]] = {
     ),
     "about": (
         "What should I know about {t}?", "Tell me about {t}.", "Can you explain {t}?", "What is there to know about {t}?",
-        "Give me some information on {t}.", "I'd like to read up on {t}.", "How does {t} work?", "Details on {t}, please.",
+        "Give me some information on {t}.", "I'd like to read up on {t}.", "Details on {t}, please.",
         "What do the docs say about {t}?",
     ),
 }  # fmt: skip
@@ -122,7 +122,7 @@ _ASKED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )  # fmt: skip
 _CONTEXT = re.compile(
     r"(?:(?:in|with|for) (?P<c>[^,]{2,50}), |i'm (?:using|working with|setting up) (?P<c2>[^.:,]{2,50})(?:[.:]| and need to) |"
-    r"(?P<c3>[^:.,?]{2,50}): )(?P<q>.+)",
+    r"(?!(?:can|could|what|how|which|why|where|when|who|is|are|do|does|explain|tell|give|i)\b)(?P<c3>[^:.,?()]{2,50}): )(?P<q>.+)",
     re.IGNORECASE,
 )
 _PLACED = ("In {c}, {q}", "{c}: {Q}", "I'm using {c}. {Q}", "With {c}, {q}", "{Q} ({c})", "[{c}] {Q}")
@@ -130,7 +130,15 @@ _BEFORE = (
     "Hi, ", "Hello, ", "Hey, ", "Quick question: ", "Sorry for the basic question: ", "Question from a customer: ",
     "Good morning! ", "One more thing: ", "Just wondering, ", "Hi there. ", "For a ticket: ", "Excuse me, ", "So ",
 )  # fmt: skip
-_AFTER = (" Thanks!", " Thank you.", " Thanks in advance.", " please", " I couldn't find it.", " It's urgent.", " Any hint?")
+_AFTER = (
+    " Thanks!",
+    " Thank you.",
+    " Thanks in advance.",
+    " please",
+    " I couldn't find it.",
+    " It's urgent.",
+    " Any hint?",
+)
 _STOP = frozenset(
     """
     a an the i i'm i'd we you me my your our it its is are was be been being am do does did done can could should would

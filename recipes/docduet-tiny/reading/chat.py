@@ -74,7 +74,13 @@ _WORDS = {
     "zh": "服务器 页面 按钮 文件 窗口 磁盘 网络 用户 密码 目录 更新 打印机 屏幕 索引 线缆 备份".split(),
 }
 _SENTENCES = {
-    "en": ("The {a} is ready.", "Please check the {a} and the {b}.", "The {a} needs a new {b}.", "There is no {a} in the {b}.", "My {a} stopped after the {b}."),
+    "en": (
+        "The {a} is ready.",
+        "Please check the {a} and the {b}.",
+        "The {a} needs a new {b}.",
+        "There is no {a} in the {b}.",
+        "My {a} stopped after the {b}.",
+    ),
     "zh": ("{a}已经准备好了。", "请检查{a}和{b}。", "{a}需要新的{b}。", "{b}里没有{a}。", "{b}之后{a}停止了。"),
 }
 _ASK = {
@@ -113,13 +119,26 @@ _ASK = {
         "recall": ("我叫什么名字？", "你还记得我的名字吗？"),
     },
 }
-_NAMES = {"en": "Anna Ben Clara David Emma Felix Grace Henry Ida Jonas Kate Liam".split(), "zh": "小明 小红 李华 王芳 张伟 刘洋 陈静 赵磊".split()}
+_NAMES = {
+    "en": "Anna Ben Clara David Emma Felix Grace Henry Ida Jonas Kate Liam".split(),
+    "zh": "小明 小红 李华 王芳 张伟 刘洋 陈静 赵磊".split(),
+}
 
 
 def tasks(lang: str, count: int, seed: int, split: str = "train") -> list[Task]:
     """``count`` of them, repetitions allowed where there is only so much to say (greetings)."""
     rng = random.Random(f"{seed} chat {lang} {split}")
-    makers: tuple[Callable[[str, random.Random], Made], ...] = (_talk, _sum, _copy, _listed, _numbered, _next, _sorted, _small, _recall)
+    makers: tuple[Callable[[str, random.Random], Made], ...] = (
+        _talk,
+        _sum,
+        _copy,
+        _listed,
+        _numbered,
+        _next,
+        _sorted,
+        _small,
+        _recall,
+    )
     weights = (18, 22, 14, 12, 10, 8, 6, 6, 4)
     made = [rng.choices(makers, weights)[0](lang, rng) for _ in range(count)]
     return [Task((), question, history, answer, lang, "chat", split) for history, question, answer in made]
@@ -177,7 +196,11 @@ def _numbered(lang: str, rng: random.Random) -> Made:
     text = (", " if lang == "en" else "、").join(words)
     kind = rng.choice(("numbered", "bullets", "count"))
     if kind == "count":
-        return (), _ask(lang, kind, rng, x=text), f"There are {len(words)} items." if lang == "en" else f"有{len(words)}项。"
+        return (
+            (),
+            _ask(lang, kind, rng, x=text),
+            f"There are {len(words)} items." if lang == "en" else f"有{len(words)}项。",
+        )
     lines = (f"{at}. {word}" if kind == "numbered" else f"- {word}" for at, word in enumerate(words, start=1))
     return (), _ask(lang, kind, rng, x=text), "\n".join(lines)
 

@@ -27,11 +27,20 @@ from sft.types import Sample
 LONGEST = {"en": 1400, "zh": 480}
 """Characters of an answer: some 390 tokens of English, 400 of Chinese."""
 
-_GOES_ON = re.compile(r"^(?:This|It|These|They|That|Otherwise|Such|If not|In that case)\b|^(?:这|它|此时|该|其|否则|也就是说|即)")
+APART = {"en": 400, "zh": 120}
+"""Characters between two answers that one question asks for together."""
+
+_GOES_ON = re.compile(
+    r"^(?:This|It|These|They|That|Otherwise|Such|If not|In that case)\b|^(?:这|它|此时|该|其|否则|也就是说|即)"
+)
 _LOOSE = re.compile(
     r"^(?:However|But|And|Or|So|Thus|Then|Also|Therefore|Hence|For example|For instance|In addition|Moreover|Similarly|"
     r"Likewise|Again|Here|There|This|That|These|Those|It|They|He|She|Such|Otherwise|Note that this|Next|Finally|Instead)\b|"
     r"^(?:但|不过|因此|所以|然后|例如|比如|此外|另外|同样|这|那|它|其|此|该|否则|而且|并且|接着|最后)"
+)
+_DULL = re.compile(
+    r"(?i)\b(?:synopsis|see also|authors?|copyright|reporting bugs|colophon|name in|history in|compatibility)\b|"
+    r"跋|著作者|译者|作者|版权|参见|总览|参阅"
 )
 _SHARES = {"condition": 1.3, "how-to": 1.3, "about": 0.5, "reverse": 0.8, "act": 0.9, "define": 0.8, "yes-no": 0.9}
 
@@ -55,7 +64,10 @@ def drafts(slice_: Slice, rng: random.Random) -> Iterator[Draft]:
 
 def unnumbered(title: str) -> str:
     """ "43.6. Control Structures" -> "Control Structures": nobody asks with the number."""
-    return re.sub(r"^(?:(?:Chapter|Appendix|Section|第) ?)?(?:\d+|[A-Z](?=\.\d))(?:\.\d+)*(?:\.|章|节)? +", "", title) or title
+    return (
+        re.sub(r"^(?:(?:Chapter|Appendix|Section|第) ?)?(?:\d+|[A-Z](?=\.\d))(?:\.\d+)*(?:\.|章|节)? +", "", title)
+        or title
+    )
 
 
 def _sentences(slice_: Slice, number: int, root: Section, rng: random.Random) -> Iterator[Draft]:
@@ -95,7 +107,11 @@ def _places(body: str, block: Block) -> Iterator[tuple[int, int]]:
     if block.kind == "prose":
         ranges = [(block.start, block.end)]
     elif block.kind in ("bullets", "steps"):
-        ranges = [(item.start + len(m[0]), item.end) for item in block.items if (m := re.match(r"\s*(?:[-*+]|\d+[.)])\s*", body[item.start : item.end])) and not item.rest]
+        ranges = [
+            (item.start + len(m[0]), item.end)
+            for item in block.items
+            if (m := re.match(r"\s*(?:[-*+]|\d+[.)])\s*", body[item.start : item.end])) and not item.rest
+        ]
     else:
         return
     for start, end in ranges:
@@ -122,7 +138,11 @@ def salient(text: str, lang: str, rng: random.Random) -> str:
     if lang == "zh":
         from rag import segment
 
-        words = [w for run in re.findall(r"[\u4e00-\u9fff]+|[A-Za-z][\w.-]+", text) for w in ([w for w, _ in segment.words(run)] if has_han(run) else [run])]
+        words = [
+            w
+            for run in re.findall(r"[\u4e00-\u9fff]+|[A-Za-z][\w.-]+", text)
+            for w in ([w for w, _ in segment.words(run)] if has_han(run) else [run])
+        ]
         words = [word for word in words if len(word) > 1]
     else:
         words = [word for word in re.findall(r"[\w./-]*\w", text) if len(word) > 3 and word.lower() not in _COMMON]
@@ -143,9 +163,9 @@ _BOTH = {
 def _pairs(told: Sequence[Draft], lang: str, rng: random.Random) -> Iterator[Draft]:
     """Two questions of one page in one, some lines apart: answered from two passages mostly."""
     asked = [one for one in told if one.kind != "fact-keywords"]
-    for _ in range(len(asked) // 5):
+    for _ in range(-(-len(asked) // 5) if len(asked) > 3 else 0):
         first, second = rng.sample(asked, 2)
-        if abs(first.pieces[0].start - second.pieces[0].start) < 500 or first.pieces == second.pieces:
+        if abs(first.pieces[0].start - second.pieces[0].start) < APART[lang] or first.pieces == second.pieces:
             continue
         a, b = (_reworded(one.question, lang, rng).rstrip("?？。. ") for one in (first, second))
         if re.search(r"[.。?？] ", f"{a} {b}"):
@@ -169,11 +189,20 @@ def _headings(slice_: Slice, number: int, root: Section, rng: random.Random) -> 
         codes = [block for block in section.blocks if block.kind == "code"]
         seed = f"{page.url}#{section.start}"
         title = plain(unnumbered(page.title))
-        asked = lang.heading(Heading(section.heading, title if len(title) < 48 else "", False, bool(codes), seed, section.path[-1] if section.path else ""))
+        asked = lang.heading(
+            Heading(
+                section.heading,
+                title if len(title) < 48 else "",
+                False,
+                bool(codes),
+                seed,
+                section.path[-1] if section.path else "",
+            )
+        )
         piece = _opening(slice_, number, section)
         if asked and asked.questions and piece and not answer_needs_page(piece.text):
             question = rng.choice(asked.questions)
-            if not question_needs_page(question):
+            if not question_needs_page(question) and not _DULL.search(question):
                 yield Draft("heading-how" if asked.how_to else "heading", question, (piece,), section.heading)
 
 
@@ -185,7 +214,9 @@ def _opening(slice_: Slice, number: int, section: Section) -> Piece | None:
         return None
     upto = 0
     while upto + 1 < len(blocks):
-        announced = re.search(r"[:：]\**$", blocks[upto].text) or (blocks[upto + 1].kind in ("steps", "code") and upto < 2)
+        announced = re.search(r"[:：]\**$", blocks[upto].text) or (
+            blocks[upto + 1].kind in ("steps", "code") and upto < 2
+        )
         short = blocks[upto].kind == "prose" and blocks[upto].end - blocks[0].start < LONGEST[slice_.lang] // 8
         if not (announced or short) or blocks[upto + 1].kind == "other":
             break
@@ -212,7 +243,11 @@ def _faq(slice_: Slice, number: int, root: Section) -> Iterator[Draft]:
                 break
             end = block.end
         text = clean(body[section.blocks[0].start : end].strip("\n"))
-        if 20 <= len(text) <= LONGEST[slice_.lang] and not answer_needs_page(text) and not re.search(r"[:：]\s*$", text):
+        if (
+            20 <= len(text) <= LONGEST[slice_.lang]
+            and not answer_needs_page(text)
+            and not re.search(r"[:：]\s*$", text)
+        ):
             yield Draft("faq", heading, (Piece(text, number, section.blocks[0].start, end),))
 
 
@@ -233,6 +268,8 @@ def _of_sample(slice_: Slice, by_url: dict[str, int], sample: Sample) -> Iterato
         start, end = -1, -1
     for at, (question, answer) in enumerate(zip(questions, answers, strict=True)):
         if at == 0 and sample.shape == "multi-turn":
+            continue
+        if _DULL.search(question):
             continue
         history = tuple(zip(questions[:at], answers[:at], strict=True))
         whole = len(questions) == 1

@@ -16,9 +16,13 @@ from data.types import Page
 from reading.parts import Slice
 
 SLICE_BYTES = 600_000
-FEWEST = 120
+FEWEST = 300
+"""Tasks of a slice at least, as long as there are slices to choose from."""
+
 PART_BYTES = 24_000_000
-_PRODUCT = re.compile(r"-?(?:docs?|doc-html|html|manual|guide|common|help)?(?:-(?:\d[\d.]*|en|zh|us|cn|html|doc|man))*$")
+_PRODUCT = re.compile(
+    r"-?(?:docs?|doc-html|html|manual|guide|common|help)?(?:-(?:\d[\d.]*|en|zh|us|cn|html|doc|man))*$"
+)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -44,16 +48,29 @@ def slices(path: Path, wanted: dict[tuple[str, str], int], largest: int) -> list
     found: list[Slice] = []
     for (package, lang, split), pages in sorted(groups.items()):
         cut = [
-            Slice(f"{package}-{lang}-{at}", 0, lang, split, tuple(page for page, _ in some), frozenset(n for n, (_, faq) in enumerate(some) if faq))
+            Slice(
+                f"{package}-{lang}-{at}",
+                0,
+                lang,
+                split,
+                tuple(page for page, _ in some),
+                frozenset(n for n, (_, faq) in enumerate(some) if faq),
+            )
             for at, some in enumerate(_runs(pages))
         ]
         share = min(1.0, largest / max(1, sum(one.size for one in cut)))
-        kept = [one for at, one in enumerate(cut) if int((at + 1) * share) > int(at * share) or one.faq or len(cut) == 1]
+        kept = [
+            one for at, one in enumerate(cut) if int((at + 1) * share) > int(at * share) or one.faq or len(cut) == 1
+        ]
         found += kept
     found = _enough(found, wanted)
     sizes = {key: sum(one.size for one in found if (one.lang, one.split) == key) for key in wanted}
     return [
-        replace(one, number=number, wanted=max(1, round(wanted.get((one.lang, one.split), 0) * one.size / sizes[one.lang, one.split])))
+        replace(
+            one,
+            number=number,
+            wanted=max(1, round(wanted.get((one.lang, one.split), 0) * one.size / sizes[one.lang, one.split])),
+        )
         for number, one in enumerate(found)
         if sizes.get((one.lang, one.split))
     ]

@@ -8,31 +8,81 @@ from sft.rules.unanswerable import TECH
 
 _EVERYDAY = {
     "en": (
-        "How long do I boil an egg?", "What is the tallest mountain in Africa?", "Who painted the Sistine Chapel?",
-        "Which train goes from Vienna to Prague?", "How do I remove red wine stains?", "When does the museum open?",
-        "What should I feed a hedgehog?", "How far is the moon?", "Which team won the cup last year?", "Tell me a joke.",
-        "How do I renew my passport?", "What's the weather tomorrow?", "Can you recommend a restaurant nearby?",
-        "How much is a stamp to Canada?", "Who wrote Don Quixote?", "How do I treat a sunburn?", "What is my horoscope?",
-        "How many calories does a banana have?", "Which tyre pressure does my car need?", "How do I tie a bow tie?",
+        "How long do I boil an egg?",
+        "What is the tallest mountain in Africa?",
+        "Who painted the Sistine Chapel?",
+        "Which train goes from Vienna to Prague?",
+        "How do I remove red wine stains?",
+        "When does the museum open?",
+        "What should I feed a hedgehog?",
+        "How far is the moon?",
+        "Which team won the cup last year?",
+        "Tell me a joke.",
+        "How do I renew my passport?",
+        "What's the weather tomorrow?",
+        "Can you recommend a restaurant nearby?",
+        "How much is a stamp to Canada?",
+        "Who wrote Don Quixote?",
+        "How do I treat a sunburn?",
+        "What is my horoscope?",
+        "How many calories does a banana have?",
+        "Which tyre pressure does my car need?",
+        "How do I tie a bow tie?",
     ),
     "zh": (
-        "鸡蛋要煮多久？", "非洲最高的山是哪座？", "西斯廷教堂是谁画的？", "去上海的高铁几点开？", "红酒渍怎么洗？", "博物馆几点开门？",
-        "刺猬吃什么？", "月球有多远？", "去年的冠军是谁？", "讲个笑话吧。", "护照怎么续签？", "明天天气怎么样？", "附近有什么好吃的？",
-        "寄到加拿大的邮票多少钱？", "《红楼梦》的作者是谁？", "晒伤了怎么办？", "香蕉有多少热量？", "汽车胎压应该是多少？", "领带怎么打？",
+        "鸡蛋要煮多久？",
+        "非洲最高的山是哪座？",
+        "西斯廷教堂是谁画的？",
+        "去上海的高铁几点开？",
+        "红酒渍怎么洗？",
+        "博物馆几点开门？",
+        "刺猬吃什么？",
+        "月球有多远？",
+        "去年的冠军是谁？",
+        "讲个笑话吧。",
+        "护照怎么续签？",
+        "明天天气怎么样？",
+        "附近有什么好吃的？",
+        "寄到加拿大的邮票多少钱？",
+        "《红楼梦》的作者是谁？",
+        "晒伤了怎么办？",
+        "香蕉有多少热量？",
+        "汽车胎压应该是多少？",
+        "领带怎么打？",
     ),
 }
 _OFFICE = {
     "en": (
-        "What does the {level} plan cost?", "How do I get a refund?", "What is the phone number of support?",
-        "Where is your head office?", "How many people work on {x}?", "Who is in charge of {x}?",
-        "Is there a discount for {level} customers?", "Which certificates does the company hold?",
-        "How do I cancel my subscription to {x}?", "When is the next release party of {x}?", "Can I pay by {pay}?",
-        "What is the warranty on {x}?", "Does the {level} licence include {x}?", "Which training courses exist for {x}?",
+        "What does the {level} plan cost?",
+        "How do I get a refund?",
+        "What is the phone number of support?",
+        "Where is your head office?",
+        "How many people work on {x}?",
+        "Who is in charge of {x}?",
+        "Is there a discount for {level} customers?",
+        "Which certificates does the company hold?",
+        "How do I cancel my subscription to {x}?",
+        "When is the next release party of {x}?",
+        "Can I pay by {pay}?",
+        "What is the warranty on {x}?",
+        "Does the {level} licence include {x}?",
+        "Which training courses exist for {x}?",
     ),
     "zh": (
-        "{level}版多少钱？", "怎么申请退款？", "客服电话多少？", "公司总部在哪里？", "{x}团队有多少人？", "谁负责{x}？",
-        "{level}客户有优惠吗？", "公司有哪些资质证书？", "怎么取消{x}的订阅？", "可以用{pay}付款吗？", "{x}的保修期是多久？",
-        "{level}授权包含{x}吗？", "{x}有培训课程吗？", "怎么开{x}的发票？",
+        "{level}版多少钱？",
+        "怎么申请退款？",
+        "客服电话多少？",
+        "公司总部在哪里？",
+        "{x}团队有多少人？",
+        "谁负责{x}？",
+        "{level}客户有优惠吗？",
+        "公司有哪些资质证书？",
+        "怎么取消{x}的订阅？",
+        "可以用{pay}付款吗？",
+        "{x}的保修期是多久？",
+        "{level}授权包含{x}吗？",
+        "{x}有培训课程吗？",
+        "怎么开{x}的发票？",
     ),
 }
 _WITH = {
@@ -48,7 +98,10 @@ _WITH = {
         "{made}在哪里配置？",
     ),
 }  # fmt: skip
-_LEVELS = {"en": ("premium", "enterprise", "business", "basic", "education", "gold"), "zh": ("企业", "专业", "高级", "教育", "基础")}
+_LEVELS = {
+    "en": ("premium", "enterprise", "business", "basic", "education", "gold"),
+    "zh": ("企业", "专业", "高级", "教育", "基础"),
+}
 _PAY = {"en": ("credit card", "invoice", "PayPal", "bank transfer"), "zh": ("支付宝", "信用卡", "对公转账", "微信")}
 _OS = ("OS/2", "Windows 98", "AmigaOS", "an iPad", "HarmonyOS", "a smart TV", "MS-DOS", "z/OS")
 _WORDS = "turbo mega flux dragon ultra nebula quokka vortex hyper laser panda rocket cosmic magic silent golden".split()
@@ -65,4 +118,8 @@ def foreign_questions(lang: str, rng: random.Random) -> list[str]:
         "made": made,
         "code": f"{rng.choice(_WORDS).upper()}_{rng.randint(1000, 9999)}",
     }
-    return [rng.choice(_EVERYDAY[lang]), rng.choice(_OFFICE[lang]).format(**slots), *(rng.choice(_WITH[lang]).format(**slots) for _ in range(2))]
+    return [
+        rng.choice(_EVERYDAY[lang]),
+        rng.choice(_OFFICE[lang]).format(**slots),
+        *(rng.choice(_WITH[lang]).format(**slots) for _ in range(2)),
+    ]

@@ -15,6 +15,7 @@ from data.prompts import refusal_text
 from reading import refusals, show
 from reading.drafts import drafts, unnumbered
 from reading.foreign import foreign_questions
+from reading.harder import harder
 from reading.parts import Draft, Passage, Piece, Slice, Task
 from sft.rules.paraphrase import paraphrases
 
@@ -23,8 +24,16 @@ KINDS = {"fact": 0.50, "keywords": 0.04, "two": 0.09, "heading": 0.15, "rules": 
 
 REFUSED = 0.2
 REWORDED = 0.8
-FOLLOWING = 0.55
-"""Of facts that can be asked about with "it" after another fact about the same thing: how many are."""
+HARDER = 0.5
+"""Of all questions, answered or refused, so that a story says nothing about which it will be."""
+
+FOLLOWING = 0.8
+"""Of facts that can be asked about with "it", or with "and X?", after another one: how many are."""
+
+WHAT_ABOUT = {
+    "en": ("And {s}?", "What about {s}?", "And what about {s}?", "How about {s}?", "Same question for {s}."),
+    "zh": ("{s}呢？", "那{s}呢？", "{s}又如何？", "那么{s}呢？"),
+}
 
 FINDABLE = 8
 """A question is clear when its answer is among so many passages found for it."""
@@ -34,6 +43,9 @@ CHANGED_SUBJECT = 0.03
 """Of single questions: how many stand in a conversation about something else."""
 
 _LINK = re.compile(r"!?\[([^\]]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)")
+_NUMBER = re.compile(r"\[\d{1,3}\]")
+"""What a page has of this, an answer that quotes it cannot tell from a marker."""
+
 HISTORY_CHARS = 500
 
 
@@ -66,7 +78,9 @@ def drawn(found: Sequence[Draft], wanted: int, rng: random.Random) -> list[Draft
         pool = groups.get(kind, [])
         rng.shuffle(pool)
         chosen += pool[: round(wanted * share)]
-    spare = [draft for kind, pool in groups.items() for draft in pool[round(wanted * KINDS[kind]) :] if kind != "keywords"]
+    spare = [
+        draft for kind, pool in groups.items() for draft in pool[round(wanted * KINDS[kind]) :] if kind != "keywords"
+    ]
     rng.shuffle(spare)
     chosen += spare[: max(0, wanted - len(chosen))]
     if len(chosen) < wanted:
@@ -85,12 +99,14 @@ class _Maker:
         self.named = [draft for draft in found if refusals.names_of([draft.question]) and not draft.history]
         self.subjects = [draft for draft in found if draft.subject and draft.kind.startswith("fact-")]
         self.about: dict[tuple[int, str], list[Draft]] = defaultdict(list)
+        self.alike: dict[tuple[int, str], list[Draft]] = defaultdict(list)
         self.on_page: dict[int, list[Draft]] = defaultdict(list)
         for draft in found:
             if draft.kind.startswith("fact-") and draft.kind != "fact-keywords":
                 self.on_page[draft.pieces[0].page].append(draft)
                 if draft.subject:
                     self.about[draft.pieces[0].page, draft.subject].append(draft)
+                    self.alike[draft.pieces[0].page, _form(draft)].append(draft)
 
     def task(self, draft: Draft) -> Task | None:
         if not draft.history and draft.follow and self.rng.random() < FOLLOWING:
@@ -102,7 +118,14 @@ class _Maker:
 
     def following(self, draft: Draft) -> Draft | None:
         """The draft as a follow-up to another question about the same thing."""
-        others = [one for one in self.about[draft.pieces[0].page, draft.subject] if one.pieces != draft.pieces]
+        page = draft.pieces[0].page
+        alike = [one for one in self.alike[page, _form(draft)] if one.subject != draft.subject]
+        if alike and self.rng.random() < 0.6:
+            follow = self.rng.choice(WHAT_ABOUT[self.lang]).format(s=draft.subject)
+            return replace(draft, kind="turns", follow=follow, history=self.turn(self.rng.choice(alike)))
+        others = [
+            one for one in self.about[page, draft.subject] if one.pieces != draft.pieces and one.kind != draft.kind
+        ]
         if not others:
             return None
         return replace(draft, kind="turns", history=self.turn(self.rng.choice(others)))
@@ -114,10 +137,16 @@ class _Maker:
     def worded(self, draft: Draft) -> str:
         """The draft's question as it is asked: what is made of two questions or of keywords is in other words already."""
         if draft.kind in ("two", "fact-keywords"):
-            return draft.question
-        return self.asked(draft.follow if draft.kind == "turns" else draft.question)
+            told = draft.kind == "two" and self.rng.random() < HARDER
+            return harder(draft.question, self.lang, self.rng) if told else draft.question
+        return self.reworded(draft.follow) if draft.kind == "turns" else self.asked(draft.question)
 
     def asked(self, question: str) -> str:
+        """In other words, mostly; some told at length and with few words of their own left."""
+        said = self.reworded(question)
+        return harder(said, self.lang, self.rng) if self.rng.random() < HARDER else said
+
+    def reworded(self, question: str) -> str:
         if self.rng.random() < REWORDED:
             found = paraphrases(question, self.lang, self.rng, 1)
             return found[0] if found else question
@@ -140,7 +169,7 @@ class _Maker:
 
     def answered(self, draft: Draft) -> Task | None:
         parts = show.said_by(self.shelf, replace(draft, pieces=tuple(map(_said, draft.pieces))))
-        if not parts or len({place for _, place in parts}) > 4:
+        if not parts or len({place for _, place in parts}) > 4 or any(_NUMBER.search(text) for text, _ in parts):
             return None
         if not draft.kind == "two" and not self.clear(draft, [place for _, place in parts]):
             return None
@@ -197,6 +226,11 @@ class _Maker:
         history = tuple((asked, unlinked(said)[:HISTORY_CHARS]) for asked, said in draft.history[-3:])
         answer = answer or refusal_text(self.lang)
         return Task(tuple(one.id for one in shown), question, history, answer, self.lang, kind, self.split)
+
+
+def _form(draft: Draft) -> str:
+    """The question without its subject: two that are alike may follow each other with "and X?"."""
+    return draft.question.replace(draft.subject, "{}")
 
 
 def sound(answer: str, lang: str) -> bool:

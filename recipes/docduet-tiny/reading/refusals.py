@@ -63,7 +63,9 @@ ATTRIBUTES: dict[str, tuple[tuple[str, str], ...]] = {
 SAYS_SO = 0.55
 """A passage with this share of the answer's rarer terms may say the same: it is not shown under a refusal."""
 
-_NAME = re.compile(r"`([^`]{2,40})`|(?<![\w-])(--?[a-z][\w-]+)|\b([A-Za-z]+[_./]\w[\w./]*|[A-Z][A-Za-z]*\d\w*|[A-Z]{2,}[A-Z0-9_]*|\w*[a-z][A-Z]\w*)\b")
+_NAME = re.compile(
+    r"`([^`]{2,40})`|(?<![\w-])(--?[a-z][\w-]+)|\b([A-Za-z]+[_./]\w[\w./]*|[A-Z][A-Za-z]*\d\w*|[A-Z]{2,}[A-Z0-9_]*|\w*[a-z][A-Z]\w*)\b"
+)
 
 
 def without_gold(shelf: Shelf, draft: Draft, query: str, gold: Sequence[int], rng: random.Random) -> list[Passage]:

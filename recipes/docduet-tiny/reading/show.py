@@ -85,7 +85,9 @@ class Shelf:
 
     def near(self, query: str) -> list[int]:
         """Numbers of the pool's chunks, nearest first."""
-        terms = [term for term in tokenize(query) if term in self.rarity]  # bm25s trips over a query it knows nothing of
+        terms = [
+            term for term in tokenize(query) if term in self.rarity
+        ]  # bm25s trips over a query it knows nothing of
         if not terms:
             return []
         count = min(_LOOKED_AT, len(self.pool))
@@ -122,7 +124,9 @@ class Shelf:
             start, end = chunks[at].start, chunks[last].end
             number = self.slice.number * 100_000 + len(self.used)
             whole = self.slice.pages[page]
-            self.used[key] = Passage(number, page, whole.title, chunks[at].heading_path, whole.body[start:end], start, end)
+            self.used[key] = Passage(
+                number, page, whole.title, chunks[at].heading_path, whole.body[start:end], start, end
+            )
         return self.used[key]
 
 
@@ -179,9 +183,19 @@ def marked(text: str, number: int) -> str:
     lines, fenced, any_ = [], False, False
     for line in text.split("\n"):
         fence = bool(_FENCE.match(line))
-        plain = not (fenced or fence) and line.strip() and not line.rstrip().endswith((":", "：")) and not re.fullmatch(r"[\s|:-]+", line)
+        plain = (
+            not (fenced or fence)
+            and line.strip()
+            and not line.rstrip().endswith((":", "："))
+            and not re.fullmatch(r"[\s|:-]+", line)
+        )
         fenced ^= fence
-        if not plain and not (fenced or fence) and line.rstrip().endswith((":", "：")) and len(said := sentences(line.strip())) > 1:
+        if (
+            not plain
+            and not (fenced or fence)
+            and line.rstrip().endswith((":", "："))
+            and len(said := sentences(line.strip())) > 1
+        ):
             indent = line[: len(line) - len(line.lstrip())]  # what announces a list has none, what stands before it has
             line, any_ = indent + " ".join([*(f"{part} [{number}]" for part in said[:-1]), said[-1]]), True
         if plain and not line.startswith("#"):

@@ -47,7 +47,9 @@ _BAD_SUBJECT = re.compile(
 )
 _PARTICIPLE = r"\w+(?:ed|en|own|un|ut|et|ilt|ept|ead|ound|ent|old)\b"
 _TIME = re.compile(r"\b(?:when|after|before|until|once|whenever|at boot|at startup|every)\b", re.IGNORECASE)
-_PLACE = re.compile(r"\b(?:in|at|under|inside|within|into|on) (?:the )?(?:`[^`]*`|/[\w/.]+|[\w/.-]+ (?:file|directory|folder|menu|section|table|tab|dialog))")
+_PLACE = re.compile(
+    r"\b(?:in|at|under|inside|within|into|on) (?:the )?(?:`[^`]*`|/[\w/.]+|[\w/.-]+ (?:file|directory|folder|menu|section|table|tab|dialog))"
+)
 _REASON = re.compile(r"^(?P<m>.{12,120}?),? (?:because|since|in order to|so that) .{8,}")
 _HOLD = re.compile(r"\b(?:must|should|need to|has to|have to|required|always|never|only)\b")
 
@@ -87,14 +89,19 @@ def _plural(subject: str) -> bool:
 
 def _conditions(said: str) -> Iterator[Asked]:
     found = re.match(r"(?:If|When|Whenever|Once) (?P<c>[^,:]{10,100}),(?: then)? (?P<r>.{10,})", said)
-    if found and not re.match(r"(?:you want|you need|you wish|you would|you'd like|not\b|necessary|so\b|possible)", found["c"]):
+    if found and not re.match(
+        r"(?:you want|you need|you wish|you would|you'd like|not\b|necessary|so\b|possible)", found["c"]
+    ):
         clause = mine(found["c"])
         if re.search(r"\b(?:it|this|that|they|these|those|such)\b", clause) or not re.search(r" ", clause):
             return
         if re.match(r"(?:[a-z]+ing)\b", clause):
             yield Asked("condition", f"What should I keep in mind when {clause}?", "", "")
             return
-        told = re.match(r"(?:you (?:must|should|can|need|have|may)|please|use|set|run|try|add|check|make|specify|see|do)\b", found["r"])
+        told = re.match(
+            r"(?:you (?:must|should|can|need|have|may)|please|use|set|run|try|add|check|make|specify|see|do)\b",
+            found["r"],
+        )
         yield Asked("condition", f"What should I do if {clause}?" if told else f"What happens if {clause}?")
     found = re.match(r"(?P<r>[A-Z`].{10,120}?) (?:if|when|unless) (?P<c>[^,]{10,90})$", said)
     if found and subject_of(re.split(r" (?:is|are|will|can|must|does|may)\b", found["r"])[0]):
@@ -104,7 +111,9 @@ def _conditions(said: str) -> Iterator[Asked]:
 
 
 def _possibilities(said: str) -> Iterator[Asked]:
-    found = re.match(r"(?:[^,]{3,60}, )?[Yy]ou (?:can|may|could) (?:also |then |easily )?(?P<v>[a-z][\w-]+ .{6,})", said)
+    found = re.match(
+        r"(?:[^,]{3,60}, )?[Yy]ou (?:can|may|could) (?:also |then |easily )?(?P<v>[a-z][\w-]+ .{6,})", said
+    )
     if not found:
         return
     what, _, means = re.sub(r"\b(?:simply|just)\b ", "", found["v"]).partition(" by ")
@@ -112,7 +121,11 @@ def _possibilities(said: str) -> Iterator[Asked]:
         split = re.split(r" (?:using|with the|via|through the|with) (?=`|the |an? |--?)", what, maxsplit=1)
         what, means = split[0], split[1] if len(split) > 1 else ""
     what = mine(re.split(r"[,;:(]| (?:so that|because|if|when) ", what)[0].strip())
-    if len(what) < 10 or len(what) > 90 or re.search(r"\b(?:this|that|these|those|it|them|following|above|below)\b", what):
+    if (
+        len(what) < 10
+        or len(what) > 90
+        or re.search(r"\b(?:this|that|these|those|it|them|following|above|below)\b", what)
+    ):
         return
     if re.match(r"(?:see|find|read|refer|think|say|ask|imagine|expect|note)\b", what):
         return
@@ -133,7 +146,9 @@ def _reasons(said: str) -> Iterator[Asked]:
 
 
 def _defaults(said: str) -> Iterator[Asked]:
-    found = re.search(r"\b[Tt]he default(?: value| setting)?(?P<x> (?:for|of) [^,.]{2,50}?| [a-z`][^,.]{2,40}?)? (?:is|are)\b", said)
+    found = re.search(
+        r"\b[Tt]he default(?: value| setting)?(?P<x> (?:for|of) [^,.]{2,50}?| [a-z`][^,.]{2,40}?)? (?:is|are)\b", said
+    )
     if found and found["x"] and not _BAD_SUBJECT.search(found["x"].strip().removeprefix("for ").removeprefix("of ")):
         yield Asked("default", f"What is the default{found['x']}?", "", "And what is the default?")
     found = re.match(rf"{_SUBJECT} defaults to ", said)
@@ -146,13 +161,23 @@ def _defaults(said: str) -> Iterator[Asked]:
         subject = subject_of(parts["s"]) if parts else ""
         if parts and subject:
             verb = parts["v"]
-            asked = f"What {verb} {subject} by default?" if verb in ("is", "are") else f"What does {subject} {_BASE[verb]} by default?"
-            yield Asked("default", asked, subject, f"What does it {_BASE[verb]} by default?" if verb in _BASE else "And by default?")
+            asked = (
+                f"What {verb} {subject} by default?"
+                if verb in ("is", "are")
+                else f"What does {subject} {_BASE[verb]} by default?"
+            )
+            yield Asked(
+                "default",
+                asked,
+                subject,
+                f"What does it {_BASE[verb]} by default?" if verb in _BASE else "And by default?",
+            )
 
 
 def _denials(said: str) -> Iterator[Asked]:
     found = re.match(
-        rf"{_SUBJECT} (?P<a>cannot|can not|does not|do not|is not|are not|will not|should not|must not|need not) (?P<p>[^,;]{{5,90}})", said
+        rf"{_SUBJECT} (?P<a>cannot|can not|does not|do not|is not|are not|will not|should not|must not|need not) (?P<p>[^,;]{{5,90}})",
+        said,
     )
     subject = subject_of(found["s"]) if found else ""
     if not found or not subject:
@@ -163,7 +188,10 @@ def _denials(said: str) -> Iterator[Asked]:
 
 
 def _identities(said: str) -> Iterator[Asked]:
-    found = re.match(rf"{_SUBJECT} (?P<be>is|are) (?P<p>(?:an? |the |used |one of |responsible |where |how |similar |intended |useful ).{{8,}})", said)
+    found = re.match(
+        rf"{_SUBJECT} (?P<be>is|are) (?P<p>(?:an? |the |used |one of |responsible |where |how |similar |intended |useful ).{{8,}})",
+        said,
+    )
     subject = subject_of(found["s"]) if found else ""
     if not found or not subject:
         return
@@ -173,30 +201,64 @@ def _identities(said: str) -> Iterator[Asked]:
         if purpose and re.match(r"used to ", found["p"]):
             yield Asked("reverse", f"What is used to {mine(purpose['x'])}?", subject)
         return
-    yield Asked("define", f"What {found['be']} {subject}?", subject, f"What {found['be']} {'they' if found['be'] == 'are' else 'it'}?")
+    yield Asked(
+        "define",
+        f"What {found['be']} {subject}?",
+        subject,
+        f"What {found['be']} {'they' if found['be'] == 'are' else 'it'}?",
+    )
 
 
 def _acts(said: str) -> Iterator[Asked]:
-    found = re.match(rf"{_SUBJECT}(?:,? which)? (?:(?P<adv>also|automatically|only|always|usually|simply|normally) )?(?P<v>{_VERB}) (?P<o>.{{4,}})", said)
+    found = re.match(
+        rf"{_SUBJECT}(?:,? which)? (?:(?P<adv>also|automatically|only|always|usually|simply|normally) )?(?P<v>{_VERB}) (?P<o>.{{4,}})",
+        said,
+    )
     subject = subject_of(found["s"]) if found else ""
     if not found or not subject:
         return
     verb, base = found["v"], _BASE[found["v"]]
     prep = re.match(r"(?:to|on|for|from|with|in|of)\b", found["o"])
-    object_ = mine(re.split(r"[,;:(]| (?:if|when|because|so that|which|unless|whether|by default) ", found["o"])[0]).strip()
+    object_ = mine(
+        re.split(r"[,;:(]| (?:if|when|because|so that|which|unless|whether|by default) ", found["o"])[0]
+    ).strip()
     tail = f" {prep[0]}" if prep else ""
-    short = 4 <= len(object_) <= 80 and not re.search(r"\b(?:it|its|this|that|these|those|their|them|following)\b", object_)
+    short = 4 <= len(object_) <= 80 and not re.search(
+        r"\b(?:it|its|this|that|these|those|their|them|following)\b", object_
+    )
     yield Asked("act", f"What does {subject} {base}{tail}?", subject, f"And what does it {base}{tail}?")
-    if verb in ("supports", "allows", "requires", "accepts", "contains", "needs", "uses", "provides", "includes", "has", "returns") and short:
+    if (
+        verb
+        in (
+            "supports",
+            "allows",
+            "requires",
+            "accepts",
+            "contains",
+            "needs",
+            "uses",
+            "provides",
+            "includes",
+            "has",
+            "returns",
+        )
+        and short
+    ):
         yield Asked("yes-no", f"Does {subject} {base} {object_}?", subject, f"Does it {base} {object_}?")
     if short:
-        noun = re.search(r"\b(option|command|function|parameter|directive|method|variable|setting|module|file|program|tool|class|attribute|field|flag|button|menu)s?$", subject)
+        noun = re.search(
+            r"\b(option|command|function|parameter|directive|method|variable|setting|module|file|program|tool|class|attribute|field|flag|button|menu)s?$",
+            subject,
+        )
         what = f"Which {noun[1]}" if noun else "What"
         yield Asked("reverse", f"{what} {verb} {object_}?", subject)
 
 
 def _passives(said: str) -> Iterator[Asked]:
-    found = re.match(rf"{_SUBJECT} (?P<be>is|are|can be|must be|should be|may be|will be|has to be) (?P<adv>\w+ly )?(?P<p>{_PARTICIPLE})(?P<r> .{{4,}})", said)
+    found = re.match(
+        rf"{_SUBJECT} (?P<be>is|are|can be|must be|should be|may be|will be|has to be) (?P<adv>\w+ly )?(?P<p>{_PARTICIPLE})(?P<r> .{{4,}})",
+        said,
+    )
     subject = subject_of(found["s"]) if found else ""
     if not found or not subject or found["p"] == "used":
         return
@@ -215,10 +277,18 @@ def _passives(said: str) -> Iterator[Asked]:
 
 
 def _duties(said: str) -> Iterator[Asked]:
-    found = re.match(r"(?:[^,]{3,50}, )?[Yy]ou (?:must|should|need to|have to) (?:also )?(?P<v>[a-z]+ [^,;:.]{6,80})", said)
+    found = re.match(
+        r"(?:[^,]{3,50}, )?[Yy]ou (?:must|should|need to|have to) (?:also )?(?P<v>[a-z]+ [^,;:.]{6,80})", said
+    )
     if found and not re.search(r"\b(?:this|that|it|them|these|those|see|read|refer|note)\b", found["v"]):
         yield Asked("duty", f"Do I have to {mine(found['v'])}?")
     found = re.match(rf"{_SUBJECT} (?P<m>must|should|needs to|has to) (?P<p>[^,;]{{6,}})", said)
     subject = subject_of(found["s"]) if found else ""
     if found and subject and _HOLD.search(said):
-        yield Asked("duty", f"What {'must' if found['m'] == 'must' else 'should'} {subject} do?" if not found["p"].startswith("be ") else f"What is required of {subject}?", subject)
+        yield Asked(
+            "duty",
+            f"What {'must' if found['m'] == 'must' else 'should'} {subject} do?"
+            if not found["p"].startswith("be ")
+            else f"What is required of {subject}?",
+            subject,
+        )

@@ -25,16 +25,30 @@ def questions(sentence: str) -> Iterator[Asked]:
 def subject_of(text: str) -> str:
     text = text.strip(" ，")
     han = len(re.findall(r"[\u4e00-\u9fff]", text))
-    return "" if not text or _BAD.search(text) or not balanced(text) or (han < 2 and not re.search(r"[A-Za-z]{2}", text)) else text
+    return (
+        ""
+        if not text or _BAD.search(text) or not balanced(text) or (han < 2 and not re.search(r"[A-Za-z]{2}", text))
+        else text
+    )
 
 
 def _object(text: str) -> str:
     cut = re.split(r"[，。；：（(]", text)[0].strip()
-    return "" if not balanced(cut) or len(cut) < 3 or len(cut) > 30 or re.search(r"[这那它其此该您你]|以下|上述|下列|如下", cut) else cut
+    return (
+        ""
+        if not balanced(cut)
+        or len(cut) < 3
+        or len(cut) > 30
+        or re.search(r"[这那它其此该您你]|以下|上述|下列|如下", cut)
+        else cut
+    )
 
 
 def _conditions(said: str) -> Iterator[Asked]:
-    found = re.match(r"(?:如果|若|当|假如|一旦)(?:您|你)?(?P<c>[^，]{4,40}?)(?:的话|的同时|时|的时候|之?后)?，(?:那么?|则)?(?P<r>.{5,})", said)
+    found = re.match(
+        r"(?:如果|若|当|假如|一旦)(?:您|你)?(?P<c>[^，]{4,40}?)(?:的话|的同时|时|的时候|之?后)?，(?:那么?|则)?(?P<r>.{5,})",
+        said,
+    )
     if not found or re.search(r"[这那它其此该]", found["c"]):
         return
     clause = re.sub(r"[您你](?:的|自己的)?", "", found["c"])
@@ -48,7 +62,10 @@ def _conditions(said: str) -> Iterator[Asked]:
 
 
 def _possibilities(said: str) -> Iterator[Asked]:
-    found = re.search(r"(?:您|你|用户|管理员)?(?:可以|能够|可)(?:使用|通过|用|利用|按|在)(?P<x>[^，。；]{2,30}?)(?:来|以|，|里|中)(?P<v>[^，。；]{3,30})", said)
+    found = re.search(
+        r"(?:您|你|用户|管理员)?(?:可以|能够|可)(?:使用|通过|用|利用|按|在)(?P<x>[^，。；]{2,30}?)(?:来|以|，|里|中)(?P<v>[^，。；]{3,30})",
+        said,
+    )
     goal = _object(found["v"]) if found else ""
     if found and goal:
         yield Asked("how-to", f"怎么{goal}？")
@@ -79,7 +96,9 @@ def _denials(said: str) -> Iterator[Asked]:
     found = re.match(rf"{_NAME}(?P<n>不能|无法|不可以|不会|不支持|不需要|不必|不允许)(?P<p>[^，。；]{{2,30}})", said)
     subject = subject_of(found["s"]) if found else ""
     if found and subject and _object(found["p"] + "  "):
-        verb = {"不能": "能", "无法": "能", "不可以": "可以", "不会": "会", "不支持": "支持", "不允许": "允许"}.get(found["n"], "需要")
+        verb = {"不能": "能", "无法": "能", "不可以": "可以", "不会": "会", "不支持": "支持", "不允许": "允许"}.get(
+            found["n"], "需要"
+        )
         yield Asked("yes-no", f"{subject}{verb}{found['p'].strip()}吗？", subject, f"它{verb}{found['p'].strip()}吗？")
 
 
