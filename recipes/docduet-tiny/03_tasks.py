@@ -3,8 +3,8 @@
     .venv/bin/python recipes/docduet-tiny/03_tasks.py --pages pages.jsonl.xz --out tasks/
     .venv/bin/python recipes/docduet-tiny/03_tasks.py --pages pages.jsonl.xz --out small/ --tasks 2000
 
-Writes passages-NN.jsonl.xz, tasks-NN.jsonl.xz, heldout-passages-NN and heldout-tasks-NN (packages marked so), chat-01 (no
-passages), SHA256SUMS and summary.json. A task without passages is asked through base_messages, all others through
+Writes passages-NN.jsonl.xz, tasks-NN.jsonl.xz, heldout-passages-NN and heldout-tasks-NN (packages marked so), chat-01
+(no passages), SHA256SUMS and summary.json. A task without passages is asked through base_messages, all others through
 rag_messages, both of data/prompts.py. Slices that are done are kept in OUT/slices: run it again after a stop.
 No model takes part. Training is 04 and 05, scoring score_tasks.py.
 """
@@ -17,6 +17,7 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -92,19 +93,16 @@ class _Work:
 
 
 @cache
-def _asked_by_an_evaluation():  # type: ignore[no-untyped-def]
-    from sft.decontaminate import Decontamination, read_questions
+def _asked_by_an_evaluation() -> Callable[[str], bool]:
+    """Whether a question is one of evals/sets, or shares 13 words in a row with one (as sft.decontaminate has it)."""
+    from sft.decontaminate import ngrams, read_questions
     from sft.duplicates import normalised
 
-    questions = [
-        one
-        for path in sorted(EVALUATIONS.glob("*.jsonl"))
-        if path.name != "support.jsonl"
-        for one in read_questions(path)
-    ]
-    known = {normalised(question) for question in questions}
-    assert Decontamination  # the exact match is its first rule; 13 words in a row are longer than our questions
-    return lambda question: normalised(question) in known
+    paths = [path for path in sorted(EVALUATIONS.glob("*.jsonl")) if path.name != "support.jsonl"]  # that has sentences
+    asked = [question for path in paths for question in read_questions(path)]
+    known = {normalised(question) for question in asked}
+    runs = {gram for question in asked for gram in ngrams(question)}
+    return lambda question: normalised(question) in known or not runs.isdisjoint(ngrams(question))
 
 
 def _piece(folder: Path, slice_: Slice, stem: str) -> Path:

@@ -3,7 +3,8 @@
     .venv/bin/python recipes/docduet-tiny/score_tasks.py --tasks heldout-tasks-01.jsonl.xz --answers answers.jsonl
     .venv/bin/python recipes/docduet-tiny/score_tasks.py --tasks heldout-tasks-01.jsonl.xz --baseline
 
-Answers are JSON lines with "answer", one for each task in the tasks' order (or with the task's place as "task", from 0).
+Answers are JSON lines with "answer", one for each task in the tasks' order (or with the task's place, from 0, as
+"task").
 Passages are read from the passage files beside the tasks, or from --passages. Prints a table by kind and language:
 token F1 (SQuAD's, markers left out), exact (the same words), cited (markers name the passages that the task's answer
 names: precision and recall over marker numbers), refusal precision and recall. --json prints all figures.
@@ -85,8 +86,10 @@ def _figures(pairs: Sequence[tuple[dict[str, Any], str]]) -> dict[str, float]:
 
 
 def baseline(task: dict[str, Any], passages: dict[int, dict[str, Any]]) -> str:
-    """The sentence with the most of the question's words, weighted by how few of the shown sentences have them; it never
-    refuses: the peer of a model that reads."""
+    """The sentence with the most of the question's words, weighted by how few of the shown sentences have them.
+
+    It never refuses: the peer of a model that reads.
+    """
     from data.sentences import claims
     from rag.lexical import tokenize
 

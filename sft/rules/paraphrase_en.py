@@ -100,7 +100,7 @@ _ASKED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("values", r"which values (?:can|does) (?P<t>.+?) (?:take|accept|have)"),
         ("values", r"what are the (?:options|possible values|allowed values) (?:for|of) (?P<t>.+)"),
         ("values", r"(?P<t>\S+) (?:allowed|possible) values"),
-        ("happens", rf"what (?:happens|will happen|is the effect) (?:if|when|once) (?P<s>.+)"),
+        ("happens", r"what (?:happens|will happen|is the effect) (?:if|when|once) (?P<s>.+)"),
         ("trouble", r"(?P<s>[^.]{8,}?)\. (?:what is wrong and how do i fix it|what should i do|what do i do|how can i solve this)"),
         ("trouble", r"i get (?P<s>\S+)\. what does it mean and how do i fix it"),
         ("trouble", r"what (?:should i|can i|do i|to) do (?:if|when) (?P<s>.+)"),
@@ -145,20 +145,20 @@ _STOP = frozenset(
     will may might must to of for in on at by with from into as and or if when so that this these those there here how
     what which who why where what's have has had need want like know tell explain please show about any some not no
     don't doesn't use used using get way steps mean means work works happens happen one they somebody someone them
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _BEFORE_NOUN = frozenset(
     """
     the a an my your our each all any this that no which what every some another one two three other new own of for in
     on with from by to into as and or more extra additional different existing current specific certain given single
     several multiple full first last second
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _AFTER_NOUN = frozenset(
     """
     of for in on with from by to into as and or is are was were that which when if at be can should must will do does
     using without has have not than after before between during while
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _ADVERBS = frozenset(["automatically", "manually", "quickly", "temporarily", "permanently", "also", "always", "only"])
 _SWAP = 0.45
@@ -339,7 +339,7 @@ def _hurried(said: str, rng: random.Random) -> str:
 
 def _slip(said: str, rng: random.Random) -> str:
     """Two letters the wrong way round, one left out, or one doubled: in one word, never in a name."""
-    places = [match for match in re.finditer(r"(?<![\w'-])[a-z]{5,}(?![\w'-])", said)]
+    places = list(re.finditer(r"(?<![\w'-])[a-z]{5,}(?![\w'-])", said))
     if not places:
         return said
     place = rng.choice(places)

@@ -14,10 +14,10 @@ from dataclasses import replace
 from data.sentences import spans
 from reading import statements, statements_zh
 from reading.parts import Draft, Piece, Slice
-from sft.rules.blocks import Block, Section, parse
-from sft.rules.language import Heading, language
 from sft.rules import comparison, multi_turn, passages, sections, single
+from sft.rules.blocks import Block, Section, parse
 from sft.rules.corpus import Corpus
+from sft.rules.language import Heading, language
 from sft.rules.paraphrase import paraphrases
 from sft.rules.scene import Scene
 from sft.rules.text import clean, has_han, plain
@@ -129,7 +129,7 @@ _COMMON = frozenset(
     the a an and or of to in on for with is are be was were by as at it this that these those from can will may must should
     not if when then else than so you your i my we our they their its which who what how where all any each some more most
     other such only also into out up has have had do does did one two use used using no yes there here but about after
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 

@@ -17,7 +17,7 @@ from sft.rules.lexicon import gerund, lexicon, participle, plural
 
 _ASKING = frozenset(
     "怎样 怎么 怎么样 怎么办 如何 什么 哪个 哪些 哪里 为什么 多少 可以 是否 能不能 有没有 什么样".split()
-)  # noqa: SIM905
+)
 
 STORY = 0.6
 SWAP = 0.8

@@ -171,7 +171,7 @@ class _Maker:
         parts = show.said_by(self.shelf, replace(draft, pieces=tuple(map(_said, draft.pieces))))
         if not parts or len({place for _, place in parts}) > 4 or any(_NUMBER.search(text) for text, _ in parts):
             return None
-        if not draft.kind == "two" and not self.clear(draft, [place for _, place in parts]):
+        if draft.kind != "two" and not self.clear(draft, [place for _, place in parts]):
             return None
         draft = self.in_context(draft)
         question = self.worded(draft)

@@ -22,7 +22,7 @@ _IRREGULAR = {
     "withdraw": ("withdrawing", "withdrawn"), "write": ("writing", "written"), "quit": ("quitting", "quit"),
 }  # fmt: skip
 _DOUBLED = frozenset(
-    "drop plug submit omit permit commit transfer stop strip swap skip scan map log grab tag trim wrap refer cap pin flip zip".split()  # noqa: E501
+    "drop plug submit omit permit commit transfer stop strip swap skip scan map log grab tag trim wrap refer cap pin flip zip".split()
 )
 
 
