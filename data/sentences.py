@@ -47,6 +47,19 @@ def sentences(line: str) -> list[str]:
     return [line[start:end] for start, end in spans(line)]
 
 
+def first_sentence(text: str) -> int:
+    """Where the first sentence of a text ends (offset); the text's length while none has ended.
+
+    A sentence has ended when the next one begins: its citation markers may come after its full stop.
+    """
+    start = len(text) - len(text.lstrip())
+    line = text[start:].split("\n", 1)[0]
+    lead = _LEAD.match(line)
+    skipped = lead.end() if lead else 0
+    end = next((end for _, end in spans(line[skipped:])), len(line) - skipped)
+    return start + skipped + end
+
+
 def claims(text: str) -> list[Span]:
     """What a Markdown text says, piece by piece; headings, rules and empty lines say nothing."""
     found: list[Span] = []
