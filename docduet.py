@@ -147,7 +147,7 @@ def serve(
     settings: Settings = ctx.obj
 
     def configured(settings: Settings) -> ServingConfig:
-        return _guarded(settings, _serving_config(settings, host, port, engine, insecure_open))
+        return _guarded(settings, _serving_config(settings, host, port, engine, insecure_open, demo))
 
     serving = configured(settings)
     sock = listen(serving.host, serving.port)  # before any slow work, so that "port in use" is said at once
@@ -249,9 +249,14 @@ def sync_and_index(settings: Settings, sources: list[str], as_json: bool = False
 
 
 def _serving_config(
-    settings: Settings, host: str | None, port: int | None, engine: str | None, insecure_open: bool = False
+    settings: Settings,
+    host: str | None,
+    port: int | None,
+    engine: str | None,
+    insecure_open: bool = False,
+    demo: bool = False,
 ) -> ServingConfig:
-    """[serving] with what the command line says on top."""
+    """[serving] with what the command line says on top. ``demo``: with the bundled model, where no engine is named."""
     from serving.config import EngineConfig, ServingConfig
 
     config = settings.table(ServingConfig)
@@ -265,6 +270,10 @@ def _serving_config(
             changes["engines"] = (EngineConfig(name="base", base_url=engine),)
         except ValueError:
             raise ConfigError(f"--engine {engine!r} is no address: write http://HOST:PORT/v1") from None
+    if demo and not config.engines and engine is None:
+        from serving.engines.demo import demo_engine
+
+        changes["engines"] = demo_engine().engines
     if insecure_open:
         changes["require_keys"] = "never"
     return config.model_copy(update=changes)
@@ -342,9 +351,11 @@ def _gateway(
 def _prepare_demo(settings: Settings) -> None:
     """Sync and index the bundled handbook into DOCDUET_HOME/demo; what has not changed costs nothing."""
     from data.handbook import FOLDER
+    from serving.engines.demo import publish_bundled
 
     settings.home = settings.home.demo
     sync_and_index(settings, [str(FOLDER)])
+    publish_bundled(settings.home)
 
 
 def _announce(
@@ -352,6 +363,7 @@ def _announce(
 ) -> None:
     """What a person needs to know once the gateway answers."""
     from serving.access.doors import is_loopback
+    from serving.engines.demo import demo_engine
 
     say = typer.secho
     say(f"\nDocDuet answers at {url}" + ("" if ui else " (API only)"), bold=True)
@@ -363,7 +375,10 @@ def _announce(
     if refresher and refresher.plan.every_s:
         said = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(refresher.due_at(), time.time())))
         say(f"  refresh   next at {said}; the last result stands at {url}/readyz")
-    if serving.engines:
+    bundled = demo_engine() if handbook else None
+    if bundled and serving.engines == bundled.engines:
+        say(f"  engines   {bundled.said}")
+    elif serving.engines:
         names = ", ".join(f"{engine.name} = {engine.model or engine.base_url}" for engine in serving.engines)
         say(f"  engines   {names} (quoting until ready: see {url}/readyz)")
     else:

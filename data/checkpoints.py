@@ -23,13 +23,16 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 DEMO_MODEL = "docduet-tiny"
 """The small model that the demonstration brings along: good for seeing DocDuet run, not for advice."""
+DEMO_FOLDER = Path(__file__).parent / "samples" / "models" / DEMO_MODEL
+"""Where it lies, if this version has it: base/, a model, and adapter/, what it learned of the handbook."""
 
 
 class Manifest(BaseModel):
     """What a checkpoint is and how to ask it. Unknown fields of later versions are kept out, not refused.
 
-    ``kind``: a full model, or a PEFT adapter over ``base_model`` (a folder or a hub name). ``system_prompt``: by
-    language, as trained. ``chat_template_sha256``, ``tokenizer_sha256``: "" where the folder has none of its own.
+    ``kind``: a full model, or a PEFT adapter over ``base_model`` (a folder or a hub name; one that begins with a dot is
+    meant from the checkpoint's own folder). ``system_prompt``: by language, as trained. ``chat_template_sha256``,
+    ``tokenizer_sha256``: "" where the folder has none of its own.
     ``pages``: url -> content hash of the pages that it was trained on: a page with another hash now has changed since.
     ``curves``: measure -> values, "step" among them. ``files``: name -> bytes.
     """
@@ -71,6 +74,8 @@ def read_manifest(folder: Path) -> Manifest:
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
             raise CheckpointError(f"{path} is missing or not whole: export the run again")
+    if manifest.base_model.startswith("."):
+        return manifest.model_copy(update={"base_model": os.path.normpath(folder.absolute() / manifest.base_model)})
     return manifest
 
 
@@ -81,7 +86,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def is_demo(model: str) -> bool:
     """Whether a model's folder or name is that of the demonstration's model, or of one made from it."""
-    return Path(model).name.lower().startswith(DEMO_MODEL)
+    return any(part.lower().startswith(DEMO_MODEL) for part in Path(model).parts[-2:])
+
+
+def bundled_base() -> Path | None:
+    """The demonstration's model; None where it does not come with this version."""
+    folder = DEMO_FOLDER / "base"
+    return folder if (folder / "config.json").is_file() else None
+
+
+def bundled_adapter() -> Path | None:
+    """What it has learned of the handbook, as a checkpoint; None where that does not come with this version."""
+    folder = DEMO_FOLDER / "adapter"
+    return folder if bundled_base() and (folder / MANIFEST).is_file() else None
 
 
 def publish(home: Home, folder: Path) -> None:

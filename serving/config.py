@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from data.checkpoints import DEMO_MODEL, bundled_base
 from data.settings import Table
 
 
@@ -29,9 +30,24 @@ class EngineConfig(Table):
     lora_rank: int = Field(64, gt=0, le=512, description="Largest rank of an adapter that it takes.")
     thinking: bool = Field(False, description="Let a started Qwen3 think before it answers.")
     extra_body: dict[str, Any] = Field({}, description="Fields that every request to this engine carries.")
+    quote_below: float = Field(
+        0.0,
+        le=0,
+        description="Quote when the model is less sure of its first sentence (mean log-probability); 0: never.",
+    )
     start_timeout_s: float = Field(600.0, gt=0, description="An engine not ready after this is restarted (seconds).")
     first_timeout_s: float = Field(90.0, gt=0, description="No first piece of an answer after this: failed (seconds).")
     idle_timeout_s: float = Field(30.0, gt=0, description="Silence mid-answer that counts as failure (seconds).")
+
+    @field_validator("model")
+    @classmethod
+    def _bundled(cls, model: str) -> str:
+        """docduet-tiny is the model that comes along."""
+        if model != DEMO_MODEL:
+            return model
+        if (folder := bundled_base()) is None:
+            raise ValueError(f"no {DEMO_MODEL} comes with this version of DocDuet: name a folder or a hub model")
+        return str(folder)
 
     @model_validator(mode="after")
     def _one_of_two(self) -> EngineConfig:

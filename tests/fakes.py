@@ -17,10 +17,21 @@ from serving.engines.engine import Engine
 class ScriptedEngine(Engine):
     """An engine that says ``text`` in pieces of ``cut`` characters, whatever it is asked; remembers what it was asked.
 
-    ``fail_after``: break off with an EngineError after that many pieces (0: before the first).
+    ``fail_after``: break off with an EngineError after that many pieces (0: before the first). ``logprobs``: of the
+    pieces, the last one for all further ones.
     """
 
-    def __init__(self, text: str = "", cut: int = 5, fail_after: int | None = None, name: str = "base") -> None:
+    def __init__(
+        self,
+        text: str = "",
+        cut: int = 5,
+        fail_after: int | None = None,
+        name: str = "base",
+        logprobs: Sequence[float] = (),
+        quote_below: float = 0.0,
+    ) -> None:
+        self.logprobs = logprobs
+        self.quote_below = quote_below
         self.name = name
         self.text = text
         self.cut = cut
@@ -38,7 +49,8 @@ class ScriptedEngine(Engine):
                 if number == self.fail_after:
                     raise EngineError("the engine broke off")
                 await asyncio.sleep(0)  # as a socket would
-                yield EngineDelta(text=piece, reasoning="", finish_reason=None, usage=None)
+                sure = (self.logprobs[min(number, len(self.logprobs) - 1)],) if self.logprobs else ()
+                yield EngineDelta(text=piece, logprobs=sure)
             if self.fail_after is not None and self.fail_after >= len(pieces):
                 raise EngineError("the engine broke off")
             usage = {"prompt_tokens": 10, "completion_tokens": len(pieces), "total_tokens": 10 + len(pieces)}

@@ -34,6 +34,8 @@ class Generation:
         self._misplaced = ""
         self.finish_reason = "stop"
         self.usage: dict[str, int] | None = None
+        self.logprobs: list[float] = []
+        """Of the answer's tokens so far, where the engine tells them."""
 
     async def events(self) -> AsyncGenerator[Text | Reasoning]:
         patience = Patience(until=asyncio.get_running_loop().time() + self._timeout_s)
@@ -48,6 +50,7 @@ class Generation:
                     raise EngineError(f"no complete answer within {self._timeout_s:g} s") from None
                 self.finish_reason = delta.finish_reason or self.finish_reason
                 self.usage = delta.usage or self.usage
+                self.logprobs += delta.logprobs if delta.text else ()
                 for event in self._pieces(self._placed(delta), *self._split.feed(delta.text)):
                     yield event
             for event in self._pieces("", *self._split.close()):
@@ -117,6 +120,10 @@ class Asking:
     @property
     def usage(self) -> dict[str, int] | None:
         return self._stream.usage
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._stream.logprobs
 
     async def _pieces(self) -> AsyncGenerator[Text | Reasoning]:
         async with aclosing(self._stream.events()) as events:

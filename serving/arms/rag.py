@@ -14,6 +14,7 @@ from data.errors import EngineError
 from data.prompts import Message, rag_messages, refusal_text
 from rag.expand import Section
 from rag.live import LiveIndex
+from serving.arms.doubt import Doubt
 from serving.arms.events import Event, Finished, Reasoning, Started, Text
 from serving.arms.findings import Unsupported
 from serving.arms.fitting import Fitted, fitted
@@ -74,12 +75,15 @@ class RagArm:
     async def _generated(
         self, engine: Engine, turn: Turn, found: Found, reply: Reply, clock: Clock
     ) -> AsyncGenerator[Event]:
-        """The engine's answer; when it breaks off, what was said stays and the best quotes follow."""
+        """The engine's answer; when it breaks off, what was said stays and the best quotes follow.
+
+        An answer that its model is not sure of is not shown at all: see doubt.py.
+        """
         sections = await asyncio.to_thread(found.retriever.sections, found.passages)
         clock.lap("retrieve")
         stream = Asking(engine, _fit(turn, sections, engine.context), self._config.answer_timeout_s, clock)
         answer, failed = Answer(), ""
-        gate = RefusalGate(refusal_text(turn.lang))
+        gate, doubt = RefusalGate(refusal_text(turn.lang)), Doubt(engine.quote_below)
         try:
             async with aclosing(stream.events()) as events:
                 async for event in events:
@@ -89,11 +93,15 @@ class RagArm:
                     if gate.refused and any(map(str.isalnum, event.text)):
                         break  # it goes on after a refusal; one that ends there tells its usage
                     reply.limit(len(stream.asked.sections))
-                    for part in reply.feed(gate.feed(event.text)):
+                    for part in reply.feed(doubt.feed(gate.feed(event.text), stream.logprobs)):
                         answer.add(part)
                         yield part
+                    if doubt.reason:
+                        break
         except EngineError as error:
             failed = f"engine failed: {error}"
+        rest = "" if failed else doubt.close(gate.close(), stream.logprobs)
+        failed = failed or doubt.reason
         if failed and not gate.refused:
             for part in reply.close():
                 yield part
@@ -102,7 +110,7 @@ class RagArm:
             async for quoted in self._quoted(reply, failed, clock, stream.usage):
                 yield quoted
             return
-        for part in reply.feed(gate.close()):
+        for part in reply.feed(rest):
             answer.add(part)
             yield part
         if not gate.passed:

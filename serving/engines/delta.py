@@ -12,12 +12,14 @@ from data.errors import EngineError
 
 
 class EngineDelta(NamedTuple):
-    """A piece of an answer. ``usage`` (tokens) comes once, with the last piece."""
+    """A piece of an answer. ``usage`` (tokens) comes once, with the last piece; ``logprobs``, one a token, where they
+    were asked for."""
 
     text: str = ""
     reasoning: str = ""
     finish_reason: str | None = None
     usage: dict[str, int] | None = None
+    logprobs: tuple[float, ...] = ()
 
 
 def first_token_of(body: Any) -> dict[str, float]:
@@ -39,7 +41,7 @@ def joined(deltas: Iterable[EngineDelta]) -> Iterator[EngineDelta]:
     try:
         for delta in deltas:
             if _only_text(delta) and waiting and _only_text(waiting):
-                waiting = EngineDelta(waiting.text + delta.text)
+                waiting = EngineDelta(waiting.text + delta.text, logprobs=waiting.logprobs + delta.logprobs)
                 continue
             if waiting:
                 yield waiting
@@ -53,7 +55,7 @@ def joined(deltas: Iterable[EngineDelta]) -> Iterator[EngineDelta]:
 
 
 def _only_text(delta: EngineDelta) -> bool:
-    text, reasoning, finish_reason, usage = delta
+    text, reasoning, finish_reason, usage, _ = delta
     return bool(text) and not reasoning and finish_reason is None and usage is None
 
 
@@ -76,7 +78,18 @@ def delta_of(event: Mapping[str, Any]) -> EngineDelta:
         reasoning=str(delta.get("reasoning") or delta.get("reasoning_content") or ""),
         finish_reason=reason if isinstance(reason, str) else None,
         usage=counted(event.get("usage")) or None,
+        logprobs=_logprobs(choice.get("logprobs")),
     )
+
+
+def _logprobs(told: Any) -> tuple[float, ...]:
+    """Of each token of a chunk; () where they are not as OpenAI describes them."""
+    if not told:
+        return ()
+    try:
+        return tuple(float(entry["logprob"]) for entry in told["content"])
+    except (LookupError, TypeError, ValueError):
+        return ()
 
 
 def counted(usage: Any) -> dict[str, int]:

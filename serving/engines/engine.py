@@ -55,10 +55,13 @@ class Engine:
     first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's).
     ``ignores``: sampling parameters that are left out, because the server does not survive them. ``context``: tokens
     that prompt and answer may have together, where the server has said so (vLLM lists it with its models).
+    ``quote_below``: what its answers are measured by (serving/arms/doubt.py); its tokens' log-probabilities are then
+    asked for.
     """
 
     _extra_body: Mapping[str, Any] = MappingProxyType({})
     context: int | None = None
+    quote_below: float = 0.0
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Engine:
         first_timeout_s: float = 120.0,
         extra_body: Mapping[str, Any] | None = None,
         ignores: frozenset[str] = frozenset(),
+        quote_below: float = 0.0,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -79,6 +83,7 @@ class Engine:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._extra_body = dict(extra_body or {})
         self._ignores = ignores
+        self.quote_below = quote_below
         self._session: aiohttp.ClientSession | None = None
         self.active = 0
         """Answers under way."""
@@ -105,6 +110,7 @@ class Engine:
                 "messages": list(messages),
                 "stream": True,
                 "stream_options": {"include_usage": True},
+                **({"logprobs": True} if self.quote_below else {}),
                 **{name: value for name, value in params.items() if name not in self._ignores},
                 **self._extra_body,
             }
@@ -167,6 +173,7 @@ class Engine:
             first_timeout_s=self._first_timeout_s,
             extra_body={**self._extra_body, **extra_body},
             ignores=self._ignores,
+            quote_below=self.quote_below,
         )
         twin._headers, twin.context = self._headers, self.context
         return twin

@@ -218,6 +218,7 @@ class _External:
             idle_timeout_s=config.idle_timeout_s,
             first_timeout_s=config.first_timeout_s,
             extra_body=config.extra_body,
+            quote_below=config.quote_below,
         )
 
     @property
@@ -315,6 +316,7 @@ class _Started:
             first_timeout_s=self.config.first_timeout_s,
             extra_body={"chat_template_kwargs": {"enable_thinking": self.config.thinking}} | self.config.extra_body,
             ignores=what.ignores,
+            quote_below=self.config.quote_below,
         )
 
     async def _until_ready(self, ended: asyncio.Task[int]) -> bool:

@@ -28,6 +28,7 @@ class Metrics:
         to = self.registry
         self.requests = Counter("docduet_http_requests", "HTTP requests", ["route", "status"], registry=to)
         self.answers = Counter("docduet_answers", "Answers by outcome", ["arm", "outcome"], registry=to)
+        self.degraded = Counter("docduet_degraded", "Answers that no model wrote", ["arm", "reason"], registry=to)
         self.cancelled = Counter("docduet_cancelled", "Answers whose client went away", ["arm"], registry=to)
         self.errors = Counter("docduet_errors", "Answers that ended in an error", ["arm", "code"], registry=to)
         self.tokens = Counter("docduet_tokens", "Tokens as the engine counts them", ["arm", "kind"], registry=to)
@@ -96,6 +97,8 @@ class Metrics:
     def _finished(self, event: Finished) -> None:
         outcome = "refused" if event.refused else "degraded" if event.degraded else "answered"
         self.answers.labels(event.arm, outcome).inc()
+        if event.degraded:
+            self.degraded.labels(event.arm, event.degraded.partition(":")[0]).inc()
         for stage, milliseconds in event.timings_ms.items():
             self.seconds.labels(event.arm, stage).observe(milliseconds / 1000)
 
