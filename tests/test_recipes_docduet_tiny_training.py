@@ -56,8 +56,8 @@ def text_rows(seed: int = 0, size: int = 48) -> Any:
 
 def trainer(folder: Path, tokenizer: Any, **changes: Any) -> Any:
     import torch
-    from model import Body, make
-    from trainer import Machine, Trainer, losses
+    from model import Body, losses, make
+    from trainer import Machine, Trainer
 
     torch.manual_seed(0)
     model, this = make(SIZES, tokenizer, 1), stage(**changes)
@@ -141,14 +141,15 @@ def test_the_schedule_goes_up_stays_and_comes_down() -> None:
     assert rates[100] == pytest.approx(0.2)
 
 
-def test_a_run_in_three_slices_is_the_run_in_one(tmp_path: Path, tokenizer: Any) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_in_three_slices_is_the_run_in_one(tmp_path: Path, tokenizer: Any, optimizer: str) -> None:
     import torch
     from trainer import Schedule
 
-    one = trainer(tmp_path / "one", tokenizer)
+    one = trainer(tmp_path / "one", tokenizer, optimizer=optimizer)
     assert one.run(Schedule(60, steps=9))
     for _ in range(3):
-        part = trainer(tmp_path / "three", tokenizer)
+        part = trainer(tmp_path / "three", tokenizer, optimizer=optimizer)
         part.resume()
         done = part.progress.step + 3
 
@@ -246,17 +247,54 @@ def test_tasks_become_the_very_prompt_that_the_gateway_sends(tmp_path: Path, tok
     assert answer == "Port 2 is open. [1]<|im_end|>"
 
 
+def test_an_adapter_is_bundled_with_the_base_beside_it(tmp_path: Path) -> None:
+    import importlib.util
+
+    from data.checkpoints import Manifest, read_manifest, write_manifest
+
+    spec = importlib.util.spec_from_file_location("export_of_tiny", RECIPE / "07_export.py")
+    assert spec
+    assert spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    exported, out = tmp_path / "export", tmp_path / "docduet-tiny" / "adapter"
+    exported.mkdir()
+    for name in ("adapter_model.safetensors", "tokenizer.json"):
+        (exported / name).write_bytes(name.encode())
+    (exported / "adapter_config.json").write_text(json.dumps({"r": 8, "base_model_name_or_path": "/here/model"}))
+    pages = {"en/a.md": "hash"}
+    manifest = Manifest(
+        kind="adapter", base_model="/here/model", system_prompt={}, pages=pages, dataset="/here/set", argv=("/here/x",)
+    )
+    write_manifest(exported, manifest)
+    script.bundle(exported, out)
+    kept = read_manifest(out)
+    assert kept.base_model == str(tmp_path / "docduet-tiny" / "base")
+    assert (kept.pages, kept.dataset) == (pages, "set")
+    assert set(kept.files) == {"adapter_model.safetensors", "adapter_config.json"}
+    assert not any("/here" in path.read_text() for path in out.iterdir())
+    assert script.differences(out / "SHA256SUMS") == []
+
+
+def test_a_limit_of_certainty_is_chosen_by_what_it_would_show() -> None:
+    from sure import limits
+
+    told = [(-0.1, 1.0), (-0.2, 0.9), (-0.9, 0.1), (-2.0, 0.0)]
+    first, last = limits(told, (-0.5, -3.0))
+    assert first == pytest.approx((-0.5, 0.5, 0.95, 0.05))
+    assert last[:3] == pytest.approx((-3.0, 0.0, 0.5))
+
+
 def tasks_in(folder: Path) -> None:
     folder.mkdir()
-    passages = [
-        {"id": n, "title": "Gateway", "heading_path": [f"Part {n}"], "text": f"The gateway listens on port {n}."}
+    said = [f"The gateway listens on port {n}." for n in range(40)]
+    passages = [{"id": n, "title": "Gateway", "heading_path": [f"Part {n}"], "text": said[n]} for n in range(40)]
+    common = {"history": [], "lang": "en", "kind": "one"}
+    tasks = [
+        {"passages": [n, (n + 1) % 40], "question": f"Which port has part {n}?", "answer": f"{said[n]} [1]", **common}
+        | {"split": "heldout" if n % 8 == 0 else "train"}
         for n in range(40)
     ]
-    tasks = [
-        {"passages": [n, (n + 1) % 40], "question": f"Which port has part {n}?", "history": [], "lang": "en",
-         "kind": "one", "answer": f"The gateway listens on port {n}. [1]", "split": "heldout" if n % 8 == 0 else "train"}
-        for n in range(40)
-    ]  # fmt: skip
     for name, lines in (("passages-01", passages), ("tasks-01", tasks)):
         with lzma.open(folder / f"{name}.jsonl.xz", "wt") as out:
             out.writelines(json.dumps(line) + "\n" for line in lines)
@@ -307,6 +345,9 @@ def test_the_whole_road_on_a_cpu(tmp_path: Path, tokenizer: Any) -> None:
     told = [json.loads(line) for line in answers.read_text().splitlines()]
     assert len(told) == 5
     assert all(answer["confidence"] < 0 for answer in told)
+    asked = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    assert [answer["task"] for answer in told] == list(range(5))
+    assert {task["split"] for task in asked} == {"heldout"}
 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

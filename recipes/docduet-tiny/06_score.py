@@ -1,10 +1,12 @@
 """Let the model answer held-out tasks, and write down how sure it was.
 
-python recipes/docduet-tiny/06_score.py --limit 2000 --out answers.jsonl          # then: score_tasks.py answers.jsonl
+python recipes/docduet-tiny/06_score.py --limit 2000 --out answers.jsonl
+python recipes/docduet-tiny/score_tasks.py --tasks asked.jsonl --answers answers.jsonl
 python recipes/docduet-tiny/06_score.py --model FOLDER --device cpu --limit 20
 
-A line per task: the task as it stands, with "predicted" (the answer, greedy), "confidence" (mean log-probability of
-its first sentence's tokens, what `quote_below` in docduet.toml is compared with) and "ended" (false: cut at the limit).
+sure.py says what a limit would do) and "ended" (false: cut at the longest length).
+"confidence" (mean log-probability of its first sentence's tokens, which `quote_below` of docduet.toml is compared with;
+sure.py says what a limit would do) and "ended" (false: cut at the longest length).
 """
 
 from __future__ import annotations
@@ -44,15 +46,16 @@ def main() -> None:
     prompts = _prompts(tasks, folder, tokenizer)
     order = sorted(range(len(tasks)), key=lambda i: len(prompts[i]))
     done = 0
-    with args.out.open("w", encoding="utf-8") as out:
+    with args.out.open("w", encoding="utf-8") as out, args.out.with_name("asked.jsonl").open("w") as asked:
         for start in range(0, len(order), args.batch):
             if time.monotonic() - started > 60 * args.minutes:
                 break
             members = order[start : start + args.batch]
             answers = answer(model, tokenizer, [prompts[i] for i in members], args.tokens)
             for index, said in zip(members, answers, strict=True):
-                out.write(json.dumps(tasks[index] | said, ensure_ascii=False) + "\n")
-            done += len(members)
+                asked.write(json.dumps(tasks[index]) + "\n")
+                out.write(json.dumps({"task": done} | said, ensure_ascii=False) + "\n")
+                done += 1
     print(json.dumps({"answered": done, "of": len(tasks), "seconds": round(time.monotonic() - started, 1)}))
 
 
@@ -102,7 +105,7 @@ def _told(tokenizer: Any, ids: list[int], sure: list[float]) -> dict[str, Any]:
     upto = first_sentence(text)
     first = next((n for n in range(1, size + 1) if len(tokenizer.decode(ids[:n])) >= upto), size)
     mean = sum(sure[:first]) / first if first else -99.0
-    return {"predicted": text, "confidence": round(mean, 4), "ended": ended}
+    return {"answer": text, "confidence": round(mean, 4), "ended": ended}
 
 
 if __name__ == "__main__":

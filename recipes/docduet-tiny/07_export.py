@@ -1,11 +1,13 @@
 """Put the trained model together as a Hugging Face folder that vLLM, transformers and ms-swift load.
 
 python recipes/docduet-tiny/07_export.py --out data/samples/models/docduet-tiny/base --figures scores.json
+python recipes/docduet-tiny/07_export.py --adapter EXPORT --out data/samples/models/docduet-tiny/adapter
 python recipes/docduet-tiny/07_export.py --check data/samples/models/docduet-tiny
 
 Takes --work/read/model (weights, training.json) and --work/tokenizer; writes one model.safetensors in bfloat16, the
-tokenizer, generation_config.json (greedy), README.md (the model card) and SHA256SUMS over all of it. --check compares
-the sums of a folder and of the folders in it.
+tokenizer, generation_config.json (greedy), README.md (the model card) and SHA256SUMS over all of it. --adapter takes
+what `docduet sft export` wrote and names the base beside it, so that both move together. --check compares the sums of a
+folder and of the folders in it.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=home / "tiny", help="where everything lies (DOCDUET_HOME/tiny)")
     parser.add_argument("--out", type=Path, help="the folder to write")
     parser.add_argument("--figures", type=Path, nargs="*", default=[], help="JSON of scores, for the card")
+    parser.add_argument("--adapter", type=Path, help="bundle this exported adapter instead")
     parser.add_argument("--check", type=Path, help="compare the sums of a folder instead")
     args = parser.parse_args()
     if args.check:
@@ -40,6 +43,9 @@ def main() -> None:
         sys.exit("\n".join(wrong) or 0)
     if not args.out:
         parser.error("name a folder with --out")
+    if args.adapter:
+        bundle(args.adapter, args.out)
+        return
     export(args.work, args.out, {path.stem: json.loads(path.read_text()) for path in args.figures})
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(
@@ -60,6 +66,27 @@ def export(work: Path, out: Path, figures: Mapping[str, Any]) -> None:
     answering = {"temperature": 0.0, "eos_token_id": config["eos_token_id"], "pad_token_id": config["pad_token_id"]}
     _write(part / "generation_config.json", json.dumps(answering, indent=1))
     _write(part / "README.md", card(trained, config, figures))
+    _seal(part, out)
+
+
+def bundle(adapter: Path, out: Path) -> None:
+    """An exported adapter beside its base: without the tokenizer, which is the base's, and this machine's paths."""
+    part = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for path in adapter.glob("adapter_model*.safetensors"):
+        shutil.copy2(path, part / path.name)
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    _write(part / "adapter_config.json", json.dumps(config | {"base_model_name_or_path": "docduet-tiny"}, indent=1))
+    manifest = json.loads((adapter / "manifest.json").read_text(encoding="utf-8"))
+    files = {path.name: path.stat().st_size for path in sorted(part.iterdir())}
+    own = {"base_model": "../base", "files": files, "argv": [], "dataset": Path(manifest["dataset"]).name}
+    _write(part / "manifest.json", json.dumps(manifest | own, indent=1, ensure_ascii=False))
+    _seal(part, out)
+
+
+def _seal(part: Path, out: Path) -> None:
+    """The sums last, then the folder gets its name."""
     _write(part / SUMS, "".join(f"{digest(path)}  {path.name}\n" for path in sorted(part.iterdir())))
     shutil.rmtree(out, ignore_errors=True)
     part.replace(out)

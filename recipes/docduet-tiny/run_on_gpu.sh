@@ -43,7 +43,8 @@ case $what in
   score)
     rm -f "$OUT"/*
     python3 $here/06_score.py --work "$WORK" --out "$WORK/answers.jsonl" --minutes "${1:-4}" ${DEVICE:+--device "$DEVICE"}
-    python3 $here/score_tasks.py "$WORK/answers.jsonl" | tee "$OUT/scores.txt"
-    xz -k -c "$WORK/answers.jsonl" >"$OUT/answers.jsonl.xz" ;;
+    tar -C "$WORK" -cJf "$OUT/answers.tar.xz" asked.jsonl answers.jsonl
+    python3 $here/score_tasks.py --tasks "$WORK/asked.jsonl" --answers "$WORK/answers.jsonl" | tee "$OUT/scores.txt"
+    python3 $here/sure.py "$WORK/asked.jsonl" "$WORK/answers.jsonl" | tee "$OUT/sure.txt" ;;
   *) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
 esac
