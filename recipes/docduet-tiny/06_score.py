@@ -4,7 +4,7 @@ python recipes/docduet-tiny/06_score.py --limit 2000 --out answers.jsonl
 python recipes/docduet-tiny/score_tasks.py --tasks asked.jsonl --answers answers.jsonl
 python recipes/docduet-tiny/06_score.py --model FOLDER --device cpu --limit 20
 
-sure.py says what a limit would do) and "ended" (false: cut at the longest length).
+The tasks that were asked go to asked.jsonl beside --out. A line an answer: "task" (its place there), "answer" (greedy),
 "confidence" (mean log-probability of its first sentence's tokens, which `quote_below` of docduet.toml is compared with;
 sure.py says what a limit would do) and "ended" (false: cut at the longest length).
 """

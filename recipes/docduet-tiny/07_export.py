@@ -5,9 +5,9 @@ python recipes/docduet-tiny/07_export.py --adapter EXPORT --out data/samples/mod
 python recipes/docduet-tiny/07_export.py --check data/samples/models/docduet-tiny
 
 Takes --work/read/model (weights, training.json) and --work/tokenizer; writes one model.safetensors in bfloat16, the
-tokenizer, generation_config.json (greedy), README.md (the model card) and SHA256SUMS over all of it. --adapter takes
-what `docduet sft export` wrote and names the base beside it, so that both move together. --check compares the sums of a
-folder and of the folders in it.
+tokenizer, generation_config.json (only the likeliest token), README.md (the model card) and SHA256SUMS over all of it.
+--adapter takes what `docduet sft export` wrote and names the base beside it, so that both move together. --check
+compares the sums of a folder and of the folders in it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,12 @@ def export(work: Path, out: Path, figures: Mapping[str, Any]) -> None:
     for path in sorted((work / "tokenizer").iterdir()):
         shutil.copy2(path, part / path.name)
     config = json.loads((part / "config.json").read_text(encoding="utf-8"))
-    answering = {"temperature": 0.0, "eos_token_id": config["eos_token_id"], "pad_token_id": config["pad_token_id"]}
+    answering = {
+        "do_sample": True,
+        "top_k": 1,
+        "eos_token_id": config["eos_token_id"],
+        "pad_token_id": config["pad_token_id"],
+    }
     _write(part / "generation_config.json", json.dumps(answering, indent=1))
     _write(part / "README.md", card(trained, config, figures))
     _seal(part, out)
