@@ -58,7 +58,8 @@ def model_of(shape: str, folder: Path) -> Path:
         num_key_value_heads=kv_heads, intermediate_size=ffn, head_dim=64, max_position_embeddings=4096,
         tie_word_embeddings=True, eos_token_id=tokens.eos_token_id, pad_token_id=tokens.pad_token_id, bos_token_id=None,
     )  # fmt: skip
-    made = Qwen3ForCausalLM(config).to(torch.bfloat16)
+    made: Any = Qwen3ForCausalLM(config)
+    made = made.to(torch.bfloat16)
     made.save_pretrained(folder)
     tokens.save_pretrained(folder)
     return folder
@@ -71,7 +72,7 @@ def adapter_of(model: Path, rank: int, folder: Path) -> Path:
     from transformers import AutoModelForCausalLM
 
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
-    get_peft_model(base, LoraConfig(r=rank, target_modules="all-linear")).save_pretrained(folder)
+    get_peft_model(base, LoraConfig(r=rank, target_modules="all-linear")).save_pretrained(str(folder))
     return folder
 
 
@@ -173,7 +174,8 @@ async def run(
 
 
 def main() -> None:
-    own, further = sys.argv[1:], ()
+    own = sys.argv[1:]
+    further: tuple[str, ...] = ()
     if "--" in own:
         own, further = own[: own.index("--")], tuple(own[own.index("--") + 1 :])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
