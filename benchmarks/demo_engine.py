@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -174,6 +175,7 @@ async def run(
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the engine ends with us
     own = sys.argv[1:]
     further: tuple[str, ...] = ()
     if "--" in own:
