@@ -60,6 +60,7 @@ def trainer(folder: Path, tokenizer: Any, **changes: Any) -> Any:
     from trainer import Machine, Trainer
 
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # so small a model only waits for a second one
     model, this = make(SIZES, tokenizer, 1), stage(**changes)
     machine = Machine("cpu", Body(model, False), losses, False, this.micro_rows)
     folder.mkdir(parents=True, exist_ok=True)
