@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from data.errors import ConfigError
 from evals.report import chart, html, table
 from evals.report.build import build
-from evals.report.inputs import Battle, Filters, Inputs, Said, Tally
+from evals.report.inputs import Battle, Filters, Inputs, Said, Tally, columns
 from evals.report.results import from_dict
 from evals.report.since import since
 from evals.report.words import TEXTS
@@ -34,8 +36,12 @@ def battles(wins: int, losses: int, ties: int = 0, both_bad: int = 0, people: in
     return found
 
 
+def inputs(votes: Sequence[Battle] = (), *more: Any, **named: Any) -> Inputs:
+    return Inputs(columns(votes), *more, **named)
+
+
 def test_the_counts_are_those_of_the_votes() -> None:
-    made = build(Inputs([*battles(12, 5, ties=4, both_bad=3), Battle(("base", "rag"), "1")]))
+    made = build(inputs([*battles(12, 5, ties=4, both_bad=3), Battle(("base", "rag"), "1")]))
     pair, other = made.pairs
     assert (pair.arms, other.arms) == (("rag", "sft"), ("rag", "base"))
     counts = pair.counts
@@ -62,7 +68,7 @@ def test_the_counts_are_those_of_the_votes() -> None:
     ],
 )
 def test_one_sentence_says_what_is_proven(votes: list[Battle], verdict: str, english: str, chinese: str) -> None:
-    made = build(Inputs(votes))
+    made = build(inputs(votes))
     assert [pair.verdict for pair in made.pairs] == ([verdict] if votes else [])
     assert english in made.sentence["en"]
     assert chinese in made.sentence["zh"]
@@ -70,7 +76,7 @@ def test_one_sentence_says_what_is_proven(votes: list[Battle], verdict: str, eng
 
 
 def test_the_sentence_names_what_is_not_proven_yet() -> None:
-    made = build(Inputs([*battles(80, 30, lang="en", in_docs="yes"), *battles(6, 4, lang="zh", in_docs="no")]))
+    made = build(inputs([*battles(80, 30, lang="en", in_docs="yes"), *battles(6, 4, lang="zh", in_docs="no")]))
     assert (
         "not prove it yet for questions that the docs do not answer (10 votes), questions in Chinese (10 votes)"
         in (made.sentence["en"])
@@ -78,15 +84,15 @@ def test_the_sentence_names_what_is_not_proven_yet() -> None:
 
 
 def test_votes_needed_grow_with_ties_and_with_people_who_agree_with_themselves() -> None:
-    plain = build(Inputs(battles(30, 30))).pairs[0].needed
-    tied = build(Inputs(battles(30, 30, ties=40))).pairs[0].needed
+    plain = build(inputs(battles(30, 30))).pairs[0].needed
+    tied = build(inputs(battles(30, 30, ties=40))).pairs[0].needed
     assert (plain.total, plain.more) == (199, 139)
     assert tied.total == 332  # 199 of 60 % that are decided
-    none = build(Inputs(battles(0, 0, both_bad=300))).pairs[0].needed
-    one = build(Inputs(battles(1, 0, both_bad=300))).pairs[0].needed
+    none = build(inputs(battles(0, 0, both_bad=300))).pairs[0].needed
+    one = build(inputs(battles(1, 0, both_bad=300))).pairs[0].needed
     assert none.total < one.total == 199 * 301  # no decided vote says no more than one
     stubborn = [Battle(("rag", "sft"), str(n // 10 % 2), True, f"user{n // 10}") for n in range(60)]
-    assert build(Inputs(stubborn)).pairs[0].needed.design_effect > 5
+    assert build(inputs(stubborn)).pairs[0].needed.design_effect > 5
 
 
 def test_ties_do_not_hide_that_people_agree_with_themselves() -> None:
@@ -96,7 +102,7 @@ def test_ties_do_not_hide_that_people_agree_with_themselves() -> None:
         for person in range(30)
         for _ in range(20)
     ]
-    assert build(Inputs(votes)).pairs[0].needed.design_effect == pytest.approx(20, rel=0.1)
+    assert build(inputs(votes)).pairs[0].needed.design_effect == pytest.approx(20, rel=0.1)
 
 
 def test_voters_that_are_not_known_any_more_are_not_one_person() -> None:
@@ -110,7 +116,7 @@ def test_voters_that_are_not_known_any_more_are_not_one_person() -> None:
             Battle(("rag", "sft"), winner, True, f"user{n}" if n % known == 0 else "", int(left), int(right))
             for n, (winner, (left, right)) in enumerate(zip(winners, lengths, strict=True))
         ]
-        found = build(Inputs(voted)).pairs[0].equal_length
+        found = build(inputs(voted)).pairs[0].equal_length
         assert found
         widths.append(found.high - found.low)
     assert widths[0] == pytest.approx(widths[1])
@@ -118,24 +124,24 @@ def test_voters_that_are_not_known_any_more_are_not_one_person() -> None:
 
 def test_slices_filters_and_the_adjusted_chance() -> None:
     votes = [*battles(20, 2, topic="Ports", lang="en"), *battles(3, 2, topic="Engines", lang="zh")]
-    made = build(Inputs(votes, filters=Filters(min_votes=6)))
+    made = build(inputs(votes, filters=Filters(min_votes=6)))
     slices = made.pairs[0].slices
     assert [(part.value, part.counts.votes) for part in slices["topic"]] == [("Ports", 22)]
     assert slices["product"] == ()
     assert slices["topic"][0].p_holm >= slices["topic"][0].counts.p * 2
     assert made.comparisons == 3
-    assert build(Inputs(votes, filters=Filters(arms=("rag", "base")))).pairs == ()
+    assert build(inputs(votes, filters=Filters(arms=("rag", "base")))).pairs == ()
 
 
 def test_the_router_is_held_against_the_votes() -> None:
     votes = battles(8, 2, favoured="rag") + battles(5, 5)
-    share = build(Inputs(votes)).router.share
+    share = build(inputs(votes)).router.share
     assert (share.value, share.of) == (0.8, 10)
 
 
 def test_voices_are_counted_and_timed() -> None:
     said = [Said("rag", False, 100, 50.0 + n, 1000.0, 20, 2, n % 2) for n in range(11)]
-    (voice,) = build(Inputs(tallies=[Tally("rag", 30, 28, 7, 1, 2, 4, 3)], said=said)).voices
+    (voice,) = build(inputs(tallies=[Tally("rag", 30, 28, 7, 1, 2, 4, 3)], said=said)).voices
     assert (voice.answers, voice.refused.value, voice.failed, voice.up, voice.down) == (30, 0.25, 2, 4, 3)
     assert voice.first_ms
     assert (voice.first_ms.p50, voice.first_ms.p95) == (55.0, 59.5)
@@ -164,7 +170,7 @@ def test_evaluation_runs_are_read_and_what_is_none_is_told(tmp_path: Path) -> No
     runs, problems = read_runs(tmp_path)
     assert [found.file for found in runs] == ["new.json", "old.json"]
     assert "wrong.json is no evaluation run: results.0.facts_recalled" in problems[0]
-    made = build(Inputs(), runs, problems)
+    made = build(inputs(), runs, problems)
     scores = made.runs[0].scores[0]
     assert (scores.arm, scores.questions, scores.facts_recalled.value) == ("rag", 8, 0.5)
     assert (scores.refusals_right.value, scores.faithful.value) == (1.0, None)
@@ -175,12 +181,12 @@ def test_evaluation_runs_are_read_and_what_is_none_is_told(tmp_path: Path) -> No
 
 
 def test_json_is_read_back_as_it_was() -> None:
-    made = build(Inputs(battles(12, 9, lang="en"), [Tally("rag", 3, 3)], [Said("rag")]))
+    made = build(inputs(battles(12, 9, lang="en"), [Tally("rag", 3, 3)], [Said("rag")]))
     assert from_dict(json.loads(json.dumps(made.as_dict()))) == made
 
 
 def test_pages_are_whole_and_hold_no_script_and_no_address() -> None:
-    made = build(Inputs(battles(30, 20, topic=HOSTILE, lang="zh"), [Tally(HOSTILE, 3, 3)]))
+    made = build(inputs(battles(30, 20, topic=HOSTILE, lang="zh"), [Tally(HOSTILE, 3, 3)]))
     for lang in ("en", "zh"):
         page = html.page(made, lang)
         assert "<script" not in page
@@ -192,7 +198,7 @@ def test_pages_are_whole_and_hold_no_script_and_no_address() -> None:
 
 
 def test_the_table_has_every_number_and_no_formula() -> None:
-    made = build(Inputs(battles(30, 20, topic=HOSTILE), [Tally("rag", 3, 3)], [Said("rag", total_ms=5.0)]))
+    made = build(inputs(battles(30, 20, topic=HOSTILE), [Tally("rag", 3, 3)], [Said("rag", total_ms=5.0)]))
     rows = list(csv.DictReader(io.StringIO(table.as_csv(made).removeprefix("\ufeff"))))
     assert not [row for row in rows if row["value"].startswith("=")]
     (wins,) = [row for row in rows if row["measure"] == "wins" and not row["by"]]
@@ -205,7 +211,7 @@ def test_the_table_has_every_number_and_no_formula() -> None:
 def test_charts_are_pictures_and_complain_of_no_missing_letter(
     lang: str, votes: int, recwarn: pytest.WarningsRecorder
 ) -> None:
-    made = build(Inputs(battles(votes, votes, lang="zh"), [Tally("rag", 3, 3)], [Said("rag", False, 9, 8.0, 7.0, 6)]))
+    made = build(inputs(battles(votes, votes, lang="zh"), [Tally("rag", 3, 3)], [Said("rag", False, 9, 8.0, 7.0, 6)]))
     for name in chart.NAMES:
         assert chart.png(made, name, lang).startswith(b"\x89PNG")
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]

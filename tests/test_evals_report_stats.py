@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 from evals.report import stats
@@ -46,6 +47,12 @@ def test_nothing_counted_says_nothing() -> None:
 )
 def test_sign_test_as_the_textbooks_have_it(wins: int, losses: int, p: float) -> None:
     assert stats.sign_test(wins, losses) == pytest.approx(p)
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (1, 0), (3, 3), (4, 3), (0, 40), (512, 488), (9_700, 10_300)])
+def test_sign_test_is_the_exact_binomial_test(wins: int, losses: int) -> None:
+    expected = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    assert stats.sign_test(wins, losses) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_power_of_the_test_and_the_votes_needed() -> None:

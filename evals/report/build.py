@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from evals.report import pairs, stats
-from evals.report.inputs import Battle, Filters, Inputs, Said, Tally
+from evals.report.inputs import Filters, Inputs, Said, Tally
 from evals.report.results import Position, Report, Run, Scores, Share, Spread, Voice
 from evals.report.sentence import headline, sentence_of
+from evals.report.votes import Columns, Votes, rank
 from evals.runs import EvalRun, Result
 
 MEASURES = ("facts_recalled", "citation_precision", "citation_recall", "faithful")
@@ -22,26 +23,24 @@ MOST_RUNS = 5
 def build(inputs: Inputs, runs: Sequence[EvalRun] = (), problems: Sequence[str] = ()) -> Report:
     """The whole report. ``problems``: evaluation runs that could not be read."""
     wanted, filters = inputs.filters.arms, inputs.filters
-    grouped: dict[tuple[str, str], list[Battle]] = {}
-    for battle in inputs.battles:
-        if not wanted or set(battle.arms) <= set(wanted):
-            grouped.setdefault(pairs.pair_of(battle.arms), []).append(battle)
+    columns = Columns(inputs.battles)
+    grouped = columns.by_pair(wanted)
     counted = [
-        pairs.compared(arms, battles, filters.min_votes)
-        for arms, battles in grouped.items()
-        if len(battles) >= filters.min_votes
+        pairs.compared(arms, votes, filters.min_votes)
+        for arms, votes in grouped.items()
+        if len(votes) >= filters.min_votes
     ]
     counted.sort(key=lambda pair: (-pair.counts.votes, pair.arms))
     adjusted, comparisons = pairs.holm(counted)
     told = tuple(replace(pair, sentence=sentence_of(pair)) for pair in adjusted)
-    battles = [battle for group in grouped.values() for battle in group]
+    rows = _rows(list(grouped.values()))
     return Report(
-        votes=len(battles),
-        users=len({battle.user for battle in battles if battle.user}),
+        votes=len(rows),
+        users=sum(user != "" for (user,), _ in columns.table(rows, "user")),
         sentence=headline(told, filters != Filters()),
         pairs=told,
         voices=_voices(inputs),
-        router=_router(battles),
+        router=_router(columns, rows),
         comparisons=comparisons,
         runs=tuple(_run(run, wanted) for run in runs[:MOST_RUNS]),
         problems=tuple(problems),
@@ -50,11 +49,20 @@ def build(inputs: Inputs, runs: Sequence[EvalRun] = (), problems: Sequence[str] 
     )
 
 
-def _router(battles: Iterable[Battle]) -> Position:
+def _rows(grouped: Sequence[Votes]) -> Any:
+    import numpy as np
+
+    return np.concatenate([votes.rows for votes in grouped]) if grouped else np.array([], dtype=np.int64)
+
+
+def _router(columns: Columns, rows: Any) -> Position:
     """Where the router let both answer, did the vote go to the arm that it believed in more? Ties are left out."""
-    asked = [battle for battle in battles if battle.favoured and battle.winner in ("0", "1")]
-    right = sum(battle.arms[int(battle.winner)] == battle.favoured for battle in asked)
-    return Position(stats.share(right, len(asked)), stats.sign_test(right, len(asked) - right))
+    right = asked = 0
+    for (arms, winner, favoured), count in columns.table(rows, "arms", "winner", "favoured"):
+        if favoured and winner in ("0", "1"):
+            asked += count
+            right += count * (arms[int(winner)] == favoured)
+    return Position(stats.share(right, asked), stats.sign_test(right, asked - right))
 
 
 def _voices(inputs: Inputs) -> tuple[Voice, ...]:
@@ -62,7 +70,7 @@ def _voices(inputs: Inputs) -> tuple[Voice, ...]:
     for answer in inputs.said:
         said.setdefault(answer.arm, []).append(answer)
     shown = [tally for tally in inputs.tallies if not inputs.filters.arms or tally.arm in inputs.filters.arms]
-    return tuple(_voice(tally, said.get(tally.arm, ())) for tally in sorted(shown, key=lambda t: pairs.rank(t.arm)))
+    return tuple(_voice(tally, said.get(tally.arm, ())) for tally in sorted(shown, key=lambda t: rank(t.arm)))
 
 
 def _voice(tally: Tally, said: Sequence[Said]) -> Voice:

@@ -5,43 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any
 
 from evals.report import stats
-from evals.report.inputs import Battle
-from evals.report.results import ByUser, Counts, EqualLength, Needed, Pair, Position, Share, Slice
-
-SLICES = ("in_docs", "lang", "product", "topic")
-"""Fields of a Battle by which a pair is looked at."""
-
-MOST_TOPICS = 12
-"""Values of one slice that are shown; those with the most votes."""
+from evals.report.results import ByUser, Counts, Needed, Pair, Share
+from evals.report.votes import SLICES, Votes
 
 TELL = 0.6
 """The share of the decided votes that shall be told from one half."""
 
-WIN, LOSS, TIE, BOTH_BAD = range(4)
-"""What came of a vote for the first arm of its pair."""
 
-ORDER = ("rag", "sft", "sft-rag", "base")
-
-
-@lru_cache(256)
-def pair_of(arms: tuple[str, str]) -> tuple[str, str]:
-    """Both arms in the order in which the report names them."""
-    first, second = sorted(arms, key=rank)
-    return first, second
-
-
-def rank(arm: str) -> tuple[int, str]:
-    """Where an arm stands in a list of arms."""
-    return (ORDER.index(arm) if arm in ORDER else len(ORDER), arm)
-
-
-def compared(arms: tuple[str, str], battles: Sequence[Battle], min_votes: int = 1) -> Pair:
-    """Everything about one pair. ``battles``: at least one, all of these two arms."""
-    votes = Votes(arms[0], battles)
+def compared(arms: tuple[str, str], votes: Votes, min_votes: int = 1) -> Pair:
+    """Everything about one pair. ``votes``: at least one, from the side of its first arm."""
     counts = votes.counts()
     users = votes.by_user()
     needed = votes_needed(counts, users)
@@ -55,75 +29,6 @@ def compared(arms: tuple[str, str], battles: Sequence[Battle], min_votes: int = 
         verdict=verdict(counts, users, needed),
         slices={name: votes.slices(name, min_votes) for name in SLICES},
     )
-
-
-class Votes:
-    """The votes on one pair as columns, from the side of ``first``: one of 50,000 rows at a time is too slow."""
-
-    def __init__(self, first: str, battles: Sequence[Battle]) -> None:
-        import numpy as np
-
-        self.columns = dict(zip(Battle._fields, zip(*battles, strict=True), strict=True))
-        self.left = np.array([arms[0] == first for arms in self.columns["arms"]])
-        winner = np.array(self.columns["winner"])
-        won = np.where(self.left, winner == "0", winner == "1")
-        self.outcomes = np.select([won, winner == "tie", winner == "both_bad"], [WIN, TIE, BOTH_BAD], LOSS)
-        self.users, _ = numbered(self.columns["user"])
-        self.known = np.array([bool(user) for user in self.columns["user"]])
-        self.points = np.array([1.0, 0.0, 0.5, np.nan])[self.outcomes]
-
-    def counts(self) -> Counts:
-        """Of all of them."""
-        return counted(_tally(self.outcomes))
-
-    def slices(self, name: str, min_votes: int) -> tuple[Slice, ...]:
-        """By value of a field, the one with the most votes first. What is unknown is left out."""
-        import numpy as np
-
-        codes, known = numbered(self.columns[name])
-        table = np.bincount(codes * 4 + self.outcomes, minlength=len(known) * 4).reshape(-1, 4)
-        found = [(value, row) for value, row in zip(known, table, strict=True) if value and row.sum() >= min_votes]
-        found.sort(key=lambda entry: (-entry[1].sum(), entry[0]))
-        return tuple(Slice(value, counted(row)) for value, row in found[:MOST_TOPICS])
-
-    def first_position(self) -> Position:
-        """How often the left answer won, among the blind votes for one side."""
-        import numpy as np
-
-        decided = np.array(self.columns["blind"], dtype=bool) & (self.outcomes <= LOSS)
-        left = int((decided & ((self.outcomes == WIN) == self.left)).sum())
-        count = int(decided.sum())
-        return Position(stats.share(left, count), stats.sign_test(left, count - left))
-
-    def by_user(self) -> ByUser | None:
-        """Of the votes whose voter is known; a deleted conversation takes that along."""
-        known = self.known & (self.outcomes != BOTH_BAD)
-        return stats.by_user(self.points[known], self.users[known]) if known.any() else None
-
-    def equal_length(self) -> EqualLength | None:
-        """Of the votes on answers whose lengths are known. Voters that are not known any more are nobody in common."""
-        import numpy as np
-
-        left, right = (
-            np.array(sizes, dtype=float) for sizes in (self.columns["left_chars"], self.columns["right_chars"])
-        )
-        known = (left > 0) & (right > 0) & (self.outcomes != BOTH_BAD)
-        ratio = np.log(left[known] / right[known])
-        users = np.where(self.known, self.users, len(self.users) + np.arange(len(self.users)))
-        return stats.equal_length(self.points[known], np.where(self.left[known], ratio, -ratio), users[known])
-
-
-def _tally(outcomes: Any) -> Any:
-    import numpy as np
-
-    return np.bincount(outcomes, minlength=4)
-
-
-def counted(tally: Any) -> Counts:
-    """``tally``: four numbers, by outcome. A tie counts half; two bad answers say nothing about which is better."""
-    wins, losses, ties, both_bad = (int(count) for count in tally)
-    rate = stats.share(wins + ties / 2, wins + losses + ties)
-    return Counts(wins + losses + ties + both_bad, wins, losses, ties, both_bad, rate, stats.sign_test(wins, losses))
 
 
 def votes_needed(counts: Counts, users: ByUser | None) -> Needed:
@@ -172,12 +77,3 @@ def holm(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], int]:
         for pair in pairs
     ]
     return tuple(done), len(values)
-
-
-def numbered(names: Sequence[str]) -> tuple[Any, list[str]]:
-    """A number for each name (numpy array), and the names by number."""
-    import numpy as np
-    import pandas as pd
-
-    codes, known = pd.factorize(np.array(names, dtype=object))
-    return codes, list(known)

@@ -1,6 +1,6 @@
 """Votes, thumbs and answers in the database -> what a report is made of. A function of a session (``Store.run``).
 
-Columns only: a vote has with it what is asked about it (serving/store/facts.py), answers are counted by the database,
+A vote has with it what is asked about it (serving/store/facts.py), answers are counted by the database,
 and of times and lengths the newest answers tell enough. No words of anybody, no names; what tells the sides of a blind
 comparison apart is left out until it is voted on.
 """
@@ -8,13 +8,14 @@ comparison apart is left out until it is voted on.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Text, case, cast, func, select, type_coerce
+from sqlalchemy import ColumnElement, Integer, Text, cast, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
-from evals.report.inputs import Battle, Filters, Inputs, Said, Tally
+from evals.report.inputs import Battles, Filters, Inputs, Said, Tally
 from serving.store import conversations
 from serving.store.tables import Answer, Choice, Rating, Vote
 
@@ -24,28 +25,27 @@ NEWEST = 5000
 
 def read(db: Session, filters: Filters) -> Inputs:
     """All that the report counts. ``filters.arms`` and ``min_votes`` are the report's own, not looked at here."""
-    battles = [
-        Battle(_arms(arms), winner, blind == 1, *rest) for arms, winner, blind, *rest in _plain(db, _votes(filters))
-    ]
-    said = [Said(*row) for row in db.execute(_said(filters))]
-    return Inputs(battles, _tallies(db, filters), said, filters)
+    votes = db.connection().execute(_votes(filters, db.get_bind().dialect.name)).one()
+    arms, *rest = ([] if column is None else json.loads(column) for column in votes)
+    said = [Said(*row) for row in db.connection().execute(_said(filters)).cursor.fetchall()]
+    return Inputs(Battles([_arms(text) for text in arms], *rest), _tallies(db, filters), said, filters)
 
 
-def _plain(db: Session, wanted: Any) -> Any:
-    """Rows as the driver gives them, which is twice as fast for 50,000 of them."""
-    return db.connection().execute(wanted).cursor.fetchall()
-
-
-def _votes(filters: Filters) -> Any:
+def _votes(filters: Filters, dialect: str) -> Any:
+    """One row with a JSON array for each column of Battles: the database makes them in half the time of rows."""
     arms, blind = type_coerce(cast(Vote.arms, Text), Text), cast(Vote.blind, Integer)
-    sizes, facts = (
-        (Vote.left_chars, Vote.right_chars),
-        (Vote.lang, Vote.topic, Vote.product, Vote.in_docs, Vote.favoured),
-    )
-    wanted = select(arms, Vote.winner, blind, Vote.owner, *sizes, *facts)
+    sizes, facts = (Vote.left_chars, Vote.right_chars), (Vote.lang, Vote.topic, Vote.product)
+    columns = (arms, Vote.winner, blind, Vote.owner, *sizes, *facts, Vote.in_docs, Vote.favoured)
+    wanted = select(*(_array(column, dialect) for column in columns))
     for column, value in ((Vote.lang, filters.lang), (Vote.product, filters.product)):
         wanted = wanted.where(column == value) if value else wanted
     return wanted.where(Vote.created_at >= filters.since) if filters.since else wanted
+
+
+def _array(column: Any, dialect: str) -> Any:
+    if dialect == "postgresql":
+        return cast(func.array_to_json(func.array_agg(column)), Text)
+    return func.json_group_array(column)
 
 
 @lru_cache(256)
@@ -56,22 +56,33 @@ def _arms(text: str) -> tuple[str, str]:
 
 def _tallies(db: Session, filters: Filters) -> list[Tally]:
     """All answers and thumbs, by arm."""
-    counts = {arm: Tally(arm, *rest) for arm, *rest in db.execute(_by_arm(filters))}
+    counts = _answered(db, filters)
     for arm, rating, count in db.execute(_thumbs(filters)):
         counts[arm] = counts.get(arm, Tally(arm))._replace(**{rating: count})
     return list(counts.values())
 
 
-def _by_arm(filters: Filters) -> Any:
-    def count(condition: Any) -> Any:
-        return func.sum(case((condition, 1), else_=0))
+def _answered(db: Session, filters: Filters) -> dict[str, Tally]:
+    counts: dict[str, Counter[str]] = {}
+    for arm, refused, degraded, finish_reason, told, count in db.execute(_kinds(filters)):
+        found = counts.setdefault(arm, Counter())
+        found["answers"] += count if told else 0
+        of = {"told": True, "refused": refused, "degraded": degraded, "failed": finish_reason in ("", "error")}
+        for kind in (kind for kind, holds in of.items() if holds):
+            found[kind] += count if told else -count
+    return {arm: Tally(arm, **found) for arm, found in counts.items()}
 
-    failed = Choice.finish_reason.in_(("", "error"))
-    told = Choice.answer_id.not_in(select(Answer.id).where(conversations.secret()))
-    columns = [count(told), count(Choice.refused & told), count((Choice.degraded != "") & told), count(failed & told)]
-    wanted = select(Choice.arm, func.count(), *columns).group_by(Choice.arm)
-    asked = _asked(filters)
-    return wanted.where(Choice.answer_id.in_(select(Answer.id).where(*asked))) if asked else wanted
+
+def _kinds(filters: Filters) -> Any:
+    """How many answers of each kind: all, then those not told yet, to be taken off: an index alone is read, where
+    asking of each answer whether it is told takes twice the time."""
+    kinds, asked = (Choice.arm, Choice.refused, Choice.degraded, Choice.finish_reason), _asked(filters)
+
+    def counted(told: bool, *conditions: Any) -> Any:
+        of = [Choice.answer_id.in_(select(Answer.id).where(*conditions))] if conditions else []
+        return select(*kinds, literal(told), func.count()).where(*of).group_by(*kinds)
+
+    return counted(True, *asked).union_all(counted(False, conversations.secret(), *asked))
 
 
 def _thumbs(filters: Filters) -> Any:
