@@ -8,7 +8,9 @@ to the first words in each column, and to the end. Rounds of one and of three us
 later the second column of a user begins than the first. ``ratio``: three users' median against one user's; the goal
 is 1.3. Then the page: first paint and bytes, as the browser's own performance entries have them, with an empty cache.
 
-Browser, gateway and everything else on the machine share its cores: the load average stands beside the figures.
+Browser, gateway and everything else on the machine share its cores: the load average stands beside the figures. In
+life three users have three machines, so before the browsers come clients that only speak the page's protocol: what the
+server does for three at once, without three browsers that draw on its cores. Their lines begin with ``wire``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import statistics
 import subprocess
 import sys
@@ -25,6 +28,8 @@ import urllib.request
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from data.prompts import Message
 from serving.engines.delta import EngineDelta
@@ -129,6 +134,7 @@ def measure(url: str, rounds: int, pid: int) -> None:
     from playwright.sync_api import sync_playwright
 
     wait_for(f"{url}/healthz")
+    asyncio.run(over_the_wire(url, 2 * rounds))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         users(browser, url, 1)  # warm
@@ -149,6 +155,46 @@ def measure(url: str, rounds: int, pid: int) -> None:
         print(f"page: first paint {paint:.0f} ms, {pages[0]['bytes'] / 1000:.0f} kB in {pages[0]['files']} files")
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         browser.close()
+
+
+async def over_the_wire(url: str, rounds: int) -> None:
+    """Milliseconds from the request to the first words of both columns, for one client and for USERS at once."""
+    seen: dict[int, list[float]] = {1: [], USERS: []}
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        config = (await http.get("/config")).json()
+        await client(http, config)  # warm
+        for _ in range(rounds):
+            for count, found in seen.items():
+                found += await asyncio.gather(*(client(http, config) for _ in range(count)))
+    middles = {count: statistics.median(found) for count, found in seen.items()}
+    for count, found in seen.items():
+        print(f"wire, {count} at once: first words of both {middles[count]:.0f} ms (worst {max(found):.0f})")
+    print(f"wire, ratio {middles[USERS] / middles[1]:.2f}, load average {os.getloadavg()[0]:.1f}", flush=True)
+
+
+async def client(http: httpx.AsyncClient, config: dict[str, Any]) -> float:
+    """Asks as the page does, through Gradio's queue, and reads to the end."""
+    components = {component["id"]: component["props"].get("elem_id") for component in config["components"]}
+    asking = next(
+        event
+        for event in config["dependencies"]
+        if [components.get(id) for id in event["inputs"]] == ["dd-box", "dd-chat", "dd-voice", "dd-filters"]
+    )
+    session, began, first = secrets.token_hex(5), time.perf_counter(), 0.0
+    data = [QUESTION, {"lang": "en", "turns": []}, {"chosen": "compare"}, None]
+    body = {"data": data, "fn_index": asking["id"], "session_hash": session, "trigger_id": asking["targets"][0][0]}
+    (await http.post("/gradio_api/queue/join", json=body)).raise_for_status()
+    said = ""
+    async with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+        async for part in stream.aiter_lines():
+            said += part
+            if not first and said.count("dd-prose") >= 2:
+                first = (time.perf_counter() - began) * 1000
+            if '"process_completed"' in part:
+                break
+    if not first:
+        raise SystemExit(f"no words came in both columns: {said[:500]}")
+    return first
 
 
 def line(found: list[dict[str, Any]]) -> str:

@@ -48,6 +48,7 @@ def mount(app: FastAPI, gateway_url: str, config: UiConfig, handbook: bool = Fal
 
     ``handbook``: the docs are the bundled handbook, so its example questions are offered where [ui] names none.
     """
+    os.environ.setdefault("MPLBACKEND", "agg")  # Gradio asks for it at each event: else the first loads pyplot, 0.5 s
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else statistics nobody reads after every answer
 

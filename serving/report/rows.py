@@ -19,33 +19,39 @@ from evals.report.inputs import Battles, Filters, Inputs, Said, Tally
 from serving.store import conversations
 from serving.store.tables import Answer, Choice, Rating, Vote
 
-NEWEST = 5000
+NEWEST = 2000
 """Answers whose times, lengths and citations are looked at."""
+
+_BETWEEN = "\x1f"
 
 
 def read(db: Session, filters: Filters) -> Inputs:
     """All that the report counts. ``filters.arms`` and ``min_votes`` are the report's own, not looked at here."""
-    votes = db.connection().execute(_votes(filters, db.get_bind().dialect.name)).one()
-    arms, *rest = ([] if column is None else json.loads(column) for column in votes)
+    arms, winner, blind, user, left_chars, right_chars, *facts = _columns(db, _votes(filters))
+    numbers = ([int(number) for number in column] for column in (left_chars, right_chars))
+    votes = Battles([_arms(text) for text in arms], winner, [int(yes) for yes in blind], user, *numbers, *facts)  # type: ignore[arg-type]
     said = [Said(*row) for row in db.connection().execute(_said(filters)).cursor.fetchall()]
-    return Inputs(Battles([_arms(text) for text in arms], *rest), _tallies(db, filters), said, filters)
+    return Inputs(votes, _tallies(db, filters), said, filters)
 
 
-def _votes(filters: Filters, dialect: str) -> Any:
-    """One row with a JSON array for each column of Battles: the database makes them in half the time of rows."""
+def _votes(filters: Filters) -> Any:
     arms, blind = type_coerce(cast(Vote.arms, Text), Text), cast(Vote.blind, Integer)
     sizes, facts = (Vote.left_chars, Vote.right_chars), (Vote.lang, Vote.topic, Vote.product)
-    columns = (arms, Vote.winner, blind, Vote.owner, *sizes, *facts, Vote.in_docs, Vote.favoured)
-    wanted = select(*(_array(column, dialect) for column in columns))
+    wanted = select(arms, Vote.winner, blind, Vote.owner, *sizes, *facts, Vote.in_docs, Vote.favoured)
     for column, value in ((Vote.lang, filters.lang), (Vote.product, filters.product)):
         wanted = wanted.where(column == value) if value else wanted
     return wanted.where(Vote.created_at >= filters.since) if filters.since else wanted
 
 
-def _array(column: Any, dialect: str) -> Any:
-    if dialect == "postgresql":
-        return cast(func.array_to_json(func.array_agg(column)), Text)
-    return func.json_group_array(column)
+def _columns(db: Session, wanted: Any) -> list[list[Any]]:
+    """The columns of ``wanted``, each put together by the database: a third of the time that rows take. PostgreSQL
+    gives texts, SQLite also numbers."""
+    if db.get_bind().dialect.name == "postgresql":
+        texts = [func.replace(cast(column, Text), _BETWEEN, " ") for column in wanted.selected_columns]
+        found = db.connection().execute(wanted.with_only_columns(*(func.string_agg(t, _BETWEEN) for t in texts))).one()
+        return [[] if column is None else column.split(_BETWEEN) for column in found]
+    arrays = [func.json_group_array(column) for column in wanted.selected_columns]
+    return [json.loads(column) for column in db.connection().execute(wanted.with_only_columns(*arrays)).one()]
 
 
 @lru_cache(256)

@@ -20,7 +20,7 @@ import gradio as gr
 from data.errors import GatewayError
 from data.types import ANY, Filters
 from ui.chat import filters, keys, render, voices
-from ui.chat.pacing import paced
+from ui.chat.pacing import REFRESH_S, REST_S, Pace, paced
 from ui.client import Gateway, Labels, RequestError
 from ui.config import UiConfig
 from ui.conversations import client as conversations
@@ -40,9 +40,7 @@ HERE = Path(__file__).parent
 SCRIPTS = ("chat.js", "actions.js", "keys.js")  # one component's script, in three files
 SPOKEN = ("copied", "theme", "replaces", "edit", "edit_replaces", "cancel", "send")  # words that the scripts need
 LOOK_S = 60.0  # an open page looks this often whether the gateway, its labels or the docs' age have changed
-REFRESH_S = 0.05  # the page is redrawn at most this often while an answer streams: 20 times a second reads as steady
 LONG = 20_000  # characters of an answer that takes so long to render that others should not wait for it
-REST_S = 1.0  # at most between two redraws of a long answer: so that it leaves others their turn
 
 
 class Chat:
@@ -58,6 +56,7 @@ class Chat:
         self.opinions = Opinions(gateway)
         self.sidebar = Sidebar(gateway)
         self.voting = Voting(gateway)
+        self.pace = Pace()
 
     def build_header(self) -> None:
         """Nothing of its own."""
@@ -185,10 +184,11 @@ class Chat:
         turn = replace(turn, conversation="" if kept == "new" else kept)
         instead = known[len(turns)].answer_id if len(turns) < len(known) and turn.conversation else ""
         keeping = {"conversation": kept, "replace": instead}
-        async for now in paced(self._turn(turn, turns, gateway, keeping), REFRESH_S):
-            yield self._conversation(words, [*items, await _rendered(now, words)]), box, gr.skip(), gr.skip()
-            box = gr.skip()
-            await asyncio.sleep(min(REST_S, REFRESH_S * _length(now) / LONG) if now.running else 0)
+        with self.pace.stream():
+            async for now in paced(self._turn(turn, turns, gateway, keeping), self.pace.rest):
+                yield self._conversation(words, [*items, await _rendered(now, words)]), box, gr.skip(), gr.skip()
+                box = gr.skip()
+                await asyncio.sleep(min(REST_S, REFRESH_S * _length(now) / LONG) if now.running else 0)
         yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words, gateway)
 
     async def open(self, listed: Any, request: gr.Request | None = None) -> tuple[Any, ...]:

@@ -21,8 +21,14 @@ function follow(column) {
   }
 }
 
-// The switch is of use only where a column is longer than its place.
+// The switch is of use only where a column is longer than its place. Once a frame: asking for a height lays the page out.
+let due = 0;
+function soon() {
+  due ||= requestAnimationFrame(measure);
+}
+
 function measure() {
+  due = 0;
   for (const compare of document.querySelectorAll(".dd-compare")) {
     const long = columns(compare.firstElementChild).some((column) => column.scrollHeight > column.clientHeight + 4);
     compare.toggleAttribute("data-long", long);
@@ -51,8 +57,8 @@ document.addEventListener("click", ({ target }) => {
   const tab = target.closest?.(".dd-tabs button");
   if (tab) turnTo(tab);
 });
-document.addEventListener("dd-drawn", measure);
-window.addEventListener("resize", measure);
+document.addEventListener("dd-drawn", soon);
+window.addEventListener("resize", soon);
 
 // --- the vote
 const form = (key) => document.querySelector(`.dd-vote[data-vote="${CSS.escape(key)}"]`);
