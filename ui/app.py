@@ -22,6 +22,7 @@ from ui.chat.panel import Chat
 from ui.client import Gateway
 from ui.config import UiConfig
 from ui.i18n import Words, choose
+from ui.page import Page
 from ui.panel import QUIET, Panel, authorization, cancel_then
 from ui.report.panel import Report
 
@@ -80,7 +81,7 @@ class Frame:
 
     def blocks(self) -> gr.Blocks:
         """The page."""
-        with gr.Blocks(title=self.config.title, analytics_enabled=False, fill_width=True, fill_height=True) as page:
+        with Page(title=self.config.title, analytics_enabled=False, fill_width=True, fill_height=True) as page:
             self.saved = gr.BrowserState({"lang": ""}, storage_key="docduet", secret="docduet")
             self._header()
             for panel in self.panels:
