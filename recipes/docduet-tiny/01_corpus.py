@@ -6,7 +6,8 @@
 
 Runs on Debian 12 with its main section in apt's sources. Each package is fetched, unpacked, converted and cleaned on
 its own and kept in WORK/packages/, so a second run only does what is missing; then all are sifted for duplicates.
-A line of pages.jsonl.xz: {id, package, path, title, lang, body, licence, faq, split}. The tokenizer is 02_tokenizer.py's work.
+A line of pages.jsonl.xz: {id, package, path, title, lang, body, licence, faq, split}.
+The tokenizer is 02_tokenizer.py's work.
 """
 
 from __future__ import annotations

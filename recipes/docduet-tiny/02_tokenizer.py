@@ -4,8 +4,8 @@
     python recipes/docduet-tiny/02_tokenizer.py --compare 8192 12288     and the figures of other sizes beside it
 
 NFC, Qwen2's pre-tokenizer (digits one by one), Qwen3's special tokens and chat format, so transformers
-(Qwen2Tokenizer), vLLM and ms-swift's template `qwen3` take it as it is. The citation markers [1] to [9] are entries of their own: the
-same one token wherever they stand. Packing the pages with it is 02_pack.py's work.
+(Qwen2Tokenizer), vLLM and ms-swift's template `qwen3` take it as it is. The citation markers [1] to [9] are entries
+of their own: the same one token wherever they stand. Packing the pages with it is 02_pack.py's work.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ _INLINE = {
     "gui": "strong", "guibutton": "strong", "guimenu": "strong", "guimenuitem": "strong", "guilabel": "strong",
     "guisubmenu": "strong", "guiicon": "strong", "key": "kbd", "keycap": "kbd", "em": "em", "emphasis": "em",
     "cmd": "code", "command": "code", "file": "code", "filename": "code", "code": "code", "sys": "code",
-    "option": "code", "input": "code", "output": "code", "userinput": "code", "literal": "code", "envar": "code", "varname": "code",
+    "option": "code",
+    "input": "code", "output": "code", "userinput": "code", "literal": "code", "envar": "code", "varname": "code",
     "systemitem": "code", "computeroutput": "code",
 }  # fmt: skip
 _BLOCK = {
