@@ -221,13 +221,14 @@ def test_the_cap_keeps_prose_first() -> None:
 
 
 def test_copies_and_near_copies_go_held_out_ones_stay(tmp_path: Path) -> None:
-    first = page(seed=1, split="heldout")
+    first = page(seed=1, package="b")
     exact = page(path="/copy.html", seed=1)
     near = replace(page(path="/near.html", seed=1), body=first.body.replace("Restart", "Reboot"))
     other = page(path="/other.html", seed=2)
     for name, pages in (("a", [exact, near, other]), ("b", [first])):
         corpus.write_pages(tmp_path / f"{name}.jsonl.xz", pages)
-    corpus._merge([tmp_path / "a.jsonl.xz", tmp_path / "b.jsonl.xz"], tmp_path / "all.jsonl.xz", seed=1)
+    packages = [debian.Package("a", "MIT"), debian.Package("b", "MIT", frozenset({"heldout"}))]
+    corpus._merge([tmp_path / "a.jsonl.xz", tmp_path / "b.jsonl.xz"], packages, tmp_path / "all.jsonl.xz", seed=1)
     kept = list(corpus.read_pages(tmp_path / "all.jsonl.xz"))
     assert sorted(one.path for one in kept) == ["/other.html", "/usr/share/doc/a/index.html"]
     assert {one.split for one in kept} == {"heldout", "train"}

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         files = [_one(package, tools, options) for package in packages if time.monotonic() < end]
         if options.licences or options.no_merge:
             return 0
-        _merge([file for file in files if file], options.out or options.work / "pages.jsonl.xz", options.seed)
+        _merge([file for file in files if file], packages, options.out or options.work / "pages.jsonl.xz", options.seed)
     except CorpusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -78,7 +78,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
 
 def _one(package: Package, tools: Tools, options: argparse.Namespace) -> Path | None:
     """The cleaned pages of one package, in a file of their own."""
-    done = options.work / "packages" / f"{package.name}.jsonl.xz"
+    done = options.work / "packages" / f"{_file_name(package)}.jsonl.xz"
     if done.exists() and not options.licences:
         return done
     missing = download([package.name], options.work / "debs")
@@ -87,7 +87,7 @@ def _one(package: Package, tools: Tools, options: argparse.Namespace) -> Path | 
         return None
     deb = archive(package.name, options.work / "debs")
     assert deb is not None
-    root = unpack(deb, options.work / "unpacked" / package.name)
+    root = unpack(deb, options.work / "unpacked" / _file_name(package))
     try:
         if options.licences:
             print(f"{package.name}\t{package.licence}\t{licence_names(root, package.name)}")
@@ -101,6 +101,10 @@ def _one(package: Package, tools: Tools, options: argparse.Namespace) -> Path | 
     return done
 
 
+def _file_name(package: Package) -> str:
+    return package.name.replace(":", "-")
+
+
 def _converted(root: Path, package: Package, tools: Tools, processes: int) -> list[Page]:
     found = list(documents(root, package))
     convert_one = partial(page_of, package=package, tools=tools)
@@ -111,7 +115,7 @@ def _converted(root: Path, package: Package, tools: Tools, processes: int) -> li
                 pages.append(page)
             _progress(package.name, number, len(found))
     useful = [replace(page, faq=is_faq(page)) for page in without_boilerplate(pages) if is_useful(page)]
-    kept = capped(useful)
+    kept = [page for lang in ("en", "zh") for page in capped(page for page in useful if page.lang == lang)]
     size = sum(len(page.body.encode()) for page in kept)
     print(f"\r{package.name}: {len(found)} files, {len(kept)} pages, {size / 1e6:.2f} MB" + " " * 20, file=sys.stderr)
     return kept
@@ -122,10 +126,13 @@ def _progress(name: str, done: int, total: int) -> None:
         print(f"\r{name}: {done}/{total}", end="", file=sys.stderr, flush=True)
 
 
-def _merge(files: Iterable[Path], out: Path, seed: int) -> None:
+def _merge(files: Iterable[Path], packages: Iterable[Package], out: Path, seed: int) -> None:
     """All packages' pages, sifted (held-out ones first: a copy of theirs may not stay in the training pages)."""
     sift = Deduplicator()
-    pages = sorted((page for file in files for page in read_pages(file)), key=lambda page: page.split != "heldout")
+    listed = {package.name: package for package in packages}
+    found = (page for file in files for page in read_pages(file))
+    pages = [replace(page, split=listed[page.package].split, licence=listed[page.package].licence) for page in found]
+    pages.sort(key=lambda page: page.split != "heldout")
     kept = [replace(page, id=_id(page)) for page in sift.sift(pages)]
     write_pages(out, shuffled(kept, seed))
     sizes: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 """Debian packages as a source of free documentation: what to take (packages.txt), fetching, unpacking, licences.
 
-Only `apt-get download` and `dpkg-deb -x` are used: nothing is installed and root is not needed. The two converters that
+Only `apt-get download` and `dpkg-deb -x` are used: nothing is installed and root is not needed. Names that begin with
+`npm:` come by `npm pack` (for Chinese, of which Debian has little). The two converters that
 the corpus wants besides the project's own (mandoc for man pages, opencc for traditional Chinese) come the same way.
 """
 
@@ -73,24 +74,29 @@ def download(names: Iterable[str], folder: Path) -> dict[str, str]:
     for name in names:
         if archive(name, folder):
             continue
-        run = subprocess.run(
-            ["apt-get", "download", "-q", name], cwd=folder, capture_output=True, text=True, check=False
-        )
+        command = ["npm", "pack", name[4:]] if name.startswith("npm:") else ["apt-get", "download", "-q", name]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if run.returncode:
-            failed[name] = (run.stderr.strip().splitlines() or ["apt-get failed"])[-1]
+            failed[name] = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
     return failed
 
 
 def archive(name: str, folder: Path) -> Path | None:
     """The newest downloaded file of a package."""
-    return max(folder.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime, default=None)
+    pattern = f"{name[4:]}-*.tgz" if name.startswith("npm:") else f"{name}_*.deb"
+    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
 
 
 def unpack(deb: Path, target: Path) -> Path:
     """The package's files below ``target``."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    run = subprocess.run(["dpkg-deb", "-x", str(deb), str(target)], capture_output=True, text=True, check=False)
+    program = (
+        ["tar", "-xzf", str(deb), "-C", str(target)]
+        if deb.suffix == ".tgz"
+        else ["dpkg-deb", "-x", str(deb), str(target)]
+    )
+    run = subprocess.run(program, capture_output=True, text=True, check=False)
     if run.returncode:
         raise CorpusError(f"{deb.name} is damaged ({run.stderr.strip()}): delete it and run again")
     return target

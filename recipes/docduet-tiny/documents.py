@@ -29,6 +29,7 @@ _MAN = re.compile(
 )
 _HELP = re.compile(r"/usr/share/(?:gnome/)?help/(?P<lang>[^/]+)/.*\.(?:page|docbook|xml)$|\.docbook$")
 _PLAIN = re.compile(r"\.(?:html?|xhtml|md|markdown|mdx|rst|adoc)(?:\.gz)?$", re.IGNORECASE)
+_WEB = re.compile(r"\.(?:html?|xhtml)(?:\.gz)?$", re.IGNORECASE)
 _TEXT = re.compile(r"\.(?:txt|text)(?:\.gz)?$", re.IGNORECASE)
 _LANGUAGE = re.compile(
     r"[/._-](?P<lang>ar|be|bg|bn|ca|cs|da|de|el|eo|es|et|eu|fa|fi|fr|gl|he|hi|hr|hu|id|it|ja|ko|lt|lv|mk|ml|nb|nl|nn|no|pa|pl|pt|ro|ru|"
@@ -74,7 +75,18 @@ class Document:
 
 
 def documents(root: Path, package: Package) -> Iterator[Document]:
-    """The files of an unpacked package that may be pages, in the order of their paths."""
+    """The files of an unpacked package that may be pages, in the order of their paths.
+
+    Markdown and reStructuredText beside as many HTML pages are what these were made of, and left out.
+    """
+    found = list(_candidates(root, package))
+    written = [document for document in found if document.kind == "plain" and not _WEB.search(document.name)]
+    pages = sum(bool(_WEB.search(document.name)) for document in found)
+    sources = {document.path for document in written} if pages >= len(written) / 3 else set()
+    yield from (document for document in found if document.path not in sources)
+
+
+def _candidates(root: Path, package: Package) -> Iterator[Document]:
     for path in sorted(root.rglob("*")):
         if path.is_symlink() or not path.is_file() or not path.stat().st_size:
             continue
