@@ -118,6 +118,7 @@ def test_docbook_becomes_headings_and_terms_and_reads_no_other_file() -> None:
 def test_files_are_chosen_by_path_and_language(tmp_path: Path) -> None:
     for name in (
         "usr/share/doc/a/guide.html",
+        "usr/share/doc/a/guide.rst.gz",
         "usr/share/doc/a/genindex.html",
         "usr/share/doc/a/changelog.html",
         "usr/share/doc/a/html/fr/guide.html",
