@@ -59,6 +59,8 @@ documents = sys.modules["documents"]
 helpxml = sys.modules["helpxml"]
 shards = sys.modules["shards"]
 
+CHINESE = "打开设置，选择网络，然后按下连接按钮，直到状态栏显示已经连接为止。" * 4
+
 SENTENCES = [
     "The gateway listens on port 7860 unless you set another one in the configuration.",
     "Restart the service after you have changed the file, or the old value stays.",
@@ -198,8 +200,13 @@ def test_boilerplate_goes_and_headings_stay() -> None:
 def test_untranslated_sentences_leave_chinese_pages_and_commands_stay() -> None:
     english = "This sentence was never translated by the people who wrote it."
     code = f"```\n$ apt install a b\n\n{english}\n\nDone.\n```"
-    (cleaned,) = cleaning.without_boilerplate([page(lang="zh", body=f"打开设置。\n\n{english}\n\n{code}")])
-    assert cleaned.body == f"打开设置。\n\n{code}"
+    (cleaned,) = cleaning.without_boilerplate([page(lang="zh", body=f"{CHINESE}\n\n{english}\n\n{code}")])
+    assert cleaned.body == f"{CHINESE}\n\n{code}"
+    steps = "\n\n".join([f"1. {CHINESE}", f"2. {english}", f"3. {CHINESE}", f"4. {CHINESE}"])
+    (cleaned,) = cleaning.without_boilerplate([page(lang="zh", body=steps)])
+    assert cleaned.body == steps
+    (cleaned,) = cleaning.without_boilerplate([page(lang="zh", body=f"打开设置。\n\n{english}")])
+    assert cleaned.body == ""
 
 
 def test_symbol_tables_are_no_pages() -> None:

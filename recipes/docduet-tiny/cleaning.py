@@ -16,6 +16,9 @@ from sft.duplicates import ALIKE, PERMUTATIONS, normalised, triples
 
 MIN_CHARS = {"en": 400, "zh": 150}
 MAX_PACKAGE_BYTES = 12_000_000
+MAX_UNTRANSLATED = 0.35
+"""Part of a Chinese page that may be English; a page with more is left out."""
+
 REPEATS = 4
 """A paragraph is kept so often in the whole corpus; what comes more often is boilerplate."""
 
@@ -25,6 +28,10 @@ _LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*(?: \"[^\"]*\")?\)")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _LETTER = re.compile(r"[A-Za-z\u3400-\u9fff ]")
 _ICON = re.compile(r"(?:Note|Tip|Warning|Caution) Icon|(?:注意|提示|警告|备注|说明)图标|Tips? icon", re.IGNORECASE)
+_NAVIGATION = re.compile(
+    r"(?m)^\| \[ .*\n\| ---.*\n(?:\| \[ .*\n?)*|^- \*\*(?:前一页|上一页|下一页|起始页|上一层|Prev|Next|Up|Home)\*\*.*$"
+)
+_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)]) ")
 _TAIL = re.compile(
     r"(?ms)^#+ \W*(?:跋|中文版|中文手册|译者|翻译|中国 ?linux ?论坛|《?中国linux|版权|"
     r"AUTHORS?|COPYRIGHT|REPORTING BUGS|COLOPHON).*?(?=^#+ |\Z)",
@@ -49,9 +56,19 @@ def without_boilerplate(pages: Sequence[Page]) -> Iterator[Page]:
         body = _TAIL.sub("", page.body) if "/man/" in page.path else page.body
         lines = [line for line in body.split("\n") if line.strip() not in often and not _ICON.fullmatch(line.strip())]
         body = "\n".join(lines)
+        body = _NAVIGATION.sub("", body)
         if page.lang == "zh":
-            body = "\n\n".join(paragraph for paragraph in blocks(body) if not _is_untranslated(paragraph))
+            body = _translated(body)
         yield replace(page, body=re.sub(r"\n{3,}", "\n\n", body).strip())
+
+
+def _translated(body: str) -> str:
+    """A Chinese body less its English paragraphs; "" where these are more than a few. Lists stay whole."""
+    found = blocks(body)
+    english = sum(len(block) for block in found if _is_untranslated(block))
+    if english > MAX_UNTRANSLATED * len(body):
+        return ""
+    return "\n\n".join(block for block in found if not _is_untranslated(block) or _ITEM.match(block))
 
 
 def blocks(body: str) -> list[str]:
