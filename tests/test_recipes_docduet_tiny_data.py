@@ -183,6 +183,7 @@ def test_a_package_becomes_pages(tmp_path: Path) -> None:
     root = debian.unpack(tmp_path / "a_1_all.deb", tmp_path / "root")
     package = debian.Package("a", "Expat")
     assert debian.licence_names(root, "a") == "Expat,GPL-2+"
+    (root / "usr/share/doc/a/broken.html.gz").write_bytes(b"no gzip")
     pages = corpus._converted(root, package, debian.Tools(tmp_path), processes=1)
     assert [(page.title, page.lang, page.licence) for page in pages] == [("Guide", "en", "Expat")]
     assert SENTENCES[0] in pages[0].body

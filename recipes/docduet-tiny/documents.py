@@ -9,20 +9,25 @@ from __future__ import annotations
 import gzip
 import html
 import re
-import subprocess
+import signal
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from debian import Package, Tools
 from helpxml import help_to_html
 
-from data.convert import convert
+from data.convert import Converted, convert
 from data.errors import DocDuetError
 
 MAX_BYTES = 3_000_000
 MAX_PDF_BYTES = 20_000_000
 """Larger files are a whole manual in one page: the same text as in its chapters, and slow to convert."""
+
+MAX_SECONDS = 60
+"""A file that takes longer is left out."""
 
 _MAN = re.compile(
     r"/man(?:/(?P<lang>[a-z]{2}(?:[_.@][\w.-]+)?))?/man[1-9]\w*/(?P<name>[^/]+?)\.(?P<section>[1-9]\w*)(?:\.gz)?$"
@@ -120,15 +125,15 @@ def _foreign(name: str) -> bool:
 
 def page_of(document: Document, package: Package, tools: Tools) -> Page | None:
     """The page a file holds; None where it is none, is in another language or cannot be read."""
-    data = document.path.read_bytes()
-    if document.name.endswith(".gz"):
-        data = gzip.decompress(data)
     try:
-        data, name = _readable(document, data, tools)
-        if data is None:
-            return None
-        found = convert(data, name)
-    except (DocDuetError, OSError, ValueError, subprocess.SubprocessError):
+        with _at_most(MAX_SECONDS):
+            found = _converted(document, tools)
+    except DocDuetError:
+        return None
+    except Exception as error:  # one bad file of a hundred thousand must not end the run
+        print(f"\n{package.name}{document.name}: left out, {type(error).__name__}: {error}"[:300], file=sys.stderr)
+        return None
+    if found is None:
         return None
     chinese = bool(_CHINESE.search(document.name) or _CHINESE.search(package.name))
     if found.lang != "zh" and (found.lang != "en" or chinese):
@@ -139,6 +144,30 @@ def page_of(document: Document, package: Package, tools: Tools) -> Page | None:
     return Page(
         package.name, document.name, " ".join(title.split()), found.lang, body, package.licence, split=package.split
     )
+
+
+@contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in the body after so long (main thread of a worker process; not inside C code)."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _converted(document: Document, tools: Tools) -> Converted | None:
+    data = document.path.read_bytes()
+    if document.name.endswith(".gz"):
+        data = gzip.decompress(data)
+    readable, name = _readable(document, data, tools)
+    return None if readable is None else convert(readable, name)
 
 
 def _readable(document: Document, data: bytes, tools: Tools) -> tuple[bytes | None, str]:
