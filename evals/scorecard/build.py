@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from data.errors import ConfigError
 from evals.look.text import line
-from evals.report.pairs import rank
+from evals.report.votes import rank
 from evals.runs import Arm, EvalRun, Result
 from evals.scorecard.abilities import GeneralRun, abilities
 from evals.scorecard.bootstrap import Taken, score

@@ -24,8 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-from reading import chat, files, make  # noqa: E402
-from reading.parts import Slice  # noqa: E402
+from reading import chat, files, make
+from reading.parts import Slice
 
 EVALUATIONS = ROOT / "evals" / "sets"
 CHINESE = 0.3

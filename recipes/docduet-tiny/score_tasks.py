@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-from data.prompts import REFUSAL  # noqa: E402
+from data.prompts import REFUSAL
 
 _MARKER = re.compile(r"\s?\[(\d{1,2})\]")
 _WORD = re.compile(r"[^\W\u3400-\u9fff]+|[\u3400-\u9fff]")
