@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 from data.prompts import REFUSAL
+from evals.general.results import GeneralRun
 from evals.runs import EvalRun
-from evals.scorecard.abilities import GeneralRun
 
 KINDS = ("single", "single", "steps", "single", "follow-up", "unanswerable")
 ASKED = {
@@ -77,4 +77,4 @@ def general_run(arms: dict[str, float], label: str = "", of: int = 60, **more: A
         for arm, share in arms.items()
     }
     body = {"object": "eval_general", "suite": "probes", "started_at": "2026-11-26T06:00:00Z", "arms": scored}
-    return GeneralRun.model_validate(body | {"label": label, "file": "general.json"} | more)
+    return GeneralRun.model_validate(body | {"label": label} | more)

@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 from data.errors import ConfigError
 from docduet import app
 from evals.answers.summary import summary
+from evals.general.results import GeneralRun
 from evals.look.text import visible
 from evals.runs import EvalRun
 from evals.scorecard import build, chart, save_png, to_html, to_markdown
-from evals.scorecard.abilities import GeneralRun
 from evals.scorecard.words import TEXTS
 from tests.fake_runs import eval_run, general_run
 
@@ -124,6 +124,9 @@ def test_general_ability_is_the_models_and_what_was_not_measured_is_said() -> No
         runs[:1], [general_run({"sft": 0.5}, "a"), general_run({"base": 0.9, "sft": 0.9}, "a", suite="evalscope")]
     )
     assert mixed.abilities.suite == "evalscope"  # what both have
+    some = general_run({"base": 1.0, "sft": 0.5}, "a", of=2, started_at="2026-11-27", asked={"items_sha256": "few"})
+    card = build(runs[:1], [general_run({"base": 0.8, "sft": 0.75}, "a"), some])
+    assert [score.of for score in card.abilities.total] == [180, 180]  # a later look at a few items takes no place
 
 
 def test_forgetting_is_told() -> None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data.errors import ConfigError
 from evals.general.paired import Difference, differences
 
 
@@ -61,6 +63,12 @@ class GeneralRun(BaseModel):
     answers: tuple[Answer, ...] = ()
 
     @property
+    def items(self) -> str:
+        """What was asked how, whoever was asked: the scores of two runs compare where this is the same."""
+        asked = {name: value for name, value in self.asked.items() if name not in ("arms", "seed", "concurrency")}
+        return json.dumps(asked | {"suite": self.suite, "data": sorted(asked.get("data", ()))}, sort_keys=True)
+
+    @property
     def name(self) -> str:
         """Of its file."""
         return f"{self.suite}-{self.started_at.replace(':', '')}.json"
@@ -101,6 +109,29 @@ def unfinished(run: GeneralRun, folder: Path) -> GeneralRun | None:
         if (found.asked, found.models, found.label) == (run.asked, run.models, run.label):
             return found
     return None
+
+
+def read_general(folder: Path) -> tuple[list[GeneralRun], list[str]]:
+    """All finished runs in ``folder``, and what is wrong with the files that are none."""
+    runs, problems = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            runs.append(read_general_run(path))
+        except ConfigError as error:
+            problems.append(str(error))
+    return runs, problems
+
+
+def read_general_run(path: Path) -> GeneralRun:
+    """Raises ConfigError for a file that cannot be read or is none."""
+    try:
+        return GeneralRun.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path.name} is no general-ability result: {where}: {first['msg']}") from None
 
 
 def _task(right: list[bool]) -> Task:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from data.errors import ConfigError
+from evals.general.results import GeneralRun
 from evals.look.text import line
 from evals.report.votes import rank
 from evals.runs import Arm, EvalRun, Result
-from evals.scorecard.abilities import GeneralRun, abilities
+from evals.scorecard.abilities import abilities
 from evals.scorecard.bootstrap import Taken, score
 from evals.scorecard.comparing import answers_of, compared, different
 from evals.scorecard.gate import check

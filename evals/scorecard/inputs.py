@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from data.errors import ConfigError
 from data.home import Home
+from evals.general.results import GeneralRun, read_general, read_general_run
 from evals.runs import EvalRun, read_run, read_runs
-from evals.scorecard.abilities import GeneralRun
 
 
 @dataclass(frozen=True)
@@ -55,30 +53,6 @@ def one_run(name: str, home: Home, kept: Sequence[EvalRun] | None = None) -> Eva
         there = ", ".join(run.label or run.file for run in runs[:8]) or "none yet; make one with `docduet eval run`"
         raise ConfigError(f"no evaluation run {name!r}: give a file, or one in {home.evals}: {there}")
     return found
-
-
-def read_general(folder: Path) -> tuple[list[GeneralRun], list[str]]:
-    """All general-ability results in ``folder``, and what is wrong with the files that are none."""
-    runs, problems = [], []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            runs.append(read_general_run(path))
-        except ConfigError as error:
-            problems.append(str(error))
-    return runs, problems
-
-
-def read_general_run(path: Path) -> GeneralRun:
-    """Raises ConfigError for a file that cannot be read or is none."""
-    try:
-        run = GeneralRun.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{path.name} cannot be read: {error.strerror or error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{path.name} is no general-ability result: {where}: {first['msg']}") from None
-    return run.model_copy(update={"file": path.name})
 
 
 def _object(path: Path) -> str:
