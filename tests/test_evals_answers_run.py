@@ -93,10 +93,10 @@ def test_arms_side_by_side_as_a_table(home: Home) -> None:
     learned = ScriptedEngine("It is port 7860 7860 7860 and then the", name="sft")
     with in_background(gateway(home, "", reads, learned)) as url:
         result = CliRunner().invoke(
-            app, ["eval", "run", "--set", "own.jsonl", "--gateway", url, "--arms", "rag,sft,base", "--concurrency", "2"]
+            app, ["eval", "run", "--set", "own.jsonl", "--gateway", url, "--arms", "rag,sft,base", "--label", "[/a]"]
         )
     assert result.exit_code == 0, (result.output, result.exception)
-    for words in ("rag", "sft", "base", "facts recalled", "refusal recall", "Saved to"):
+    for words in ("rag", "sft", "base", "facts recalled", "refusal recall", "Saved to", "[/a]: 4"):
         assert words in result.output
     (saved,), _ = read_runs(home.evals)
     assert set(saved.arms) == {"rag", "sft", "base"}
@@ -158,8 +158,8 @@ def test_a_stopped_and_a_killed_run_go_on_where_they_were(home: Home, tmp_path: 
         (unfinished,) = (home.evals / "unfinished").glob("*.jsonl")
         kept = unfinished.read_text(encoding="utf-8").count("\n") - 1
         assert 4 <= kept < 10
-        with unfinished.open("a", encoding="utf-8") as sink:
-            sink.write('{"id": "q11", "arm": "ra')  # killed while it wrote
+        with unfinished.open("ab") as sink:
+            sink.write('{"id": "q11", "arm": "rag", "text": "端'.encode()[:-1])  # killed while it wrote
         before = len(engine.asked)
         body = run("--gateway", url, "--concurrency", "1")
         assert body["arms"]["rag"]["n"] == 10

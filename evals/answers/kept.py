@@ -45,7 +45,8 @@ class Kept:
     def load(self) -> None:
         """Take up what is there of the same run, or begin a new file. Raises ConfigError where another index or
         checkpoint answers by now."""
-        lines = self.path.read_text(encoding="utf-8").split("\n") if self.path.is_file() else []
+        there = self.path.read_bytes() if self.path.is_file() else b""
+        lines = there.decode(errors="replace").split("\n") if there else []  # half a line may end in half a letter
         header = _header(lines[0]) if lines else None
         if header is None:
             self._begin()

@@ -82,7 +82,8 @@ def evidence_of(home: Home, questions: QuestionSet, generation: str) -> Evidence
     from rag.generation import IndexGeneration
     from rag.generations import Generations
 
-    same = [folder for place in (home, home.demo) if generation and (folder := place.index / generation).is_dir()]
+    known = generation if Path(generation).name == generation else ""  # a gateway elsewhere says it: a name, no path
+    same = [folder for place in (home, home.demo) if known and (folder := place.index / known).is_dir()]
     try:
         index = IndexGeneration(same[0] if same else Generations(home.index).current())
     except (OSError, ValueError, KeyError, sqlite3.Error) as error:  # NoIndexError among them

@@ -30,10 +30,12 @@ TIMES = {"first_ms": "first word, ms", "latency_ms": "whole answer, ms"}
 def print_run(run: EvalRun, figures: Mapping[str, Figures], path: Path) -> None:
     """A column an arm, with intervals; times as p50 / p95."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     questions = len({result.id for result in run.results})
-    table = Table("", *figures, title=f"{run.label}: {questions} questions (95 % intervals)", title_justify="left")
+    title = f"{escape(run.label)}: {questions} questions (95 % intervals)"
+    table = Table("", *figures, title=title, title_justify="left")
     for name, words in ROWS.items():
         if any(found.shares[name].value is not None for found in figures.values()):
             table.add_row(words, *(_share(found.shares[name]) for found in figures.values()))
