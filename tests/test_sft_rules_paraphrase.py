@@ -46,6 +46,17 @@ def test_names_options_and_numbers_stay(lang: str, questions: tuple[str, ...]) -
         assert question not in found
 
 
+@pytest.mark.parametrize(
+    ("lang", "question"), [("en", "How do I create an index\uf0c1?"), ("zh", "怎么创建索引\ue000？")]
+)
+def test_private_characters_of_the_docs_stay(lang: str, question: str) -> None:
+    """Icon fonts leave them behind in headings."""
+    icon = re.findall(r"[\ue000-\uf8ff]", question)
+    found = paraphrases(question, lang, random.Random(1), 8)
+    assert len(found) == 8
+    assert all(re.findall(r"[\ue000-\uf8ff]", said) == icon for said in found)
+
+
 def test_the_same_chance_gives_the_same_words() -> None:
     first = paraphrases(ENGLISH[0], "en", random.Random(3), 8)
     assert first == paraphrases(ENGLISH[0], "en", random.Random(3), 8)

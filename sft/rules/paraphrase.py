@@ -20,18 +20,20 @@ _TRIES = 5
 
 _FIRST = 0xE000
 _PLACES = 0x1800
+PLACE = rf"[{chr(_FIRST)}-{chr(_FIRST + _PLACES - 1)}]"
 _KEPT = {
     "en": re.compile(
+        rf"{PLACE}|"  # private characters of the docs' own, such as an icon behind a heading
         r"`[^`]+`|\"[^\"]+\"|“[^”]+”|(?<!\w)'[^']{2,60}'(?!\w)|https?://\S+|"
         r"(?<![\w-])--?[A-Za-z][\w-]*|[\w-]*(?:[_/@=\\:.](?=[\w-])|\d)[\w@=/\\:.-]*[\w/]|\d\w*|"
         r"\b\w*[a-z][A-Z]\w*|\b[A-Z][A-Z0-9]+\b(?:s\b)?|(?<=[\w,;:)] )[A-Z][\w'-]+(?: [A-Z][\w'-]+)*"
     ),
     "zh": re.compile(
+        rf"{PLACE}|"
         r"`[^`]+`|\"[^\"]+\"|“[^”]+”|「[^」]+」|《[^》]+》|'[^']{2,60}'|(?:--?|~?/)?[A-Za-z0-9][\w.+/@=:#-]*(?: [A-Z][\w.+-]*)*",
         re.ASCII,
     ),
 }
-PLACE = rf"[{chr(_FIRST)}-{chr(_FIRST + _PLACES - 1)}]"
 
 
 def paraphrases(question: str, lang: str, rng: random.Random, n: int) -> list[str]:
