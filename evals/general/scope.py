@@ -133,8 +133,8 @@ def read_reviews(work: Path, arm: str, tasks: Sequence[str]) -> list[Answer]:
             raise EvalScopeError(f"EvalScope wrote no reviews of {task} in {work}: see its log")
         for path in paths:
             subset = path.stem.removeprefix(f"{task}_")
-            lines = path.read_text(encoding="utf-8").splitlines()
-            found += [_answer(line, subset, task, arm, path) for line in lines]
+            lines = path.read_text(encoding="utf-8").split("\n")  # answers may hold other ends of lines
+            found += [_answer(line, subset, task, arm, path) for line in lines if line]
     return found
 
 
