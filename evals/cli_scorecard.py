@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from evals.scorecard.results import Scorecard
 
 INCOMPARABLE = 2
-"""Exit code of --gate for runs that cannot be compared; 1 is for a run that is worse."""
+"""Exit code of --gate where nothing can be said: runs that cannot be compared, a folder that cannot be written; 1 is
+for a run that is worse, and for that alone."""
 
 
 def scorecard(
@@ -59,13 +60,13 @@ def scorecard(
         raise typer.BadParameter(f"choose from {', '.join(LANGUAGES)}", param_hint="--lang")
     try:
         made = _made(ctx.obj.home, runs or [], gate, margin, seed)
+        if out:
+            _write(made, out, lang)
     except DocDuetError as error:
         if not gate:
             raise
         typer.echo(f"docduet: {error}", err=True)
         raise typer.Exit(INCOMPARABLE) from None
-    if out:
-        _write(made, out, lang)
     if as_json:
         typer.echo(json.dumps(made.as_dict(), ensure_ascii=False, indent=2))
     else:

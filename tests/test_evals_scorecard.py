@@ -288,9 +288,21 @@ def test_the_gate_says_by_its_exit_code_what_came_out(home: Path, tmp_path: Path
     assert "Reads the docs · bad" not in told.split("Gate not passed")[1]
     assert "the question sets differ" in refused.output
     assert called(bad, "--gate", base, "--margin", "0.6").exit_code == 0
+    assert called(good, "--gate", base, "--out", base).exit_code == 2  # a file is there: 1 would say that it is worse
     body = json.loads(called(bad, "--gate", base, "--json").stdout)
     assert body["gate"]["passed"] is False
     assert body["gate"]["failures"][0]["difference"]["measure"] == "facts_recalled"
+
+
+def test_few_questions_make_valid_json(home: Path, tmp_path: Path) -> None:
+    few = save(eval_run(BOTH, count=4), tmp_path / "few.json")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    body = json.loads(called(few, "--json").stdout, parse_constant=refuse)
+    times = [one for one in body["contrasts"][0]["differences"] if one["measure"] == "latency_ms"]
+    assert [(one["low"], one["high"]) for one in times] == [(None, None)]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,11 @@ class Page(gr.Blocks):
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
         """As Gradio's, which never sees the skipped ones."""
-        if not isinstance(predictions, tuple | list) or len(block_fn.outputs) < 2 or ALONE not in predictions:
+        count = len(block_fn.outputs)
+        whole = (
+            isinstance(predictions, tuple | list) and len(predictions) == count > 1
+        )  # else Gradio says what is wrong
+        if not whole or ALONE not in predictions:
             return await super().postprocess_data(block_fn, predictions, state)
         kept = [n for n, prediction in enumerate(predictions) if prediction != ALONE]
         fewer = copy.copy(block_fn)

@@ -80,7 +80,7 @@ class Taken:
             return self._shown(np.where(below > 0, (weights @ self.above) / below, np.nan))
 
 
-@lru_cache(32)
+@lru_cache(4)  # up to 32 MB each; parts and contrasts come one after the other
 def draws(count: int, seed: int) -> Floats:
     """How often each of ``count`` questions is in each resample: resamples x count."""
     import numpy as np

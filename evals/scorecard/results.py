@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -178,8 +179,16 @@ class Scorecard:
         return self.parts[0]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """As JSON has it: an end of an interval that nothing bounds is null."""
         found = asdict(self)
         if self.gate:
             found["gate"]["passed"] = self.gate.passed
-        return {"object": "eval_scorecard", **found}
+        return {"object": "eval_scorecard", **_bounded(found)}
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bounded(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
