@@ -6,6 +6,7 @@ import typer
 
 from evals.cli_check import check
 from evals.cli_general import general
+from evals.cli_judge import judge
 from evals.cli_run import run
 from evals.cli_scorecard import scorecard
 
@@ -14,6 +15,7 @@ app.command()(run)
 app.command()(check)
 app.command()(scorecard)
 app.command()(general)
+app.command()(judge)
 
 
 @app.callback()

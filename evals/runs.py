@@ -33,8 +33,8 @@ class Result(BaseModel):
     ``completeness``: of questions whose facts are steps, those in the right order. ``first_ms``, ``latency_ms``: to the
     first word, and to the end. ``length``, ``reference_length``: characters without markers and white space.
     ``degraded``: why no model wrote it. ``sources``: urls of the pages cited. ``missing``: facts it does not state.
-    ``chrf``: likeness to the reference. ``history``: the conversation before the question. ``failed``: what the gateway
-    said where it gave no whole answer.
+    ``chrf``: likeness to the reference. ``judge``: sentences that a judge model finds in the pages. ``history``: the
+    conversation before the question. ``failed``: what the gateway said where it gave no whole answer.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,7 +93,8 @@ class EvalRun(BaseModel):
     """A set of questions asked of one or more arms. ``started_at``: ISO 8601. ``file``: where it was read from.
 
     ``label``: what a scorecard calls it. ``generation``: the index that was answered from. ``finished``: every question
-    was asked. ``concurrency``: answers under way at once. ``gateway``: its address.
+    was asked. ``concurrency``: answers under way at once. ``gateway``: its address. ``judge``: the model
+    that judged it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -112,6 +113,7 @@ class EvalRun(BaseModel):
     finished: bool = True
     concurrency: int | None = None
     gateway: str = ""
+    judge: str = ""
 
 
 def write_run(folder: Path, name: str, run: EvalRun) -> Path:
@@ -121,13 +123,24 @@ def write_run(folder: Path, name: str, run: EvalRun) -> Path:
     number = 2
     while path.exists():
         path, number = folder / f"{name}-{number}.json", number + 1
-    draft = folder / f".{path.name}.partial"
+    rewrite_run(path, run)
+    return path
+
+
+def rewrite_run(path: Path, run: EvalRun) -> None:
+    """Save a run in the place of what is there. Raises OSError."""
+    write_whole(path, run.model_dump_json(indent=1, exclude={"file"}))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole, on the disk, or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.partial")
     with draft.open("w", encoding="utf-8") as sink:
-        sink.write(run.model_dump_json(indent=1, exclude={"file"}))
+        sink.write(text)
         sink.flush()
         os.fsync(sink.fileno())
     draft.replace(path)
-    return path
 
 
 def read_run(path: Path) -> EvalRun:

@@ -264,9 +264,9 @@ def _teacher(
     limit: int,
     show: cli_show.Show,
 ) -> TeacherWriter:
+    from data.chat.client import Patience
     from rag.config import RagConfig
     from sft.gates import standard_gates
-    from sft.teacher.client import Patience
     from sft.teacher.flows import Settings as Teaching
     from sft.teacher.writer import Asking, TeacherWriter
 

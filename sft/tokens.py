@@ -1,7 +1,7 @@
 """How long is a text, in tokens of the model that will be trained? Exact with its tokenizer, an estimate without.
 
-The estimate counts 0.7 tokens a Chinese character and one token per 3.3 other characters: rather too many than too few
-for Qwen's tokenizer on technical text, so that nothing is found to be over the limit only by the trainer.
+The estimate (data/text.py) is rather too high than too low for Qwen's tokenizer on technical text, so that nothing is
+found to be over the limit only by the trainer.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from data.errors import ConfigError
 from data.prompts import Message
+from data.text import estimate_tokens as estimate
 
-_WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 CONTROL = re.compile(r"<\|\w{1,40}\|>|</?think(?:ing)?>|</?tool_(?:call|response)>|/no_think\b")
 """What a tokenizer takes for its own, wherever it stands: in a page it could end a message and begin another."""
 
@@ -69,11 +69,6 @@ def load_counter(folder: Path | None) -> Counter:
     if not path.is_file():
         raise ConfigError(f"no tokenizer.json in {folder}: give the folder of the model that is to be trained")
     return FastTokenizer(path)
-
-
-def estimate(text: str) -> int:
-    wide = len(_WIDE.findall(text))
-    return round(wide * 0.7 + (len(text) - wide) / 3.3)
 
 
 def of_messages(messages: Sequence[Message], counter: Counter) -> int:

@@ -1,7 +1,7 @@
 """A scripted teacher on a real loopback port: an OpenAI-compatible server that writes plausible samples by rule.
 
 Questions are made of the passages' sentences, answers are the sentence that fits the question best. ``fault(kind,
-subject)`` names what goes wrong with a call: kind as in sft.teacher.calls, subject the question (or the task).
+subject)`` names what goes wrong with a call: kind as in data.chat.calls, subject the question (or the task).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sft.duplicates import words
 from sft.teacher.prompts import JUDGE, WRITER
 
 Fault = Callable[[str, str], str]
+Writes = Callable[[list[dict[str, str]]], tuple[str, str, str]]
 FIRST_TIME_ONLY = ("429", "500", "slow", "drop")
 """Faults that are over at the second try of the same request; with a "!" they stay."""
 
@@ -48,6 +49,7 @@ class FakeTeacher:
     models: tuple[str, ...] = ("wise",)
     key: str = ""
     plain: bool = False  # knows no chat_template_kwargs, and says so
+    writes: Writes = lambda messages: write(messages)  # (kind, subject, good text) for a request
     served: Counter[str] = field(default_factory=Counter)
     faults: dict[tuple[str, str], str] = field(default_factory=dict)
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -105,7 +107,7 @@ class FakeTeacher:
         if self.plain and "chat_template_kwargs" in body:
             return web.json_response({"error": {"message": "unknown field chat_template_kwargs"}}, status=400)
         item = hashlib.sha256(raw).hexdigest()[:16]
-        kind, subject, text = write(body["messages"])
+        kind, subject, text = self.writes(body["messages"])
         fault = self.fault(kind, subject)
         self.faults[kind, subject] = fault
         self.bodies.append(body)

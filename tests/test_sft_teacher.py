@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from data.chat.calls import Reply, TurnedDown
+from data.chat.client import Patience
 from data.errors import ConfigError, EngineError
 from data.store import FileRecord, PageStore
 from data.types import Page
@@ -29,8 +31,6 @@ from sft.mixture import Mixture
 from sft.nearest import by_lang
 from sft.rules.text import number_of
 from sft.teacher import replies
-from sft.teacher.calls import Reply, TurnedDown
-from sft.teacher.client import Patience
 from sft.teacher.estimate import Estimate
 from sft.teacher.flows import Settings
 from sft.teacher.plan import PARTS_A_PAGE, QUESTIONS_A_CALL, Part, Plan, cut

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from data.chat.cache import CallCache
+from data.chat.calls import Call, Reply
 from data.errors import ConfigError, DiskFullError
-from sft.teacher.cache import CallCache
-from sft.teacher.calls import Call, Reply
 from sft.types import Sample
 from tests.fake_teacher import FakeTeacher
 from tests.test_rag_disk_full import fill

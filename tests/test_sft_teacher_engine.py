@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from data.chat.client import Patience
 from serving.config import EngineConfig
 from serving.engines import vllm
 from sft.gates import standard_gates
 from sft.mixture import Mixture
-from sft.teacher.client import Patience
 from sft.teacher.flows import Settings
 from sft.teacher.writer import Asking, TeacherWriter
 from sft.tokens import Estimate

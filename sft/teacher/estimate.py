@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from data.chat.window import Usage
 from sft.nearest import Candidate
 from sft.rules.raft import PASSAGES
 from sft.teacher.flows import THINKING_TOKENS, Settings
 from sft.teacher.plan import EXPECTED, REWRITTEN, Comparison, Job, Missing, Part, Plan, Replay, WholePage
-from sft.teacher.window import Usage
 from sft.tokens import estimate
 from sft.types import Shape
 

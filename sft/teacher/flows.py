@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from data.chat.calls import Call, Reply, TurnedDown
+from data.chat.window import Rank, Window
 from data.citations import strip_markers
 from data.prompts import Message, base_messages, prompt_lang, rag_messages, refusal_text, sft_messages
 from data.types import Page
@@ -19,15 +21,15 @@ from sft.nearest import Candidate
 from sft.rules.text import clean, number_of
 from sft.standalone import question_needs_page
 from sft.teacher import prompts, replies
-from sft.teacher.calls import Call, Kind, Reply, TurnedDown
 from sft.teacher.plan import Comparison, Job, Missing, Part, Plan, Replay, WholePage
 from sft.teacher.replies import Said
-from sft.teacher.window import Rank, Window
 from sft.types import Reject, Sample, Shape
 
 Outcome = Sample | Reject
 
 THINKING_TOKENS = 3000
+Kind = Literal["questions", "rewrites", "follow-up", "answer", "judge"]
+
 MAX_TOKENS: dict[Kind, int] = {"rewrites": 800, "follow-up": 200, "answer": 1200, "judge": 120}
 
 

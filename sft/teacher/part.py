@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from data.chat.calls import TurnedDown
 from data.citations import strip_markers
 from data.prompts import Message, rag_messages, refusal_text, sft_messages
 from sft.nearest import Candidate, shuffled_in
@@ -12,7 +13,6 @@ from sft.rules.raft import PASSAGES, WITHOUT_GOLD
 from sft.rules.text import number_of
 from sft.standalone import question_needs_page
 from sft.teacher import prompts, replies
-from sft.teacher.calls import TurnedDown
 from sft.teacher.flows import Lesson, Outcome, answered, asked_for, gathered, unmarked
 from sft.teacher.plan import REWRITTEN, Part
 from sft.teacher.replies import Said

@@ -14,16 +14,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from data.chat.calls import Reply, TurnedDown
+from data.chat.plain import plain
 from data.citations import CitationStream, Cite
 from data.prompts import refusal_text
 from data.thinking import split_thinking
 from sft.duplicates import words
 from sft.gates import PASSAGES
-from sft.teacher.calls import Reply, TurnedDown
 
 Question = Annotated[str, Field(min_length=4, max_length=1200)]
 
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _SORRY = re.compile(
     r"^\W*(?:I(?:'|’)?m sorry|I am sorry|Sorry|I (?:cannot|can(?:'|’)?t|could not|couldn(?:'|’)?t|don(?:'|’)?t) "
     r"(?:find|answer|help|assist|provide|know|have)|As an AI|"
@@ -58,17 +58,6 @@ class Said:
 _LIST: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 _STRINGS: TypeAdapter[list[Question]] = TypeAdapter(list[Question])
 _VERDICT: TypeAdapter[dict[str, Literal["yes", "no"]]] = TypeAdapter(dict[str, Literal["yes", "no"]])
-
-
-def plain(reply: Reply) -> str:
-    """The text of a reply that was to be JSON: whole, not empty, without thinking."""
-    if reply.finish == "length":
-        raise TurnedDown("cut-off", "stopped at the token limit")
-    text = split_thinking(reply.text)[1].strip()
-    if not text:
-        raise TurnedDown("empty", "the teacher said nothing")
-    fenced = _FENCED.match(text)
-    return fenced[1] if fenced else text
 
 
 def question_list(reply: Reply) -> list[Asked | str]:

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from data.chat.cache import CallCache
+from data.chat.client import ChatClient, Patience
+from data.chat.window import Usage, Window
 from data.errors import EmptySourceError
 from data.types import Page
 from sft.gates import Gate
 from sft.mixture import Mixture
 from sft.teacher import flows
-from sft.teacher.cache import CallCache
-from sft.teacher.client import Patience, TeacherClient
 from sft.teacher.estimate import Estimate, calls, estimated
 from sft.teacher.flows import Lesson, Outcome, Settings
 from sft.teacher.plan import Plan
-from sft.teacher.window import Usage, Window
 from sft.types import NO_PAGES, Reject, Sample
 
 
@@ -104,7 +104,7 @@ class TeacherWriter:
 
     async def _taught(self, plan: Plan) -> list[Outcome]:
         asking = self.asking
-        async with TeacherClient(asking.url, self.settings.model, asking.key, asking.patience) as client:
+        async with ChatClient(asking.url, self.settings.model, asking.key, asking.patience) as client:
             await client.check()
             self.settings = replace(self.settings, model=client.model)
             cache = CallCache(asking.cache)
@@ -123,7 +123,7 @@ class TeacherWriter:
     def _estimated(self, plan: Plan, cache: CallCache, found: Usage) -> Estimate:
         return estimated(plan, self.settings, found, cache.speed(self.settings.model), self.asking.concurrency)
 
-    async def _asked(self, plan: Plan, client: TeacherClient, cache: CallCache) -> list[Outcome]:
+    async def _asked(self, plan: Plan, client: ChatClient, cache: CallCache) -> list[Outcome]:
         expected = [calls(job, self.settings) for job in plan.jobs]
         total, model = sum(expected), self.settings.model
         window = Window(model, cache, client, self.asking.concurrency, lambda usage: self._progress(usage, total))

@@ -1,4 +1,4 @@
-"""The teacher over HTTP: any OpenAI-compatible chat completions endpoint.
+"""A model over HTTP, a teacher or a judge: any OpenAI-compatible chat completions endpoint.
 
 aiohttp rather than the openai package: it is there already (engines are asked with it) and takes a fraction of the CPU
 time of a call, which matters when thirty-two are on their way and two cores drive them.
@@ -17,9 +17,9 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import orjson
 
+from data.chat.calls import Call, Reply, TurnedDown
 from data.errors import ConfigError, EngineError, network_reason
-from sft.teacher.calls import Call, Reply, TurnedDown
-from sft.tokens import estimate
+from data.text import estimate_tokens
 
 RETRIED = frozenset({408, 409, 425, 429})
 """... and everything from 500 on."""
@@ -40,23 +40,43 @@ class Patience:
         return min(self.cap_s, own if asked is None else asked)
 
 
-class TeacherClient:
+@dataclass(frozen=True)
+class Role:
+    """What messages call the model, and the options by which people name it."""
+
+    name: str = "teacher"
+    url_option: str = "--teacher"
+    model_option: str = "--model"
+    key_option: str = "--teacher-key-env"
+
+
+TEACHER = Role()
+
+
+class ChatClient:
     """``url`` ends in /v1. An async context manager."""
 
-    def __init__(self, url: str, model: str = "", key: str = "", patience: Patience | None = None) -> None:
+    def __init__(
+        self, url: str, model: str = "", key: str = "", patience: Patience | None = None, role: Role = TEACHER
+    ) -> None:
         self.url = url.rstrip("/")
         self.model = model
+        self.role = role
         self._patience = patience or Patience()
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._plain = False
 
-    async def __aenter__(self) -> TeacherClient:
+    async def __aenter__(self) -> ChatClient:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(connector=connector, headers=self._headers, trust_env=False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+
+    @property
+    def _named(self) -> str:
+        return f"the {self.role.name} at {self.url}"
 
     async def check(self) -> None:
         """Is it there, does it take the key, does it have the model? Without a name, its only model is taken.
@@ -67,7 +87,9 @@ class TeacherClient:
             async with self._session.get(f"{self.url}/models", timeout=aiohttp.ClientTimeout(total=20)) as response:
                 status, text = response.status, await response.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EngineError(f"the teacher at {self.url} cannot be reached: {_why(error)}; is it running?") from None
+            raise EngineError(
+                f"the {self.role.name} at {self.url} cannot be reached: {_why(error)}; is it running?"
+            ) from None
         self._refuse(status, text)
         try:
             names = [str(model["id"]) for model in json.loads(text)["data"]]
@@ -75,13 +97,19 @@ class TeacherClient:
             names = None
         if status != 200 or names is None:
             raise EngineError(
-                f"{self.url}/models answered {status}, no list of models: give --teacher an address that ends in /v1"
+                f"{self.url}/models answered {status}, no list of models: "
+                f"give {self.role.url_option} an address that ends in /v1"
             )
         if not self.model and len(names) == 1:
             self.model = names[0]
         if self.model not in names:
-            wanted = f"has no model {self.model!r}" if self.model else "has several models: choose one with --model"
-            raise ConfigError(f"the teacher at {self.url} {wanted}; it has: {', '.join(names) or 'none'}")
+            wanted = (
+                f"has no model {self.model!r}"
+                if self.model
+                else f"has several models: choose one with {self.role.model_option}"
+            )
+            listed = ", ".join(names) or "none"
+            raise ConfigError(f"the {self.role.name} at {self.url} {wanted}; it has: {listed}")
 
     async def send(self, call: Call) -> Reply:
         """Ask, again where it may help. Raises TurnedDown when it does not, ConfigError when nothing would."""
@@ -108,12 +136,12 @@ class TeacherClient:
                         self._plain = True  # a server that does not know the switch for thinking
                         continue
                     if status not in RETRIED and status < 500:
-                        raise TurnedDown("teacher", f"the teacher answered {reason}")
+                        raise TurnedDown("teacher", f"the {self.role.name} answered {reason}")
                     asked = _retry_after(headers)
             attempt += 1
             if attempt < self._patience.tries:
                 await asyncio.sleep(self._patience.wait(attempt - 1, asked))
-        raise TurnedDown("teacher", f"the teacher failed {attempt} times: {reason}")
+        raise TurnedDown("teacher", f"the {self.role.name} failed {attempt} times: {reason}")
 
     async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], str]:
         timeout = aiohttp.ClientTimeout(total=self._patience.call_s, sock_connect=10)
@@ -126,9 +154,9 @@ class TeacherClient:
             with_key = (
                 "its key"
                 if "Authorization" in self._headers
-                else "a call without a key: name one with --teacher-key-env"
+                else f"a call without a key: name one with {self.role.key_option}"
             )
-            raise ConfigError(f"the teacher at {self.url} refused {with_key} ({status}: {_complaint(text)})")
+            raise ConfigError(f"{self._named} refused {with_key} ({status}: {_complaint(text)})")
 
 
 def _reply(text: str, seconds: float, thinking: bool) -> Reply | None:
@@ -142,7 +170,7 @@ def _reply(text: str, seconds: float, thinking: bool) -> Reply | None:
         if not thinking and not content and reasoning:  # some servers put a plain answer there
             content, reasoning = reasoning, ""
         prompt = int(usage.get("prompt_tokens") or 0)
-        completion = int(usage.get("completion_tokens") or estimate(content + reasoning))
+        completion = int(usage.get("completion_tokens") or estimate_tokens(content + reasoning))
         return Reply(content, reasoning, str(choice.get("finish_reason") or "stop"), prompt, completion, seconds)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return None

@@ -1,4 +1,4 @@
-"""Every reply of a teacher, by what was asked: a run that was killed goes on where it was and pays nothing twice.
+"""Every reply of a model, by what was asked: a run that was killed goes on where it was and pays nothing twice.
 
 One SQLite file (WAL) under DOCDUET_HOME/cache. A reply is written in a transaction of its own as soon as it is there,
 so a kill can cost the calls that are on their way, and no more. Those are noted too: the next run makes them first, so
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from data.chat.calls import Call, Reply
 from data.disk import full_disk_said
 from data.errors import ConfigError, DiskFullError
-from sft.teacher.calls import Call, Reply
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sent (key BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -46,7 +46,7 @@ class CallCache:
             raise
         except (sqlite3.DatabaseError, OSError) as error:
             raise ConfigError(
-                f"the teacher's cache {self._path} cannot be used ({error}): make it writable, or move it away "
+                f"the replies kept in {self._path} cannot be used ({error}): make it writable, or move it away "
                 "to begin anew"
             ) from None
 
@@ -71,7 +71,7 @@ class CallCache:
     def _write(self, statement: str, row: Sequence[object]) -> None:
         with (
             self._said(),
-            full_disk_said(self._path.parent, "the teacher's answers are kept; make some room, run again"),
+            full_disk_said(self._path.parent, "the answers so far are kept; make some room, run again"),
         ):
             self._db.execute(statement, row)
 

@@ -1,21 +1,18 @@
-"""One call to a teacher and what came back. Plain values; the same call always has the same key."""
+"""One call to a model and what came back. Plain values; the same call always has the same key."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from data.prompts import Message
 
-Kind = Literal["questions", "rewrites", "follow-up", "answer", "judge"]
-KINDS: tuple[Kind, ...] = ("questions", "rewrites", "follow-up", "answer", "judge")
-
 
 class TurnedDown(Exception):
-    """What the teacher wrote is not good enough. ``gate`` and ``reason`` go to rejects.jsonl."""
+    """What the model wrote is not good enough. ``gate``: which check says so."""
 
     def __init__(self, gate: str, reason: str) -> None:
         super().__init__(reason)
@@ -25,13 +22,14 @@ class TurnedDown(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """``max_tokens`` bounds the answer, its thinking included. ``temperature`` None: the server's own.
+    """``kind``: for counting. ``max_tokens`` bounds the answer, its thinking included. ``temperature`` None: the
+    server's own.
 
     ``take``: which of several answers to the same request. It is not sent: a seed would be, but vLLM 0.32 on a CPU dies
     of a request with one whose prompt is read in pieces ("CPU Generator does not use offset").
     """
 
-    kind: Kind
+    kind: str
     messages: tuple[Message, ...]
     max_tokens: int
     thinking: bool = False

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
+from data.chat.cache import CallCache
+from data.chat.calls import Call, Reply, TurnedDown
+from data.chat.client import ChatClient
 from data.errors import EngineError
-from sft.teacher.cache import CallCache
-from sft.teacher.calls import Call, Reply, TurnedDown
-from sft.teacher.client import TeacherClient
 
 FAILED_IN_A_ROW = 8
-"""... or once the window's size: then it is the teacher, not the call."""
+"""... or once the window's size: then it is the model, not the call."""
 
 
 FIRST = 100
@@ -105,7 +105,7 @@ class Window:
         self,
         model: str,
         cache: CallCache,
-        client: TeacherClient | None,
+        client: ChatClient | None,
         size: int,
         progress: Callable[[Usage], None] = lambda _: None,
     ) -> None:
@@ -188,7 +188,7 @@ class Window:
             return failure
         return EngineError(
             f"{self._failures} calls in a row failed, the last one so: {failure.reason}. What was answered is kept: "
-            "run the same command again when the teacher is back"
+            f"run the same command again when the {self._client.role.name if self._client else 'teacher'} is back"
         )
 
     def _count(self, call: Call, reply: Reply, cached: bool) -> None:

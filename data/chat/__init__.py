@@ -1,0 +1,1 @@
+"""Asking a chat model (a teacher, a judge) at any OpenAI-compatible address: many calls at once, every reply kept."""
