@@ -7,6 +7,7 @@ import typer
 from evals.cli_check import check
 from evals.cli_general import general
 from evals.cli_judge import judge
+from evals.cli_make import make
 from evals.cli_run import run
 from evals.cli_scorecard import scorecard
 
@@ -16,6 +17,7 @@ app.command()(check)
 app.command()(scorecard)
 app.command()(general)
 app.command()(judge)
+app.command()(make)
 
 
 @app.callback()
