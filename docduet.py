@@ -18,6 +18,7 @@ from evals.cli import app as eval_app
 from rag.cli import app as rag_app
 from serving.access.cli import app as keys_app
 from serving.report.cli import report
+from serving.report.cli_agreement import agreement
 from serving.router.cli import app as route_app
 from sft.cli import app as sft_app
 
@@ -45,6 +46,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(rag_app, name="rag")
 app.add_typer(sft_app, name="sft")
 eval_app.command()(report)
+eval_app.command()(agreement)
 app.add_typer(eval_app, name="eval")
 app.add_typer(keys_app, name="keys")
 app.add_typer(route_app, name="route")
