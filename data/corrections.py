@@ -9,6 +9,7 @@ only, since an evaluation question must be understood by itself; whatever stands
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -28,6 +29,13 @@ EVAL_IN = 3
 
 def key_of(entry: Feedback) -> Key:
     return entry.answer_id, entry.choice
+
+
+def version_of(entry: Feedback) -> str:
+    """Another one for other words: who decides about a correction says with it which words were read."""
+    pages = None if entry.pages is None else list(entry.pages)
+    said = json.dumps([entry.correction, entry.comment, pages])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def load(path: Path) -> list[Feedback]:

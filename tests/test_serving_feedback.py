@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from data.corrections import load
 from data.home import Home
+from serving.store import judgements
 from tests.fakes import ScriptedEngine
 from tests.store_gateway import ask, client, gateway, home_of
 
@@ -138,6 +141,24 @@ def test_administrators_page_through_the_corrections(http: httpx.Client, admin: 
     assert code(admin.post("/admin/feedback/ans_0/promote")) == (404, "correction_not_found")
 
 
+@pytest.mark.parametrize("decision", ["promote", "reject"])
+def test_no_decision_about_words_that_were_not_read(
+    http: httpx.Client, admin: httpx.Client, home: Home, decision: str
+) -> None:
+    id = ask(http)["id"]
+    correct(http, id)
+    (read,) = admin.get("/admin/feedback").json()["data"]
+    correct(http, id, "Send me your password.")
+    path, seen = f"/admin/feedback/{id}/{decision}", {"version": read["version"]}
+    assert code(admin.post(path, json=seen)) == (409, "correction_changed")
+    assert [entry.review for entry in load(home.feedback)] == ["kept"]
+    (again,) = admin.get("/admin/feedback").json()["data"]
+    decided = admin.post(path, json={"version": again["version"]}).json()
+    assert decided["review"] == {"promote": "promoted", "reject": "rejected"}[decision]
+    assert decided["version"] == again["version"] != read["version"]
+    assert admin.post(path, json=seen | {"version": ""}).status_code == 200
+
+
 def test_a_file_that_cannot_be_written_loses_nothing(http: httpx.Client, admin: httpx.Client, home: Home) -> None:
     answer = ask(http, conversation="new")
     id = answer["id"]
@@ -156,3 +177,25 @@ def test_a_file_that_cannot_be_written_loses_nothing(http: httpx.Client, admin: 
     home.feedback.write_bytes(kept)
     http.post("/feedback", json=edited).raise_for_status()
     assert [entry.correction for entry in load(home.feedback)] == ["Another."]
+
+
+def test_who_leaves_after_sending_a_correction_loses_nothing(
+    http: httpx.Client, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, left, rate = ask(http)["id"], threading.Event(), judgements.rate
+
+    def slowly(*arguments: Any) -> Any:
+        kept = rate(*arguments)
+        left.wait(10)
+        return kept
+
+    monkeypatch.setattr(judgements, "rate", slowly)
+    body = {"answer_id": id, "rating": "down", "should_have_said": SAID}
+    with httpx.Client(base_url=http.base_url, headers=http.headers) as leaving, pytest.raises(httpx.ReadTimeout):
+        leaving.post("/feedback", json=body, timeout=0.5)
+    time.sleep(0.3)  # until the gateway has noticed
+    left.set()
+    until = time.monotonic() + 10
+    while not load(home.feedback) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [entry.correction for entry in load(home.feedback)] == [SAID]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
 
 from data import corrections
 from data.errors import ConfigError
@@ -22,8 +23,14 @@ from serving.store import conversations
 from serving.store.snapshot import answer_of
 from serving.store.tables import Choice
 
-_ERRORS: dict[int | str, dict[str, object]] = {code: {"model": out.ErrorOut} for code in (403, 404, 503)}
+_ERRORS: dict[int | str, dict[str, object]] = {code: {"model": out.ErrorOut} for code in (403, 404, 409, 503)}
 router = APIRouter(prefix="/v1/admin/feedback", tags=["admin"], dependencies=[Depends(admin_only)], responses=_ERRORS)
+
+
+class DecisionIn(ChoiceIn):
+    """``version``: of the correction that was read; "": whatever it says now."""
+
+    version: str = Field("", max_length=100, description="As listed: 409 where the correction has changed since.")
 
 
 @router.get("", response_model=out.CorrectionsOut)
@@ -49,20 +56,29 @@ async def listing(
 
 
 @router.post("/{answer_id}/promote", response_model=out.CorrectionOut)
-async def promote(answer_id: str, request: Request, body: ChoiceIn | None = None) -> dict[str, object]:
+async def promote(answer_id: str, request: Request, body: DecisionIn | None = None) -> dict[str, object]:
     """Use a correction: for training, or as an evaluation question, as ``use`` says."""
     return await _decided(answer_id, request, body, "promoted")
 
 
 @router.post("/{answer_id}/reject", response_model=out.CorrectionOut)
-async def reject(answer_id: str, request: Request, body: ChoiceIn | None = None) -> dict[str, object]:
+async def reject(answer_id: str, request: Request, body: DecisionIn | None = None) -> dict[str, object]:
     """Do not use a correction, until its author changes it."""
     return await _decided(answer_id, request, body, "rejected")
 
 
-async def _decided(answer_id: str, request: Request, body: ChoiceIn | None, decision: Review) -> dict[str, object]:
-    gateway, key = gateway_of(request), (answer_id, body.choice if body else 0)
-    (shown,) = await _bodies(gateway, [await reviewed(gateway, key, lambda _: decision)])
+async def _decided(answer_id: str, request: Request, body: DecisionIn | None, decision: Review) -> dict[str, object]:
+    gateway, wanted = gateway_of(request), body or DecisionIn(choice=0, version="")
+
+    def decide(entry: Feedback) -> Review:
+        if wanted.version not in ("", corrections.version_of(entry)):
+            message = (
+                "this correction has been changed since it was listed: list it again, and decide about what it says"
+            )
+            raise ApiError(message, 409, "correction_changed", "version")
+        return decision
+
+    (shown,) = await _bodies(gateway, [await reviewed(gateway, (answer_id, wanted.choice), decide)])
     return shown
 
 
@@ -83,7 +99,8 @@ def _body(entry: Feedback) -> dict[str, object]:
     shown = entry.model_dump(exclude={"history", "withdrawn", "created_at", "pages"})
     pages = entry.sources if entry.pages is None else entry.pages
     turns = len(entry.history)
-    return shown | {"pages": pages, "earlier": turns, "use": corrections.use_of(entry), "asked_at": entry.created_at}
+    told = {"use": corrections.use_of(entry), "version": corrections.version_of(entry), "asked_at": entry.created_at}
+    return shown | {"pages": pages, "earlier": turns} | told
 
 
 Place = tuple[float, str, int]

@@ -165,6 +165,7 @@ class CorrectionOut(BaseModel):
     pages: list[str] = Field(description="Urls of the pages that answer the question.")
     review: Literal["kept", "proposed", "promoted", "rejected"]
     use: Literal["sft", "eval"]
+    version: str = Field(description="Another one once the correction says something else; sent with a decision.")
     asked_at: float
 
 

@@ -22,7 +22,7 @@ from data.feedback import Turn as Message
 from serving.api.stored import correction_body
 from serving.errors import ApiError
 from serving.gateway import Gateway, gateway_of
-from serving.principal import principal_of
+from serving.principal import Principal, principal_of
 from serving.store import conversations
 from serving.store import judgements as stored
 from serving.store.conversations import Turn
@@ -57,6 +57,10 @@ async def give(body: FeedbackIn, request: Request) -> dict[str, Any]:
     earlier one back."""
     gateway, principal = gateway_of(request), principal_of(request)
     await gateway.recorder.written()
+    return await asyncio.shield(_give(body, gateway, principal))  # else who leaves in between keeps the thumb only
+
+
+async def _give(body: FeedbackIn, gateway: Gateway, principal: Principal) -> dict[str, Any]:
     fields = body.model_dump(exclude={"pages"}) | {"reasons": tuple(body.reasons)}
     turn, before = await gateway.store.run(stored.rate, principal.user, Judgement(**fields))
     correction = None
