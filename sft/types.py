@@ -31,6 +31,12 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 NO_PAGES = "there are no pages to make a dataset from: run `docduet data sync FOLDER` first"
 
 
+class Context(Message):
+    """An answer to be understood, not learnt: ms-swift leaves those with ``loss: false`` out of the loss."""
+
+    loss: Literal[False]
+
+
 @dataclass(frozen=True)
 class Sample:
     """One conversation to train on, and where it comes from.

@@ -258,6 +258,7 @@ def test_corrected_answers(tmp_path: Path) -> None:
     [sample] = read(path, pages=tuple(docs()))
     assert said(sample) == ["What is a red box?", "A box.", "And how many are kept?", "Three are kept, `a[1]`."]
     assert (sample.generator, sample.pages) == ("feedback", ("w/0.md",))
+    assert [message.get("loss") for message in sample.messages] == [None, None, False, None, None]
 
 
 def correction(number: int, use: str, **more: Any) -> Feedback:

@@ -23,7 +23,7 @@ from sft.duplicates import normalised
 from sft.imports.columns import WANTED, Columns, find_columns
 from sft.imports.conversation import Conversation, conversation
 from sft.imports.rows import read_rows
-from sft.types import Sample
+from sft.types import Context, Sample
 
 FEEDBACK = "feedback"
 
@@ -124,7 +124,7 @@ def _is_feedback(path: Path) -> bool:
 
 
 def _corrected(entry: Feedback) -> Conversation:
-    history = [Message(role=turn.role, content=_unmarked(turn)) for turn in entry.history]
+    history = map(_earlier, entry.history)
     asked = Message(role="user", content=entry.question)
     # What was corrected may be a cited answer; without passages its markers point nowhere.
     correction = strip_markers(entry.correction) if entry.sources else entry.correction
@@ -133,9 +133,12 @@ def _corrected(entry: Feedback) -> Conversation:
     return Conversation((*history, asked, said), lang[:2], entry.sources if entry.pages is None else entry.pages)
 
 
-def _unmarked(turn: Turn) -> str:
-    """An earlier answer without the markers of citations, whose passages are not there either."""
-    return strip_markers(turn.content) if turn.role == "assistant" else turn.content
+def _earlier(turn: Turn) -> Message:
+    """An earlier answer, which nobody has looked at, is not trained on; without the markers of citations, whose
+    passages are not there either."""
+    if turn.role == "assistant":
+        return Context(role=turn.role, content=strip_markers(turn.content), loss=False)
+    return Message(role=turn.role, content=turn.content)
 
 
 def _home(url: str, pages: Mapping[str, Page]) -> Page | None:
