@@ -21,7 +21,7 @@ _ASKING = frozenset(
 
 STORY = 0.6
 SWAP = 0.8
-DROP = 0.18
+DROP = 0.22
 """Shares: of questions with a story, of known words exchanged, of other words left out."""
 
 _WHO = {

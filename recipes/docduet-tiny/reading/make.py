@@ -24,7 +24,7 @@ KINDS = {"fact": 0.50, "keywords": 0.04, "two": 0.09, "heading": 0.15, "rules": 
 
 REFUSED = 0.2
 REWORDED = 0.8
-HARDER = 0.5
+HARDER = 0.6
 """Of all questions, answered or refused, so that a story says nothing about which it will be."""
 
 FOLLOWING = 0.8
