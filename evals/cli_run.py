@@ -98,6 +98,7 @@ def _answers(
     settings: Settings, name: str, arms: str, url: str, key: str, as_json: bool, asked: dict[str, Any]
 ) -> None:
     """Ask, measure, save, print. Exit code 130 where it was stopped: what was answered is kept."""
+    from evals.answers.connection import gateway_here
     from evals.answers.run import Plan, evaluate
     from evals.answers.show import print_run
     from evals.answers.summary import summary
@@ -105,7 +106,7 @@ def _answers(
     from evals.questions import load_set
 
     wanted = tuple(dict.fromkeys(arm for part in arms.split(",") if (arm := part.strip())))
-    plan = Plan(load_set(name, settings.home), wanted, url or _here(settings), key, **asked)
+    plan = Plan(load_set(name, settings.home), wanted, url or gateway_here(settings), key, **asked)
     try:
         with progress() as told:
             run, path = evaluate(plan, settings, told)
@@ -118,12 +119,6 @@ def _answers(
         typer.echo(json.dumps({"arms": said, "run": str(path)}, ensure_ascii=False, indent=2))
         return
     print_run(run, figures, path)
-
-
-def _here(settings: Settings) -> str:
-    """The gateway of this configuration. evals may not import serving: the table is read by its name."""
-    serving: Any = settings.tables()["serving"]
-    return f"http://{serving.host}:{serving.port}"
 
 
 def _retrieval(

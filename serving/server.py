@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from data.address import local_url
 from data.errors import DocDuetError, PortInUseError
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
 def url_of(sock: socket.socket) -> str:
     """The http URL of a bound socket, as a browser on this machine reaches it."""
     host, port = sock.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return local_url(host, port)
 
 
 def answers(url: str) -> bool:

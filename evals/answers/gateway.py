@@ -7,25 +7,20 @@ to answer (400) is an answer that failed; anything else that goes on going wrong
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from data.errors import ConfigError, GatewayError
+from evals.answers.connection import TRIES, connect, message_of, wait_s, worth_trying_again
 from evals.answers.reply import Answer, Reply
 from evals.questions import Question
 from evals.runs import Arm
 
-TRIES = 5
-LONGEST_WAIT_S = 60.0
-TIMEOUT = httpx.Timeout(30.0, read=300.0)
 SINGLE_VOICED = ("compare",)
 """Models that cannot be asked here: two answers come at once."""
 
@@ -40,11 +35,11 @@ class Offer:
 
 
 class _Again(Exception):
-    """To be asked again. ``wait_s``: as the gateway says, None where it does not."""
+    """To be asked again. ``response``: the error that the gateway answered with, ``failed``: the answer that broke."""
 
-    def __init__(self, message: str, wait_s: float | None = None, failed: Answer | None = None) -> None:
+    def __init__(self, message: str, response: httpx.Response | None = None, failed: Answer | None = None) -> None:
         super().__init__(message)
-        self.wait_s = wait_s
+        self.response = response
         self.failed = failed
 
 
@@ -54,16 +49,7 @@ class Gateway:
     def __init__(self, url: str, key: str = "", seed: int = 0) -> None:
         self.url = url.rstrip("/")
         self._seed = seed
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        local = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
-        try:
-            self._http = httpx.AsyncClient(
-                base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=not local, limits=httpx.Limits()
-            )
-        except httpx.InvalidURL as error:
-            raise ConfigError(
-                f"--gateway {url!r} is no address ({error}): give one such as http://127.0.0.1:7860"
-            ) from None
+        self._http = connect(self.url, key)
 
     async def __aenter__(self) -> Gateway:
         return self
@@ -97,8 +83,7 @@ class Gateway:
             except _Again as error:
                 last = error
                 if attempt < TRIES - 1:
-                    wait = 2.0**attempt / 2 if error.wait_s is None else error.wait_s
-                    await asyncio.sleep(min(wait, LONGEST_WAIT_S))
+                    await asyncio.sleep(wait_s(attempt, error.response))
         if last.failed:
             return last.failed
         raise GatewayError(f"{arm} gave no answer to question {question.id} in {TRIES} tries: {last}")
@@ -117,7 +102,8 @@ class Gateway:
         try:
             async with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
                 if response.is_error:
-                    return self._refused(response, await response.aread(), question, arm)
+                    await response.aread()
+                    return self._refused(response, question, arm)
                 async for line in response.aiter_lines():
                     reply.feed(line, _ms(began))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -129,11 +115,11 @@ class Gateway:
             raise _Again(answer.failed, failed=answer)
         return answer
 
-    def _refused(self, response: httpx.Response, content: bytes, question: Question, arm: str) -> Answer:
+    def _refused(self, response: httpx.Response, question: Question, arm: str) -> Answer:
         """An error instead of an answer: raised, unless it will be the same the next time."""
-        message = _message(content) or f"HTTP {response.status_code}"
-        if response.status_code == 429 or response.status_code >= 500:
-            raise _Again(message, _seconds(response.headers.get("Retry-After", "")))
+        message = message_of(response)
+        if worth_trying_again(response):
+            raise _Again(message, response)
         if response.status_code == 400:
             return Answer(id=question.id, arm=arm, failed=message)
         raise GatewayError(f"{self.url} refuses to answer: {message}")
@@ -161,8 +147,7 @@ class Gateway:
         try:
             response = await self._http.get(path)
             if response.is_error and response.status_code not in accept:
-                said = _message(response.content) or f"HTTP {response.status_code}"
-                raise GatewayError(f"{self.url} does not say what it offers: {said}")
+                raise GatewayError(f"{self.url} does not say what it offers: {message_of(response)}")
             body: dict[str, Any] = response.json()
             return body
         except httpx.UnsupportedProtocol:
@@ -173,20 +158,6 @@ class Gateway:
             ) from None
         except ValueError:
             raise GatewayError(f"{self.url} does not answer like a DocDuet gateway") from None
-
-
-def _message(content: bytes) -> str:
-    """What an error in OpenAI's shape says; "" for anything else."""
-    with suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(content)["error"]["message"])
-    return ""
-
-
-def _seconds(retry_after: str) -> float | None:
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        return None
 
 
 def _ms(began: float) -> float:

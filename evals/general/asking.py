@@ -8,24 +8,19 @@ was trained with.)
 from __future__ import annotations
 
 import asyncio
-import json
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from data.errors import GatewayError
+from evals.answers.connection import TRIES, connect, message_of, wait_s, worth_trying_again
 from evals.answers.gateway import Gateway
 from evals.general.probes import Probe
 
 NEUTRAL = {"en": "You are a helpful assistant.", "zh": "你是一个乐于助人的助手。"}
 OWN = "own"
 """For --system: each arm is asked under its own system prompt."""
-
-TRIES = 5
-TIMEOUT = httpx.Timeout(30.0, read=300.0)
 
 
 async def who_answers(url: str, key: str, arms: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -43,9 +38,7 @@ class Asking:
         self.url = url.rstrip("/")
         self._system = system
         self._seed = seed
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        local = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
-        self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=not local)
+        self._http = connect(self.url, key)
 
     async def __aenter__(self) -> Asking:
         return self
@@ -65,19 +58,21 @@ class Asking:
             "max_tokens": probe.max_tokens,
             "docduet": {"store": False},
         }
+        problem = ""
         for attempt in range(TRIES):
+            response = None
             try:
                 response = await self._http.post("/v1/chat/completions", json=body)
             except httpx.HTTPError as error:
-                problem, wait = str(error) or type(error).__name__, 2.0**attempt / 2
+                problem = str(error) or type(error).__name__
             else:
                 if response.is_success:
                     return str(response.json()["choices"][0]["message"]["content"] or "")
-                problem, wait = _message(response), _seconds(response, 2.0**attempt / 2)
-                if response.status_code != 429 and response.status_code < 500:
-                    break
+                problem = message_of(response)
+                if not worth_trying_again(response):
+                    raise GatewayError(f"{arm} refuses {probe.id}: {problem}; the answers so far are kept")
             if attempt < TRIES - 1:
-                await asyncio.sleep(min(wait, 60.0))
+                await asyncio.sleep(wait_s(attempt, response))
         raise GatewayError(
             f"{arm} does not answer {probe.id}: {problem}; the answers so far are kept: run it again later"
         )
@@ -86,17 +81,3 @@ class Asking:
         if self._system == OWN:
             return []
         return [{"role": "system", "content": self._system or NEUTRAL[lang]}]
-
-
-def _message(response: httpx.Response) -> str:
-    """What an error in OpenAI's shape says."""
-    with suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(response.content)["error"]["message"])
-    return f"HTTP {response.status_code}"
-
-
-def _seconds(response: httpx.Response, otherwise: float) -> float:
-    try:
-        return max(0.0, float(response.headers.get("Retry-After", "")))
-    except ValueError:
-        return otherwise
