@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +14,23 @@ from evals.progress import progress
 if TYPE_CHECKING:
     from data.settings import Settings
     from evals.general.results import GeneralRun
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Whom to ask what, and how: the options of the command."""
+
+    folder: Path
+    arms: list[str]
+    gateway: str
+    key: str
+    tasks: list[str]
+    label: str
+    system: str
+    seed: int
+    limit: int
+    concurrency: int
+    resume: bool
 
 
 def general(
@@ -67,19 +85,18 @@ def general(
     import json
 
     from data.errors import ConfigError
+    from evals.answers.connection import gateway_here
     from evals.general.table import verdict
 
     settings: Settings = ctx.obj
-    folder = settings.home.evals / "general"
     names = _names(arms)
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"--arms {arms!r}: name each voice once, such as base,sft")
-    gateway = gateway or _here(settings)
-    how = {"system": system, "seed": seed, "limit": limit, "concurrency": concurrency}
-    if suite == "probes":
-        run, path = _probes(folder, names, gateway, key, _names(tasks), label, how, resume)
-    else:
-        run, path = _evalscope(folder, names, gateway, key, _names(tasks), label, how, resume, data_dir, evalscope)
+    order = _Order(
+        folder=settings.home.evals / "general", arms=names, gateway=gateway or gateway_here(settings), key=key,
+        tasks=_names(tasks), label=label, system=system, seed=seed, limit=limit, concurrency=concurrency, resume=resume,
+    )  # fmt: skip
+    run, path = _probes(order) if suite == "probes" else _evalscope(order, data_dir, evalscope)
     if as_json:
         told = run.model_dump(mode="json", exclude={"answers"}) | {"run": str(path)}
         typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
@@ -91,66 +108,49 @@ def general(
     typer.echo(f"saved: {path}")
 
 
-def _probes(
-    folder: Path,
-    arms: list[str],
-    gateway: str,
-    key: str,
-    tasks: list[str],
-    label: str,
-    how: dict[str, object],
-    resume: bool,
-) -> tuple[GeneralRun, Path]:
+def _probes(order: _Order) -> tuple[GeneralRun, Path]:
     import asyncio
 
     from evals.general.asking import Asking, who_answers
     from evals.general.probes import load_probes
     from evals.general.run import run_probes
 
-    probes = load_probes(tasks, int(str(how["limit"])))
-    asked = {name: how[name] for name in ("system", "seed")}
-    slots = int(str(how["concurrency"]))
+    probes = load_probes(order.tasks, order.limit)
+    asked: dict[str, object] = {"system": order.system, "seed": order.seed}
 
     async def ask() -> tuple[GeneralRun, Path]:
-        models = await who_answers(gateway, key, tuple(arms))
-        async with Asking(gateway, key, str(how["system"]), int(str(how["seed"]))) as asking:
+        models = await who_answers(order.gateway, order.key, tuple(order.arms))
+        async with Asking(order.gateway, order.key, order.system, order.seed) as asking:
             with progress() as report:
-                return await run_probes(asking, probes, arms, folder, models, label, asked, slots, resume, report)
+                return await run_probes(
+                    asking, probes, order.arms, order.folder, models, order.label, asked,
+                    order.concurrency, order.resume, report,
+                )  # fmt: skip
 
     return asyncio.run(ask())
 
 
-def _evalscope(
-    folder: Path,
-    arms: list[str],
-    gateway: str,
-    key: str,
-    tasks: list[str],
-    label: str,
-    how: dict[str, object],
-    resume: bool,
-    data_dir: Path | None,
-    python: str,
-) -> tuple[GeneralRun, Path]:
+def _evalscope(order: _Order, data_dir: Path | None, python: str) -> tuple[GeneralRun, Path]:
     import asyncio
 
     from evals.general.asking import who_answers
     from evals.general.run import begin
     from evals.general.scope import datasets, installed, run_evalscope
 
-    found = datasets(tasks, data_dir)
+    found = datasets(order.tasks, data_dir)
     version = installed(python)
-    models = asyncio.run(who_answers(gateway, key, tuple(arms)))
-    asked = {"arms": arms, "data": {task: str(path) for task, path in found.items()}, **how}
-    run = begin("evalscope", label, asked, models, evalscope=version)
+    models = asyncio.run(who_answers(order.gateway, order.key, tuple(order.arms)))
+    asked: dict[str, object] = {
+        "arms": order.arms,
+        "data": {task: str(path) for task, path in found.items()},
+        "system": order.system,
+        "seed": order.seed,
+        "limit": order.limit,
+        "concurrency": order.concurrency,
+    }
+    run = begin("evalscope", order.label, asked, models, evalscope=version)
     with progress() as report:
-        return run_evalscope(run, gateway, key, python, found, folder, resume, report)
-
-
-def _here(settings: Settings) -> str:
-    """The gateway of this configuration. evals may not import serving: the table is read by its name."""
-    serving: Any = settings.tables()["serving"]
-    return f"http://{serving.host}:{serving.port}"
+        return run_evalscope(run, order.gateway, order.key, python, found, order.folder, order.resume, report)
 
 
 def _names(text: str) -> list[str]:
