@@ -67,7 +67,9 @@ class PairVerdict(BaseModel):
     @property
     def flipped(self) -> Literal["", "first", "second"]:
         """Where the answer that is shown first (or second) won both times."""
-        return {("0", "1"): "first", ("1", "0"): "second"}.get(self.orders, "")  # type: ignore[return-value]
+        if self.orders == ("0", "1"):
+            return "first"
+        return "second" if self.orders == ("1", "0") else ""
 
 
 @dataclass(frozen=True)
