@@ -10,7 +10,8 @@ is 1.3. Then the page: first paint and bytes, as the browser's own performance e
 
 Browser, gateway and everything else on the machine share its cores: the load average stands beside the figures. In
 life three users have three machines, so before the browsers come clients that only speak the page's protocol: what the
-server does for three at once, without three browsers that draw on its cores. Their lines begin with ``wire``.
+server does for three at once, without three browsers that draw on its cores. Their lines begin with ``wire``. Each opens
+the page before it asks, as a browser does: Gradio makes a page's session then, not when the question comes.
 """
 
 from __future__ import annotations
@@ -162,17 +163,28 @@ async def over_the_wire(url: str, rounds: int) -> None:
     seen: dict[int, list[float]] = {1: [], USERS: []}
     async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         config = (await http.get("/config")).json()
-        await client(http, config)  # warm
+        await client(http, config, await opened(http, config))  # warm
         for _ in range(rounds):
             for count, found in seen.items():
-                found += await asyncio.gather(*(client(http, config) for _ in range(count)))
+                sessions = [await opened(http, config) for _ in range(count)]
+                found += await asyncio.gather(*(client(http, config, session) for session in sessions))
     middles = {count: statistics.median(found) for count, found in seen.items()}
     for count, found in seen.items():
         print(f"wire, {count} at once: first words of both {middles[count]:.0f} ms (worst {max(found):.0f})")
     print(f"wire, ratio {middles[USERS] / middles[1]:.2f}, load average {os.getloadavg()[0]:.1f}", flush=True)
 
 
-async def client(http: httpx.AsyncClient, config: dict[str, Any]) -> float:
+async def opened(http: httpx.AsyncClient, config: dict[str, Any]) -> str:
+    """The session of a page that has loaded."""
+    session = secrets.token_hex(5)
+    for event in config["dependencies"]:
+        if any(name == "load" for _, name in event["targets"]):
+            body = {"data": [None] * len(event["inputs"]), "fn_index": event["id"], "session_hash": session}
+            (await http.post("/gradio_api/run/predict", json=body)).raise_for_status()
+    return session
+
+
+async def client(http: httpx.AsyncClient, config: dict[str, Any], session: str) -> float:
     """Asks as the page does, through Gradio's queue, and reads to the end."""
     components = {component["id"]: component["props"].get("elem_id") for component in config["components"]}
     asking = next(
@@ -180,7 +192,7 @@ async def client(http: httpx.AsyncClient, config: dict[str, Any]) -> float:
         for event in config["dependencies"]
         if [components.get(id) for id in event["inputs"]] == ["dd-box", "dd-chat", "dd-voice", "dd-filters"]
     )
-    session, began, first = secrets.token_hex(5), time.perf_counter(), 0.0
+    began, first = time.perf_counter(), 0.0
     data = [QUESTION, {"lang": "en", "turns": []}, {"chosen": "compare"}, None]
     body = {"data": data, "fn_index": asking["id"], "session_hash": session, "trigger_id": asking["targets"][0][0]}
     (await http.post("/gradio_api/queue/join", json=body)).raise_for_status()
