@@ -10,8 +10,8 @@ is 1.3. Then the page: first paint and bytes, as the browser's own performance e
 
 Browser, gateway and everything else on the machine share its cores: the load average stands beside the figures. In
 life three users have three machines, so before the browsers come clients that only speak the page's protocol: what the
-server does for three at once, without three browsers that draw on its cores. Their lines begin with ``wire``. Each opens
-the page before it asks, as a browser does: Gradio makes a page's session then, not when the question comes.
+server does for three at once, without three browsers that draw on its cores. Their lines begin with ``wire``. Each
+opens the page before it asks, as a browser does: Gradio makes a page's session then, not when the question comes.
 """
 
 from __future__ import annotations
