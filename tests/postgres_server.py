@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, text
@@ -67,6 +69,7 @@ class Database:
     """The test's server: ``url`` goes through the relay, ``tables()`` asks directly."""
 
     def __init__(self, server: Any) -> None:
+        self._data = Path(server.pgdata)
         self._engine = create_engine(server.get_uri().replace("postgresql://", "postgresql+psycopg2://"))
         self.relay = Relay(f"{server.get_uri().partition('host=')[2]}/.s.PGSQL.5432")
         self.url = f"postgresql://postgres:{SECRET}@127.0.0.1:{self.relay.port}/postgres"
@@ -82,6 +85,25 @@ class Database:
         with self._engine.begin() as db:
             db.execute(text(f'LOCK TABLE "{table}" IN ROW EXCLUSIVE MODE'))
             yield
+
+    @contextmanager
+    def writing_to(self, disk: Path) -> Iterator[None]:
+        """New connections meanwhile make their tables on ``disk``."""
+        folder = disk / "tables"
+        folder.mkdir()
+        owner = self._data.stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            db.execute(text(f"CREATE TABLESPACE small LOCATION '{folder}'"))
+            db.execute(text("ALTER DATABASE postgres SET default_tablespace = small"))
+            try:
+                yield
+            finally:
+                db.execute(text("ALTER DATABASE postgres RESET default_tablespace"))
+                on_it = "SELECT tablename FROM pg_tables WHERE tablespace = 'small'"
+                for (table,) in db.execute(text(on_it)).all():
+                    db.execute(text(f'DROP TABLE "{table}"'))
+                db.execute(text("DROP TABLESPACE small"))
 
     def run(self, statement: str) -> None:
         with self._engine.begin() as db:

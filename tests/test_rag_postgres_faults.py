@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,23 @@ def test_no_database_no_build_and_the_old_index_stays(home: Home, config: RagCon
     database.relay.gone = False
     second = build(home, config, seed=1)
     assert database.tables() == {table(first.info.id), table(second.info.id)}
+
+
+def test_a_full_disk_of_the_database_is_not_called_a_full_disk_here(
+    home: Home, database: Database, small_disk: Path
+) -> None:
+    first = build(home, RagConfig(vector_store=database.url))
+    with database.writing_to(small_disk):
+        fresh = RagConfig(vector_store=f"{database.url}?application_name=full")  # a pool that has no connections yet
+        with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+            while True:
+                ballast.write(bytes(4096))
+        with pytest.raises(VectorStoreError, match="No space left on device") as caught:
+            build(home, fresh, seed=1)
+        assert f"the vector database postgresql+psycopg2://postgres:***@127.0.0.1:{database.relay.port}" in str(
+            caught.value
+        )
+    assert Generations(home.index).current().name == first.info.id
 
 
 def test_the_password_is_written_nowhere(home: Home, config: RagConfig) -> None:
