@@ -4,9 +4,9 @@ from rag.types import Passage, Why
 from serving.arms.quoting import MAX_CHARS, as_markdown, marker_lead, quotes
 
 
-def passage(text: str, index: int = 0, title: str = "Guide", heading: tuple[str, ...] = ()) -> Passage:
+def passage(text: str, index: int = 0, lang: str = "en") -> Passage:
     return Passage(
-        index, f"p{index}", f"{index}.md", title, heading, text, 0, len(text), "en", "", "", 1.0, index + 1, Why()
+        index, f"p{index}", f"{index}.md", "Guide", (), text, 0, len(text), lang, "", "", 1.0, index + 1, Why()
     )
 
 
@@ -32,6 +32,17 @@ def test_a_second_quote_only_when_it_says_as_much() -> None:
     weak = passage("Serve dinner at eight.", 1)
     also = passage("The option --port of docduet serve defaults to port 7860.", 2)
     assert [q.index for q in quotes("docduet serve --port option", [good, weak, also])] == [0, 2]
+
+
+def test_further_quotes_are_in_the_language_of_the_first() -> None:
+    found = [
+        passage("Set the port with the option --port of docduet serve.", 0),
+        passage("用 docduet serve 的选项 --port 设置端口（port）。", 1, "zh"),
+        passage("docduet serve 的选项 --port（port option）默认为 7860。", 2, "zh"),
+        passage("The option --port of docduet serve defaults to port 7860.", 3),
+    ]
+    assert [q.index for q in quotes("docduet serve --port option", found)] == [0, 3]
+    assert [q.index for q in quotes("docduet serve 的选项 --port", found[1:])] == [0, 1]
 
 
 def test_long_prose_is_cut_at_sentences_around_the_best_one() -> None:

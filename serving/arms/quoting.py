@@ -29,7 +29,9 @@ class Quote:
 
 
 def quotes(query: str, passages: Sequence[Passage]) -> list[Quote]:
-    """At most three quotes, best first; empty only when there are no passages."""
+    """At most three quotes in one language, best first; empty only when there are no passages.
+
+    Docs in two languages say everything twice: further quotes are in the language of the first."""
     wanted = set(tokenize(query))
     found: list[tuple[float, int, str]] = []
     for index, passage in enumerate(passages):
@@ -37,8 +39,9 @@ def quotes(query: str, passages: Sequence[Passage]) -> list[Quote]:
         score, text = _best_block(passage.text, wanted, around)
         found.append((score - 0.25 * index, index, text))  # retrieval's order breaks near-ties
     found.sort(key=lambda item: -item[0])
+    alike = [item for item in found if passages[item[1]].lang == passages[found[0][1]].lang]
     kept: list[Quote] = []
-    for score, index, text in found[:MAX_QUOTES]:
+    for score, index, text in alike[:MAX_QUOTES]:
         if kept and (score < _ENOUGH * found[0][0] or any(text in quote.text or quote.text in text for quote in kept)):
             continue
         kept.append(Quote(text, index))
