@@ -38,7 +38,7 @@ from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.arms.retrieval import find
 from serving.arms.turn import Turn
-from serving.engines.supervisor import free_port
+from serving.engines.watched import free_port
 from serving.server import answers
 
 HEADING = re.compile(r"^#{2,4} (.+)$", re.MULTILINE)

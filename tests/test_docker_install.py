@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.engines.supervisor import free_port
+from serving.engines.watched import free_port
 
 ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]

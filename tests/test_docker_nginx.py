@@ -26,7 +26,7 @@ from rag.config import RagConfig
 from rag.live import LiveIndex
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
-from serving.engines.supervisor import free_port
+from serving.engines.watched import free_port
 from serving.server import in_background
 from tests.fakes import ScriptedEngine, ScriptedSupervisor
 

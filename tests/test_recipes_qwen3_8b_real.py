@@ -19,7 +19,7 @@ import pytest
 
 from data.checkpoints import read_manifest
 from serving.engines import vllm
-from serving.engines.supervisor import free_port
+from serving.engines.watched import free_port
 from sft.training.records import read_run
 from tests.tiny_qwen3 import save, tokenizer
 from tests.training_runs import PYTHON, ROOT

@@ -20,8 +20,9 @@ from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
 from serving.engines import vllm
 from serving.engines.checkpoint import CheckpointEngine
-from serving.engines.supervisor import Policy, Supervisor
+from serving.engines.supervisor import Supervisor
 from serving.engines.vllm import Launch
+from serving.engines.watched import Policy
 from serving.server import in_background
 
 FAST = Policy(

@@ -21,8 +21,9 @@ from rag.live import LiveIndex
 from serving.access import keys
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
-from serving.engines.supervisor import Policy, Supervisor
+from serving.engines.supervisor import Supervisor
 from serving.engines.vllm import Launch
+from serving.engines.watched import Policy
 from serving.gateway import Gateway
 from serving.ops.gaps import Asked, grouped, low_support
 from serving.ops.topics import Topic, topics

@@ -80,7 +80,7 @@ class Gateway:
 
 
 def _free_port() -> int:
-    from serving.engines.supervisor import free_port
+    from serving.engines.watched import free_port
 
     return free_port()
 

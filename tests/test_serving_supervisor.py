@@ -15,8 +15,9 @@ import pytest
 
 from data.errors import ConfigError, EngineError, EngineStartError
 from serving.config import EngineConfig
-from serving.engines.supervisor import Policy, Supervisor
+from serving.engines.supervisor import Supervisor
 from serving.engines.vllm import Launch
+from serving.engines.watched import Policy
 
 FAST = Policy(
     poll_s=0.05,

@@ -207,7 +207,7 @@ def test_from_the_recipe_to_an_engine_that_serves(model: Path, dataset: Path, tm
     """`docduet sft train` by the recipe tiny-cpu, `sft export --serve`, and vLLM's CPU build answers."""
     from serving.config import EngineConfig
     from serving.engines import vllm
-    from serving.engines.supervisor import free_port
+    from serving.engines.watched import free_port
 
     vllm.installed()
     what = ("--recipe", "tiny-cpu", "--dataset", str(dataset), "--model", str(model), "--python", str(PYTHON))

@@ -28,8 +28,9 @@ from rag.live import LiveIndex
 from serving.access import keys
 from serving.app import create_app
 from serving.config import EngineConfig, ServingConfig
-from serving.engines.supervisor import Policy, Supervisor
+from serving.engines.supervisor import Supervisor
 from serving.engines.vllm import Launch
+from serving.engines.watched import Policy
 from serving.refresh import Plan, Refresher
 from serving.store.database import Store
 from tests.e2e.chromium import MARKS, shoot
