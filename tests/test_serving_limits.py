@@ -364,7 +364,7 @@ from serving.access.shared import SharedLimiter
 from serving.store.database import Store
 
 async def main():
-    limiter = SharedLimiter.open(Store.open(sys.argv[1]), 60)
+    limiter = SharedLimiter.open(Store.open(sys.argv[1]), lambda: 60)
     print("ready", flush=True)
     sys.stdin.readline()
     taken = sum([(await limiter.take("a", 100)).allowed for _ in range(80)])
@@ -414,7 +414,7 @@ async def test_a_database_that_hangs_holds_nobody_up(database: Any, monkeypatch:
         monkeypatch.setattr(module, "PATIENCE_S", 0.2)
     now = [0.0]
     store = Store.open(database.url)
-    limiter, ring, secret = SharedLimiter.open(store, 60), Keyring(store, lambda: now[0]), new_key(store)
+    limiter, ring, secret = SharedLimiter.open(store, lambda: 60), Keyring(store, lambda: now[0]), new_key(store)
     assert await ring.find(secret)
     now[0] = 10.0
     database.relay.hanging = True
@@ -434,7 +434,7 @@ async def test_a_database_that_hangs_holds_nobody_up(database: Any, monkeypatch:
 
 async def test_limits_in_postgresql_are_those_in_memory(database: Any) -> None:
     store = Store.open(database.url)
-    shared = SharedLimiter.open(store, 60)
+    shared = SharedLimiter.open(store, lambda: 60)
     memory = MemoryLimiter(lambda: 0.0)
     steps: list[tuple[int, float, float]] = [(6, 1, 1)] * 7 + [(6, 0, 1), (6, 100, float("-inf")), (6, 0, 1)]
     for step in steps:
@@ -447,7 +447,7 @@ async def test_limits_in_postgresql_are_those_in_memory(database: Any) -> None:
         assert (bool(first), bool(second), third) == (True, True, "")
         await shared.leave("k", second)
         await shared.leave("k", first)
-    dead = SharedLimiter.open(store, -1.0)  # answers of a gateway that has died long ago
+    dead = SharedLimiter.open(store, lambda: -1.0)  # answers of a gateway that has died long ago
     assert await dead.enter("k", 1)
     assert await shared.enter("k", 1)
     database.relay.gone = True

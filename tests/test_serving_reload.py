@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import BaseModel
+from sqlalchemy import text
 
 from data.config import DataConfig
 from data.home import Home
@@ -19,12 +20,16 @@ from data.types import Page
 from rag.build import build_index
 from rag.config import RagConfig
 from rag.live import LiveIndex
+from serving.access.shared import limiter_of
 from serving.app import create_app
 from serving.config import ServingConfig
-from serving.engines.supervisor import Policy, Supervisor
+from serving.engines.supervisor import Supervisor
+from serving.engines.watched import Policy
 from serving.gateway import Gateway
 from serving.ops.reload import RELOADABLE, Reloader
+from serving.store.database import Store
 from tests.fake_engine import DONE, USAGE, FakeEngineServer, chunk
+from tests.postgres_server import Database
 from tests.serve_process import in_thread, until
 
 TABLES: dict[str, type[BaseModel]] = {"data": DataConfig, "rag": RagConfig, "serving": ServingConfig}
@@ -188,6 +193,25 @@ async def test_an_engine_whose_name_is_taken_stays_out(
     assert "sft" not in setup.gateway.fixed
     assert (await setup.reload(engines(("base", one))))["engines"] == {}
     del watched["sft"]
+
+
+async def test_an_answer_counts_among_several_gateways_for_as_long_as_the_file_says(
+    setup: Setup, one: FakeEngineServer, database: Database
+) -> None:
+    store = Store.open(database.url)
+    limiter, left = limiter_of(store, setup.gateway.config), []
+    for answer_timeout_s in (100, 50):
+        await setup.reload(
+            f"[serving]\nanswer_timeout_s = {answer_timeout_s}\nqueue_wait_s = 7\n{engines(('base', one))}"
+        )
+        ticket = await limiter.enter("k", 1)
+        until = text(
+            "SELECT until - extract(epoch FROM clock_timestamp())::float8 FROM running_answers WHERE key = 'k'"
+        )
+        left.append(await store.run(lambda db, until=until: db.execute(until).scalar_one()))
+        await limiter.leave("k", ticket)
+    store.close()
+    assert left == [pytest.approx(207, abs=5), pytest.approx(107, abs=5)]
 
 
 def test_reloadable_keys_are_settings() -> None:

@@ -58,11 +58,11 @@ _LEAVE = text("DELETE FROM running_answers WHERE id = :id")
 
 
 class SharedLimiter:
-    """``lease_s``: an answer that has not ended after this does not count any more (seconds)."""
+    """``lease_s``: an answer that has not ended after this does not count any more (seconds); asked for each."""
 
     waits = True
 
-    def __init__(self, store: Store, lease_s: float) -> None:
+    def __init__(self, store: Store, lease_s: Callable[[], float]) -> None:
         self._store = store
         self._lease_s = lease_s
         self._alone = MemoryLimiter()
@@ -70,7 +70,7 @@ class SharedLimiter:
         self._forgetting: set[asyncio.Future[Any]] = set()
 
     @classmethod
-    def open(cls, store: Store, lease_s: float) -> SharedLimiter:
+    def open(cls, store: Store, lease_s: Callable[[], float]) -> SharedLimiter:
         """With its tables, which are of the moment: not logged, and lost when the server crashes. Blocks."""
         with store.writing() as db:
             db.execute(_LOCK, {"name": "tables"})
@@ -111,7 +111,7 @@ class SharedLimiter:
     def _enter(self, db: Session, values: dict[str, Any]) -> bool:
         db.execute(_LOCK, values)
         db.execute(_EXPIRE, values)
-        return db.execute(_ENTER, values | {"lease": self._lease_s}).first() is not None
+        return db.execute(_ENTER, values | {"lease": self._lease_s()}).first() is not None
 
     async def _ask(self, question: Callable[[Session], T]) -> T | None:
         """None when the database does not answer, and for a while after that: nobody is to wait for it in vain."""
@@ -127,7 +127,8 @@ class SharedLimiter:
 
 
 def limiter_of(store: Store, config: ServingConfig) -> Limiter:
-    """In PostgreSQL where there is one: several gateways may share it. Else in memory."""
+    """In PostgreSQL where there is one: several gateways may share it. Else in memory. ``config``: read anew each time,
+    since a reload changes it."""
     if store.engine.dialect.name != "postgresql":
         return MemoryLimiter()
-    return SharedLimiter.open(store, 2 * config.answer_timeout_s + config.queue_wait_s)
+    return SharedLimiter.open(store, lambda: 2 * config.answer_timeout_s + config.queue_wait_s)
