@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -16,9 +17,12 @@ from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from data.errors import ConfigError, StoreError
+from evals.report.build import build
+from evals.report.inputs import Filters
+from serving.report.rows import read
 from serving.store import conversations, database
 from serving.store.database import HEAD, Store
-from serving.store.tables import Answer, Base, Choice, Conversation
+from serving.store.tables import Answer, Base, Choice, Conversation, Vote
 from tests.postgres_server import SECRET
 
 ANSWER = {
@@ -71,6 +75,46 @@ def test_a_database_of_the_first_version_is_upgraded_with_what_is_in_it(store_ur
         for query in ("größe", "sieben"):
             assert [found.id for found in conversations.listed(db, "me", 5, query)] == ["conv_7"]
     after.close()
+
+
+def test_votes_of_before_their_facts_were_kept_are_unknown_to_the_report_and_not_nothing(store_url: str) -> None:
+    """Twenty votes without facts beside twenty with them: they count as votes, and in nothing else."""
+    before = Store(database._engine(store_url))
+    with before.writing() as db:
+        config = Config(attributes={"connection": db.connection()})
+        config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+        command.upgrade(config, "0004")
+        vote = {"arms": '["rag", "sft"]', "winner": "0", "blind": False, "comment": "", "created_at": 1.0}
+        columns = "answer_id, owner, arms, winner, blind, comment, created_at"
+        values = ":answer_id, :owner, :arms, :winner, :blind, :comment, :created_at"
+        rows = [vote | {"answer_id": f"old{n}", "owner": f"user{n}"} for n in range(20)]
+        db.execute(text(f"INSERT INTO votes ({columns}) VALUES ({values})"), rows)
+    before.close()
+    after = Store.open(store_url)
+    with after.writing() as db:
+        db.add_all(a_vote(n) for n in range(20))
+    with after.reading() as db:
+        (everything, narrowed) = (build(read(db, filters)) for filters in (Filters(), Filters(lang="en")))
+    after.close()
+    pair = everything.pairs[0]
+    assert (pair.counts.votes, pair.counts.wins) == (40, 30)
+    assert {name: [(part.value, part.counts.votes) for part in parts] for name, parts in pair.slices.items()} == {
+        "in_docs": [("yes", 20)],
+        "lang": [("en", 20)],
+        "product": [("Widget", 20)],
+        "topic": [("Ports", 20)],
+    }
+    assert pair.equal_length
+    assert pair.equal_length.of == everything.router.share.of == 20
+    assert narrowed.votes == 20
+
+
+def a_vote(n: int) -> Vote:
+    """With all facts. The length says nothing about who wins."""
+    facts = {"lang": "en", "topic": "Ports", "product": "Widget", "in_docs": "yes", "favoured": "rag"}
+    cast: dict[str, Any] = {"owner": f"user{n}", "arms": ["rag", "sft"], "winner": str(n % 2), "blind": False}
+    sizes = {"left_chars": 100 + n // 2 * 10, "right_chars": 150}
+    return Vote(answer_id=f"new{n}", comment="", created_at=2.0, **cast, **sizes, **facts)
 
 
 def test_head_is_the_newest_migration() -> None:
