@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -371,7 +375,10 @@ def test_signing_in_with_a_key(start: Start, base: Store) -> None:
         sent = client.get("/?q=1", headers={"Accept": "text/html"})
         assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in?next=%2F%3Fq%3D1")
         page = client.get(sent.headers["location"])
-        assert "default-src 'none'" in page.headers["content-security-policy"]
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+        assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}';" in policy
         wrong = client.post("/sign-in", data={"key": "dd_wrong", "next": "/"})
         assert (wrong.status_code, wrong.cookies.get(doors.COOKIE)) == (401, None)
         right = client.post("/sign-in", data={"key": f" {secret} ", "next": "//evil.test"})
@@ -408,7 +415,19 @@ def test_signing_in_with_a_key(start: Start, base: Store) -> None:
 )
 def test_signing_in_leads_nowhere_else(target: str) -> None:
     assert local(target) == "/"
-    assert local("/pages/ab?quote=x%20y") == "/pages/ab?quote=x%20y"
+    assert local(f"{target}#{'x' * doors.MAX_BACK}") == "/"
+
+
+@pytest.mark.parametrize("target", ["/pages/ab?quote=x%20y", "/#chat/conv_1", "/#//evil.test", "/#javascript:alert(1)"])
+def test_signing_in_leads_back(target: str) -> None:
+    assert local(target) == target
+
+
+def test_of_an_address_that_is_too_long_the_page_is_kept() -> None:
+    quoted = f"/pages/ab?quote={quote('端口' * 400)}"
+    assert local(quoted) == "/pages/ab"
+    assert local(f"/#{'x' * doors.MAX_BACK}") == "/"
+    assert local(f"/{'x' * doors.MAX_BACK}") == "/"
 
 
 def test_a_key_given_on_the_command_line_reaches_the_gateway(start: Start, base: Store) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import httpx
 import pytest
@@ -212,6 +212,24 @@ def test_who_cancels_or_is_not_let_in_comes_back_to_the_page(browser: httpx.Clie
     assert "alert" not in browser.get("/sign-in", params={"problem": "<script>"}).text
 
 
+def test_after_a_sign_in_that_failed_the_next_one_leads_where_the_first_would(
+    browser: httpx.Client, fake: FakeOidc
+) -> None:
+    denied = browser.get(fake.answer(begun(browser, "/#chat/conv_1") | {"deny": "1", "who": ""}))
+    assert denied.headers["location"] == "/sign-in?problem=denied&next=%2F%23chat%2Fconv_1"
+    assert 'href="/sign-in/sso?next=%2F%23chat%2Fconv_1"' in browser.get(denied.headers["location"]).text
+    assert signed_in(browser, fake, next="/#chat/conv_1").headers["location"] == "/#chat/conv_1"
+
+
+def test_what_is_remembered_fits_into_a_cookie(browser: httpx.Client, fake: FakeOidc) -> None:
+    """Browsers drop cookies of more than 4,096 bytes, and with it the sign-in."""
+    browser.headers["X-Forwarded-Proto"] = "https"
+    for characters in (275, 400):
+        back = f"/pages/{'a' * 16}?quote={quote('端' * characters)}"
+        kept = browser.get("/sign-in/sso", params={"next": back}).headers["set-cookie"].split(";")[0]
+        assert len(kept) < 4096 - 200  # a longer public_url has room
+
+
 @pytest.mark.parametrize("target", ["//evil.test", "https://evil.test/", "/\\evil.test", "javascript:alert(1)"])
 def test_it_leads_nowhere_else(browser: httpx.Client, fake: FakeOidc, target: str) -> None:
     assert signed_in(browser, fake, next=target).headers["location"] == "/"
@@ -283,10 +301,12 @@ def test_a_provider_that_is_away_or_somebody_else(url: str, home: Home, base: St
             signed = browser.post("/sign-in", data={"key": key})  # keys go on
             assert signed.headers["location"] == "/"
     with in_thread(lambda _: gateway) as at:
-        direct = httpx.get(f"{at}/sign-in?next=/x")
-        assert (direct.status_code, direct.headers["location"]) == (303, "/sign-in/sso?next=/x")
-        assert "Sign in with Acme" in httpx.get(f"{at}/sign-in?key=1").text
-        assert httpx.get(f"{at}/sign-in?state=signed-out").status_code == 200
+        direct = httpx.get(f"{at}/sign-in?next=/x").text
+        assert 'href="/sign-in/sso?next=%2Fx" autofocus data-go>' in direct  # which the page's script follows
+        for stays in ("key=1", "state=signed-out", "problem=denied"):
+            page = httpx.get(f"{at}/sign-in?{stays}").text
+            assert "Sign in with Acme" in page
+            assert "data-go>" not in page
 
 
 @pytest.fixture

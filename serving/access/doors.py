@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.types import Scope
 
@@ -21,6 +21,8 @@ Door = Literal["open", "metrics", "admin", "api", "page", "app"]
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 SSO_START, SSO_END, WHO = f"{SIGN_IN}/sso", f"{SIGN_IN}/callback", f"{SIGN_IN}/who"
 COOKIE = "docduet_key"
+MAX_BACK = 2500
+"""Characters of an address to come back to after signing in: single sign-on keeps it in a cookie, of at most 4,096."""
 _OPEN = ("/healthz", "/readyz", SIGN_IN, SIGN_OUT, SSO_START, SSO_END, WHO)
 _FREE = ("/v1/models", "/v1/labels", "/v1/me", "/v1/openapi.json", "/v1/admin")
 _EXPORT = re.compile(r"/v1/conversations/[^/]+/export")
@@ -140,7 +142,12 @@ def is_link(scope: Scope) -> bool:
 
 
 def local(target: str) -> str:
-    """``target`` where it is a path of this gateway, else "/": a link must not lead elsewhere after signing in."""
+    """``target`` where it is a path of this gateway, else "/": a link must not lead elsewhere after signing in.
+
+    Of one that is too long, the path alone: the page, without the passage to be shown on it."""
+    if len(target) > MAX_BACK:
+        path = urlsplit(target).path
+        return local(path) if len(path) <= MAX_BACK else "/"
     printable = all(0x20 < ord(char) < 0x7F for char in target)
     safe = printable and target.startswith("/") and not target.startswith("//") and "\\" not in target
     return target if safe and not urlsplit(target).netloc else "/"
@@ -149,8 +156,13 @@ def local(target: str) -> str:
 def sign_in_for(scope: Scope) -> str:
     """Where to sign in, and come back."""
     query = scope["query_string"].decode("latin-1")
-    back = scope["path"] + (f"?{query}" if query else "")
-    return SIGN_IN if back == "/" else f"{SIGN_IN}?next={quote(back, safe='')}"
+    return sign_in_page(scope["path"] + (f"?{query}" if query else ""))
+
+
+def sign_in_page(back: str, **more: str) -> str:
+    """The sign-in page's address, to come ``back`` from it; ``more``: of its query."""
+    query = more if back == "/" else more | {"next": back}
+    return SIGN_IN + (f"?{urlencode(query, quote_via=quote, safe='')}" if query else "")
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -1,13 +1,30 @@
-"""The sign-in page as HTML: a link to single sign-on where there is one, a field for a key, what went wrong. Pure."""
+"""The sign-in page as HTML: a link to single sign-on where there is one, a field for a key, what went wrong. Pure.
+
+No server ever sees what stands behind the "#" of an address, such as the conversation in ``/#chat/ID``. Browsers keep
+it when they are sent to this page, and the page's one script puts it where signing in will lead.
+"""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from html import escape
 from urllib.parse import urlencode
 
+from serving.access.doors import MAX_BACK
+
+SCRIPT = f"""
+const field = document.querySelector("[name=next]");
+const back = field.value + location.hash;
+if (!field.value.includes("#") && back.length <= {MAX_BACK}) field.value = back;
+const link = document.querySelector(".sso");
+if (link && field.value !== "/") link.search = new URLSearchParams({{ next: field.value }});
+if (link?.dataset.go === "") location.replace(link.href);
+"""
+_SCRIPT_HASH = b64encode(sha256(SCRIPT.encode()).digest()).decode()
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": f"default-src 'none'; script-src 'sha256-{_SCRIPT_HASH}'; style-src 'unsafe-inline'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -81,15 +98,21 @@ button, .sso {{ cursor: pointer; text-align: center; text-decoration: none }}
 <input type="hidden" name="next" value="{back}">
 <button{main}>{enter}</button>
 <p>{hint}</p>
-</form></main></body></html>"""
+</form></main><script>{script}</script></body></html>"""
 
 
 def page_html(
-    accept_language: str, action: str, back: str, said: str = "", sso: str | None = None, provider: str = ""
+    accept_language: str,
+    action: str,
+    back: str,
+    said: str = "",
+    sso: str | None = None,
+    provider: str = "",
+    go: bool = False,
 ) -> str:
     """The page. ``back``: where to go afterwards; ``said``: one of PROBLEMS, "signed_out" or "".
 
-    ``sso``: where single sign-on begins, None without it; ``provider``: what it is called.
+    ``sso``: where single sign-on begins, None without it; ``provider``: what it is called; ``go``: there at once.
     """
     lang = "zh" if accept_language.lower().startswith("zh") else "en"
     words = _WORDS[lang]
@@ -99,9 +122,10 @@ def page_html(
         action=escape(action),
         back=escape(back),
         said=_said(words, said),
-        sso="" if sso is None else _sso(words, sso, back, provider),
+        sso="" if sso is None else _sso(words, sso, back, provider, go),
         focus=" autofocus" if sso is None else "",
         main=' class="main"' if sso is None else "",
+        script=SCRIPT,
         **plain,
     )
 
@@ -112,8 +136,9 @@ def _said(words: dict[str, str], said: str) -> str:
     return f'<p class="wrong" role="alert">{escape(words[said])}</p>\n' if said in PROBLEMS else ""
 
 
-def _sso(words: dict[str, str], start: str, back: str, provider: str) -> str:
+def _sso(words: dict[str, str], start: str, back: str, provider: str, go: bool) -> str:
     label = words["sso_with"].format(name=provider) if provider else words["sso"]
     address = start if back == "/" else f"{start}?{urlencode({'next': back})}"
-    link = f'<a class="sso main" href="{escape(address)}" autofocus>{escape(label)}</a>'
+    at_once = " data-go" if go else ""
+    link = f'<a class="sso main" href="{escape(address)}" autofocus{at_once}>{escape(label)}</a>'
     return f'{link}\n<p class="or">{escape(words["or"])}</p>'

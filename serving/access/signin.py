@@ -35,10 +35,8 @@ def router(keyring: Keyring, oidc: OidcConfig, sso: SingleSignOn | None = None) 
         if principal_of(request) is not ANONYMOUS:
             return RedirectResponse(local(next), 303, _NO_STORE)
         said = problem or ("signed_out" if state == "signed-out" else "")
-        if sso and oidc.direct and not (said or key):
-            query = request.url.query  # of this host, whatever a proxy calls it
-            return RedirectResponse(SSO_START + (f"?{query}" if query else ""), 303, _NO_STORE)
-        return _page(request, local(next), said)
+        # By its script, since a redirect would lose what stands behind the "#" of the address.
+        return _page(request, local(next), said, go=oidc.direct and not (said or key))
 
     @routes.post(SIGN_IN)
     async def sign_in(request: Request) -> Response:
@@ -64,9 +62,9 @@ def router(keyring: Keyring, oidc: OidcConfig, sso: SingleSignOn | None = None) 
         """Who this browser is now, for a page that was opened a while ago; "" for nobody."""
         return JSONResponse({"user": principal_of(request).user}, headers=_NO_STORE)
 
-    def _page(request: Request, back: str, said: str = "", status: int = 200) -> HTMLResponse:
+    def _page(request: Request, back: str, said: str = "", status: int = 200, go: bool = False) -> HTMLResponse:
         spoken = request.headers.get("accept-language", "")
-        html = page_html(spoken, SIGN_IN, back, said, SSO_START if sso else None, oidc.name)
+        html = page_html(spoken, SIGN_IN, back, said, SSO_START if sso else None, oidc.name, go)
         return HTMLResponse(html, status, HEADERS)
 
     return routes

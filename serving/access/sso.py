@@ -75,18 +75,19 @@ class SingleSignOn:
 
     async def start(self, request: Request, next: str = "/") -> Response:
         """To the provider."""
-        request.scope["session"] = {}
+        back, request.scope["session"] = doors.local(next), {}
         try:
             address = await self._provider.begin(request, self._home + doors.SSO_END)
         except Exception as error:
-            return _back_to_the_page(request, error)
+            return _back_to_the_page(request, error, back)
         response = RedirectResponse(address, 303, NO_STORE)
-        cookies.keep(response, request, _packed(request.session, doors.local(next)), FLOW_S, FLOW)
+        cookies.keep(response, request, _packed(request.session, back), FLOW_S, FLOW)
         return response
 
     async def arrive(self, request: Request) -> Response:
         """Back from the provider. What was begun counts once, whatever comes of it."""
         flow = _unpacked(cookies.held(request, FLOW))
+        back = doors.local(flow.next)
         request.scope["session"] = {name: entry.model_dump() for name, entry in flow.begun.items()}
         try:
             arrival = await self._provider.end(request)
@@ -94,9 +95,9 @@ class SingleSignOn:
                 await self._sessions.end(doors.cookie_in(request.scope))  # of whoever sat here before
             token = await self._sessions.begin(arrival.person, self._lasts_s, arrival.id_token)
         except Exception as error:
-            return _back_to_the_page(request, error)
+            return _back_to_the_page(request, error, back)
         log.info("%s signed in, role %s", arrival.person.user, arrival.person.role)
-        response = RedirectResponse(doors.local(flow.next), 303, NO_STORE)
+        response = RedirectResponse(back, 303, NO_STORE)
         cookies.keep(response, request, token, self._lasts_s)
         cookies.drop(response, request, FLOW)
         return response
@@ -114,14 +115,14 @@ class SingleSignOn:
             return ""
 
 
-def _back_to_the_page(request: Request, error: Exception) -> Response:
-    """The sign-in page with what to say; never a trace, nor what others have said."""
+def _back_to_the_page(request: Request, error: Exception, back: str) -> Response:
+    """The sign-in page with what to say, and the way ``back`` for another try; never a trace, nor what others said."""
     problem = error.problem if isinstance(error, SsoError) else "failed"
     if isinstance(error, (SsoError, StoreError)):
         log.warning("a sign-in failed (%s): %s", problem, _line(error))
     else:
         log.error("a sign-in failed", exc_info=error)
-    response = RedirectResponse(f"{doors.SIGN_IN}?problem={problem}", 303, NO_STORE)
+    response = RedirectResponse(doors.sign_in_page(back, problem=problem), 303, NO_STORE)
     cookies.drop(response, request, FLOW)
     return response
 

@@ -24,6 +24,8 @@ from ui.config import UiConfig
 
 pytestmark = MARKS
 
+QUESTION = "Which port does the gateway listen on by default?"
+
 
 @pytest.fixture
 def base(tmp_path: Path) -> Iterator[Store]:
@@ -72,7 +74,7 @@ def test_sign_in_wrong_key_sign_out_and_a_key_that_is_revoked(
         assert not page.locator("#dd-title span").is_visible()
         page.set_viewport_size({"width": 1360, "height": 860})
         assert page.locator("#dd-title span").is_visible()
-        article = ask(page, "Which port does the gateway listen on by default?")
+        article = ask(page, QUESTION)
         assert "It listens on port 7860" in article.locator(".dd-prose").inner_text()
         (cookie,) = [cookie for cookie in page.context.cookies() if cookie["name"] == doors.COOKIE]
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["value"]) == (True, "Lax", secret)
@@ -96,3 +98,54 @@ def test_sign_in_wrong_key_sign_out_and_a_key_that_is_revoked(
         page.goto(url)
         assert page.url == f"{url}/sign-in"
         browser.close()
+
+
+HOSTILE = (
+    "#//evil.test",
+    "#javascript:alert(1)",
+    """#'"><img src=x onerror=alert(1)>""",
+    "#/\\\\evil.test",
+    f"#{'x' * 9000}",
+)
+
+
+def test_a_link_to_a_conversation_leads_there_after_signing_in(browser: Any, url: str, base: Store) -> None:
+    secret = new_key(base)
+    page = browser.new_context().new_page()
+    page.goto(url)
+
+    def enter(key: str) -> Any:
+        """Where the gateway sends them."""
+        page.fill("#key", key)
+        with page.expect_response(lambda response: response.request.method == "POST") as answer:
+            page.click("button")
+        return answer.value.headers.get("location")
+
+    enter(secret)
+    ask(page, QUESTION)
+    page.wait_for_url(f"{url}/#chat/conv_*")
+    link = page.url
+    page.context.clear_cookies()
+    page = browser.new_context().new_page()
+    page.goto(link)
+    assert page.url == link.replace("/#", "/sign-in#")
+    assert enter("dd_no_such_key") is None
+    page.get_by_role("alert").wait_for()
+    assert enter(secret) == link.removeprefix(url)
+    page.locator(".dd-question").get_by_text(QUESTION).wait_for()
+    assert page.url == link
+    page.locator("#dd-account summary").wait_for()
+
+    dialogs: list[Any] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message) or dialog.dismiss())
+    for fragment in HOSTILE:
+        page.context.clear_cookies()
+        page.goto("about:blank")
+        page.goto(f"{url}/{fragment}")
+        sent = enter(secret)
+        assert sent.split("#")[0] == "/", fragment
+        assert len(sent) <= doors.MAX_BACK
+        if "onerror" in fragment:
+            page.wait_for_selector(".dd-welcome")
+            assert page.evaluate("location.origin + location.pathname") == f"{url}/"
+    assert not dialogs

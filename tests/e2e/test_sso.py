@@ -62,11 +62,15 @@ def fake() -> Iterator[FakeOidc]:
 
 
 @pytest.fixture(scope="module")
-def url(base: Store, fake: FakeOidc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = indexed(tmp_path_factory.mktemp("home"))
-    oidc = OidcConfig(
+def oidc(fake: FakeOidc) -> OidcConfig:
+    return OidcConfig(
         issuer=fake.url, client_id=CLIENT, client_secret=SECRET, name="Example", admin_groups=("docs-admins",)
     )
+
+
+@pytest.fixture(scope="module")
+def url(base: Store, oidc: OidcConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = indexed(tmp_path_factory.mktemp("home"))
     fresh = pytest.MonkeyPatch()
     for lang in i18n.LANGUAGES:
         fresh.setitem(i18n.TEXTS[lang], "panel.keepers", "Keepers")
@@ -184,6 +188,33 @@ def test_a_sign_in_that_ends_while_the_page_is_open(browser: Any, url: str, base
     assert QUESTION not in page.content()
     page.locator("#dd-account summary").click()
     assert "Ben Ode" in page.locator(".dd-account-menu-box").inner_text()
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_link_to_a_conversation_leads_there_after_signing_in(
+    browser: Any, url: str, fake: FakeOidc, monkeypatch: pytest.MonkeyPatch, direct: bool, oidc: OidcConfig
+) -> None:
+    """Also after a try that was cancelled, and where the sign-in page is passed over."""
+    page = browser.new_context().new_page()
+    sign_in(page, url, "anna")
+    ask(page, QUESTION)
+    page.wait_for_url(f"{url}/#chat/conv_*")
+    link = page.url
+    monkeypatch.setitem(oidc.__dict__, "direct", direct)
+    page = browser.new_context().new_page()
+    page.goto(link)
+    if not direct:
+        assert page.url == link.replace("/#", "/sign-in#")
+        page.get_by_role("link", name="Example").click()
+    page.wait_for_url(f"{fake.url}/authorize?*")
+    assert "#" not in page.url  # the provider does not learn of it
+    page.click("#no")
+    page.get_by_role("alert").wait_for()
+    page.get_by_role("link", name="Example").click()
+    page.fill("#who", "anna")
+    page.click("#go")
+    page.locator(".dd-question").get_by_text(QUESTION).wait_for()
+    assert page.url == link
 
 
 def test_what_goes_wrong_is_said_on_the_sign_in_page_in_chinese_too(browser: Any, url: str) -> None:
