@@ -369,6 +369,15 @@ def test_malformed_json_wrong_path_wrong_method_and_huge_body(serve: Serve) -> N
     ]
 
 
+@pytest.mark.parametrize(("lang", "said"), [("en-US", "no longer in the docs"), ("zh-CN", "文档中已没有这一页")])
+def test_who_follows_a_citation_to_a_page_that_is_gone_is_told_so(serve: Serve, lang: str, said: str) -> None:
+    headers = {"Accept": "text/html,*/*;q=0.8", "Accept-Language": lang}
+    gone = httpx.get(f"{serve()}/pages/0123456789abcdef", headers=headers)
+    assert gone.status_code == 404
+    assert said in gone.text
+    assert gone.headers["content-security-policy"].startswith("default-src 'none'")
+
+
 def test_the_demonstration_s_model_is_told(home: Home) -> None:
     engines = (
         EngineConfig(name="base", base_url="http://scripted", served_model="docduet-tiny"),

@@ -47,6 +47,21 @@ blockquote {{ margin-left: 0; padding-left: 1rem; border-left: 3px solid var(--l
 """
 
 
+_GONE = {
+    "en": Page(
+        "",
+        "This page is no longer in the docs",
+        "It was removed or renamed after it was cited. Ask your question again: the answer comes from today's docs.",
+    ),
+    "zh": Page("", "文档中已没有这一页", "它在被引用之后被删除或改名了。请重新提问，答案将来自当前的文档。", lang="zh"),
+}
+
+
+def gone_html(accept_language: str) -> str:
+    """What is shown in place of a page that is not there any more."""
+    return page_html(_GONE["zh" if accept_language.lower().startswith("zh") else "en"])
+
+
 def page_html(page: Page, quote: str = "") -> str:
     """The whole document. ``quote``: Markdown text of the page to highlight; ignored when it is not there."""
     body = _render(page.body)

@@ -18,7 +18,7 @@ from rag.stages import stage, watched
 from rag.types import Passage
 from serving.api.admin import admin_only
 from serving.api.models import LabelList, Me, Model, ModelList, SearchResults, answers
-from serving.api.pageview import POLICY, page_html
+from serving.api.pageview import POLICY, gone_html, page_html
 from serving.api.schemas import SearchRequest
 from serving.errors import ApiError
 from serving.gateway import gateway_of
@@ -115,11 +115,12 @@ async def page(page_id: str, request: Request, quote: str = "") -> HTMLResponse:
     """A stored page with the quote highlighted: where citations of folder sources lead."""
     retriever = await asyncio.to_thread(gateway_of(request).live.retriever)
     stored = await asyncio.to_thread(retriever.page, page_id)
+    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+    if stored is None and "text/html" in request.headers.get("accept", ""):  # a person, who has followed a citation
+        return HTMLResponse(gone_html(request.headers.get("accept-language", "")), 404, headers)
     if stored is None:
         raise ApiError("no such page in the current index: it may have been removed", 404, "page_not_found", "page_id")
-    html = await asyncio.to_thread(page_html, stored, quote[:4000])
-    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-    return HTMLResponse(html, headers=headers)
+    return HTMLResponse(await asyncio.to_thread(page_html, stored, quote[:4000]), headers=headers)
 
 
 @operations.get("/healthz")
