@@ -40,7 +40,7 @@ FONTS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
-STYLES = (HERE / "style.css", *sorted(HERE.glob("*/style.css")))
+STYLES = (HERE / "controls.css", HERE / "style.css", *sorted(HERE.glob("*/style.css")))
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
