@@ -146,3 +146,17 @@ def test_pathological_markdown_comes_out(text: str) -> None:
 )
 def test_safe_href(href: str, kept: bool) -> None:
     assert safe_href(href) == (href if kept else "")
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("--port", '<code class="dd-whole">--port</code>'),
+        ("docduet.toml", "<code>docduet.toml</code>"),
+        ("docduet serve --port", "<code>docduet serve --port</code>"),
+        ("--an-option-that-is-longer-than-a-phone", "<code>--an-option-that-is-longer-than-a-phone</code>"),
+        ('--x="<b>', '<code class="dd-whole">--x="&lt;b&gt;</code>'),
+    ],
+)
+def test_short_options_are_not_broken_at_their_hyphens(code: str, shown: str) -> None:
+    assert shown in answer_html(f"Set `{code}`.", "k", [])

@@ -53,6 +53,7 @@ _TAGS = {
 _ATTRIBUTES = {
     "a": {"href", "class", "target", "data-source", "aria-label", "title"},
     "button": {"class", "type", "data-copy"},
+    "code": {"class"},
     "div": {"class"},
     "span": {"class", "title", "role", "aria-label"},
     "ol": {"start"},
@@ -126,6 +127,7 @@ def _parser() -> MarkdownIt:
         "image": _render_image,
         "link_open": _render_link_open,
         "link_close": _render_link_close,
+        "code_inline": _render_code_inline,
         "fence": _render_code,
         "code_block": _render_code,
         "table_open": lambda *_: '<div class="dd-table"><table>',
@@ -198,6 +200,15 @@ def _render_link_close(tokens: Sequence[Token], at: int, _: Any, env: dict[str, 
     opening = next(t for t in reversed(tokens[:at]) if t.type == "link_open" and t.level == tokens[at].level)
     linked = bool(safe_href(str(opening.attrGet("href") or ""))) and env.get("links", True)
     return "</a>" if linked else "</span>"
+
+
+_OPTION = re.compile(r"(?=\S*-)\S{1,24}")
+
+
+def _render_code_inline(tokens: Sequence[Token], at: int, _: Any, __: dict[str, Any]) -> str:
+    """Browsers break lines after a hyphen: an option such as ``--port`` stays whole, what is long may break."""
+    whole = ' class="dd-whole"' if _OPTION.fullmatch(tokens[at].content) else ""
+    return f"<code{whole}>{escape(tokens[at].content)}</code>"
 
 
 def _render_code(tokens: Sequence[Token], at: int, _: Any, env: dict[str, Any]) -> str:
