@@ -1,6 +1,7 @@
 """Stage two: the model learns to answer from numbered passages, to cite, and to refuse.
 
 python recipes/docduet-tiny/05_read.py --minutes 7.5
+python recipes/docduet-tiny/05_read.py --prepare                    # tokens only: while the GPU does something else
 python recipes/docduet-tiny/05_read.py --minutes 8 --finish         # the last slice: the learning rate comes down to 0
 
 Reads --work/tokenizer, --work/shards and --work/tasks (03_tasks.py), and begins with --work/pretrain/model.
@@ -12,7 +13,7 @@ import os
 from pathlib import Path
 
 from rows import Mixed, TaskRows, TextRows
-from settings import load
+from settings import changed, load
 from shards import read_shards
 from stages import begin, fingerprint, options, train
 from tokenised import HELDOUT, samples
@@ -21,12 +22,16 @@ from tokenised import HELDOUT, samples
 def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--tasks", type=Path, help="folder of the tasks (--work/tasks)")
+    parser.add_argument("--prepare", action="store_true", help="only turn the tasks into tokens, on the CPU")
     args = parser.parse_args()
     args.init = args.init or args.work / "pretrain" / "model"
     settings = load(args.preset)
-    stage = settings.read
+    stage = changed(settings.read, args.set)
     tasks, words = args.tasks or args.work / "tasks", args.work / "tokenizer"
     made = samples(tasks, words, args.work / "read", stage.row_tokens, os.cpu_count() or 1)  # before CUDA: it forks
+    if args.prepare:
+        print({split: f"{len(some):,} tasks, {len(some.tokens):,} tokens" for split, some in made.items()})
+        return
     stage, tokenizer, model, _ = begin(args, "read")
     end, seed = tokenizer.pad_token_id, settings.seed
     text = TextRows(read_shards(args.work / "shards", "train"), stage.row_tokens, end, seed + 1, stage.text_weight)

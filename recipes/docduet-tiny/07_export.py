@@ -6,7 +6,7 @@ python recipes/docduet-tiny/07_export.py --check data/samples/models/docduet-tin
 
 Takes --work/read/model (weights, training.json) and --work/tokenizer; writes one model.safetensors in bfloat16, the
 tokenizer, generation_config.json (only the likeliest token), README.md (the model card) and SHA256SUMS over all of it.
---adapter takes what `docduet sft export` wrote and names the base beside it, so that both move together. --check
+--adapter takes what `docduet sft export` wrote, in bfloat16, and names the base beside it: both move together. --check
 compares the sums of a folder and of the folders in it.
 """
 
@@ -80,7 +80,7 @@ def bundle(adapter: Path, out: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for path in adapter.glob("adapter_model*.safetensors"):
-        shutil.copy2(path, part / path.name)
+        _halved(path, part / path.name)
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     _write(part / "adapter_config.json", json.dumps(config | {"base_model_name_or_path": "docduet-tiny"}, indent=1))
     manifest = json.loads((adapter / "manifest.json").read_text(encoding="utf-8"))
@@ -88,6 +88,15 @@ def bundle(adapter: Path, out: Path) -> None:
     own = {"base_model": "../base", "files": files, "argv": [], "dataset": Path(manifest["dataset"]).name}
     _write(part / "manifest.json", json.dumps(manifest | own, indent=1, ensure_ascii=False))
     _seal(part, out)
+
+
+def _halved(adapter: Path, out: Path) -> None:
+    """A CPU trains an adapter in float32; its base is in bfloat16, and so is what travels."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(adapter).items()}
+    save_file(tensors, out, metadata={"format": "pt"})
 
 
 def _seal(part: Path, out: Path) -> None:

@@ -2,7 +2,8 @@
 
 What is trained is transformers' Qwen3ForCausalLM, so that what is saved loads wherever a Qwen3 does. `Body` walks its
 modules itself, because several documents share a row and none may see another: with flex attention on a GPU, with a
-dense mask elsewhere. The tests hold it against transformers' own forward pass.
+dense mask elsewhere. The tests hold it against transformers' own forward pass. What is compiled is one layer, which all
+layers share: that takes seconds, where compiling the whole takes a minute of the GPU's time.
 """
 
 from __future__ import annotations
@@ -69,13 +70,15 @@ class Body(nn.Module):
     """Token ids (rows, tokens) -> hidden states (rows, tokens, hidden) after the last norm.
 
     ``docs``: the number of the document that each token belongs to, growing along a row. ``flex``: the mask is flex
-    attention's BlockMask, else a boolean tensor (rows, 1, tokens, tokens), True where a token may look.
+    attention's BlockMask, else a boolean tensor (rows, 1, tokens, tokens), True where a token may look. ``compiled``:
+    options of torch.compile for a layer; None runs it as it is.
     """
 
-    def __init__(self, model: Any, flex: bool) -> None:
+    def __init__(self, model: Any, flex: bool, compiled: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.model = model
         self.flex = flex
+        self._one = self._layer if compiled is None else torch.compile(self._layer, **compiled)
         config = model.config
         theta = config.rope_parameters["rope_theta"]
         steps = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
@@ -90,9 +93,12 @@ class Body(nn.Module):
         angles = torch.cat((angles, angles), dim=-1)[:, None]
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         for layer in inner.layers:
-            x = x + self._attend(layer.self_attn, layer.input_layernorm(x), cos, sin, mask)
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
+            x = self._one(layer, x, cos, sin, mask)
         return inner.norm(x)
+
+    def _layer(self, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, mask: Any) -> Tensor:
+        x = x + self._attend(layer.self_attn, layer.input_layernorm(x), cos, sin, mask)
+        return x + layer.mlp(layer.post_attention_layernorm(x))
 
     def _attend(self, part: Any, x: Tensor, cos: Tensor, sin: Tensor, mask: Any) -> Tensor:
         rows, tokens, _ = x.shape
@@ -139,7 +145,7 @@ def flex_mask(docs: Tensor) -> Any:
     from torch.nn.attention.flex_attention import create_block_mask
 
     global _block_mask
-    _block_mask = _block_mask or torch.compile(create_block_mask)
+    _block_mask = _block_mask or torch.compile(create_block_mask, dynamic=False)  # one shape: never compiled anew
 
     def looks(row: Tensor, _: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (q >= k) & (docs[row, q] == docs[row, k])

@@ -6,6 +6,7 @@ remember to go on. numpy only.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -155,7 +156,7 @@ def pack(order: Ints, lengths: Ints, size: int) -> list[list[int]]:
         made: list[list[int]] = []
         for index in window[np.argsort(-lengths[window], kind="stable")]:
             length = int(lengths[index])
-            at = int(np.searchsorted(rooms, length)) if rooms else 0
+            at = bisect_left(rooms, length)
             if at < len(rooms):
                 room = rooms.pop(at)
                 row = by_room[room].pop()
@@ -164,7 +165,7 @@ def pack(order: Ints, lengths: Ints, size: int) -> list[list[int]]:
                 made.append(row)
             row.append(int(index))
             left = room - length
-            rooms.insert(int(np.searchsorted(rooms, left)) if rooms else 0, left)
+            insort(rooms, left)
             by_room.setdefault(left, []).append(row)
         shuffled = np.random.default_rng(start + len(made)).permutation(len(made))
         rows += [made[place] for place in shuffled]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,17 @@ def load(preset: str = "", path: Path = CONFIG) -> Settings:
     model = {**tables["model"], **over.get("model", {})}
     stages = {name: _stage(name, {**tables[name], **over.get(name, {})}) for name in ("pretrain", "read")}
     return Settings(int(over.get("seed", tables["seed"])), model, **stages)
+
+
+def changed(stage: Stage, settings: Sequence[str]) -> Stage:
+    """``stage`` with "key=value" changes. Raises ValueError."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key not in Stage.__dataclass_fields__:
+            raise ValueError(f"--set {setting}: write KEY=VALUE; keys are {', '.join(Stage.__dataclass_fields__)}")
+        values[key] = type(getattr(stage, key))(value)
+    return replace(stage, **values)
 
 
 def _stage(name: str, values: Mapping[str, Any]) -> Stage:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from feed import Feed, Micro, micro
 from model import dense_mask, flex_mask, positions_of
-from rows import Batch, Row, Rows, batch
+from rows import Row, Rows
 from settings import Stage
 
 
@@ -65,15 +66,12 @@ class Machine:
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast("cuda", torch.bfloat16) if self.device == "cuda" else nullcontext()
 
-    def loss(self, model: Any, rows: Batch) -> torch.Tensor:
-        """Of each learned token of a micro batch."""
-        ids, docs, picked, targets = (
-            torch.from_numpy(part).to(self.device, non_blocking=True)
-            for part in (rows.ids, rows.docs, rows.picked, rows.targets)
-        )
-        mask = flex_mask(docs) if self.flex else dense_mask(docs)
+    def loss(self, model: Any, rows: Micro) -> torch.Tensor:
+        """Of each learned token of a micro batch that lies on the device."""
+        mask = flex_mask(rows.docs) if self.flex else dense_mask(rows.docs)
         with self.autocast():
-            return self.head(self.body(ids, positions_of(docs), mask), model.lm_head.weight, picked, targets)
+            hidden = self.body(rows.ids, positions_of(rows.docs), mask)
+            return self.head(hidden, model.lm_head.weight, rows.picked, rows.targets)
 
 
 @dataclass
@@ -92,6 +90,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.optimizers = optimizers(self.model, self.stage, self.machine.device)
         self._stop = False
+        self._feed: Feed | None = None
         self.heldout_loss = float("nan")
 
     def run(self, schedule: Schedule) -> bool:
@@ -101,6 +100,8 @@ class Trainer:
             self._loop(schedule)
         finally:
             signal.signal(signal.SIGTERM, before)
+            if self._feed:
+                self._feed.close()
         self.save()
         return schedule.at(self.progress) >= 1
 
@@ -128,18 +129,14 @@ class Trainer:
 
     def step(self, lr: float) -> dict[str, torch.Tensor]:
         """One step of the optimizer over ``step_rows`` rows; mean losses of answers and of plain text."""
-        rows = self.rows.take(self.progress.rows, self.stage.step_rows)
-        each = self.machine.micro_rows
-        micro = [batch(rows[start : start + each]) for start in range(0, len(rows), each)]
-        whole = float(sum(part.weights.sum() for part in micro))
+        made = self._next()
+        whole = sum(part.weight for part in made)
         sums = torch.zeros(2, device=self.machine.device)
-        counts = [sum(int((~part.text).sum()) for part in micro), sum(int(part.text.sum()) for part in micro)]
-        for part in micro:
+        counts = [sum(part.answers for part in made), sum(part.texts for part in made)]
+        for part in (part.to(self.machine.device) for part in made):
             loss = self.machine.loss(self.model, part)
-            weights = torch.from_numpy(part.weights).to(self.machine.device)
-            ((loss * weights).sum() / whole).backward()
-            text = torch.from_numpy(part.text).to(self.machine.device)
-            sums += torch.stack(((loss.detach() * ~text).sum(), (loss.detach() * text).sum()))
+            ((loss * part.weights).sum() / whole).backward()
+            sums += torch.stack(((loss.detach() * ~part.text).sum(), (loss.detach() * part.text).sum()))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.clip)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -147,17 +144,26 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
-        self.progress.rows += len(rows)
-        self.progress.tokens += len(rows) * self.stage.row_tokens
+        self.progress.rows += self.stage.step_rows
+        self.progress.tokens += self.stage.step_rows * self.stage.row_tokens
         names = ("loss_answers", "loss_text")
         means = {name: sums[i] / counts[i] for i, name in enumerate(names) if counts[i]}
         return means | {"grad_norm": norm}
+
+    def _next(self) -> list[Micro]:
+        if self._feed is None:
+            pinned = self.machine.device == "cuda"
+            self._feed = Feed(
+                self.rows, self.progress.rows, self.stage.step_rows, self.machine.micro_rows, pinned
+            )
+        return self._feed.next()
 
     def evaluate(self) -> float:
         """Mean loss of the held-out rows' learned tokens. With gradients on, so that nothing is compiled anew."""
         total, count, each = 0.0, 0, self.machine.micro_rows
         for start in range(0, len(self.heldout) - each + 1, each):
-            loss = self.machine.loss(self.model, batch(self.heldout[start : start + each]))
+            here = micro(self.heldout[start : start + each]).to(self.machine.device)
+            loss = self.machine.loss(self.model, here)
             total, count = total + float(loss.detach().sum()), count + loss.numel()
         return total / count if count else float("nan")
 
