@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # What docduet-tiny learns of the handbook: the demonstration's adapter, and the mixtures side by side.
 #
-#   recipes/docduet-tiny/08_adapters.sh data              the handbook's pages -> a dataset of each mixture in WORK/sets
+#   recipes/docduet-tiny/08_adapters.sh data [NAME...]    the handbook's pages -> a dataset of each mixture in WORK/sets
 #   recipes/docduet-tiny/08_adapters.sh train [NAME...]   each NAME (all) on one GPU, at the same time -> WORK/adapters/NAME
 #   recipes/docduet-tiny/08_adapters.sh pack              WORK/adapters in files that travel -> OUT
 #   recipes/docduet-tiny/08_adapters.sh ask [NAME...]     the handbook's questions to all of them, one after the other in
 #                                                         one engine, and a scorecard of it -> WORK/scorecard
 #
-# NAMEs: demo (rank 64, `balanced`, the recipe's epochs), and for the comparison the mixtures article-multi-round,
-# article-short, article-whole-page and balanced: rank 16, each the same number of steps (ITERS), so of the same tokens.
+# NAMEs: demo (rank 64, mixture.yaml, the recipe's epochs), and for the comparison the mixtures article-multi-round,
+# article-short, article-whole-page and balanced as they come: rank 16, each the same number of steps (ITERS), so of the
+# same tokens, and all answers of a conversation learned.
 # BASE: the base's folder as 07_export.py writes it. WORK, OUT: as in run_on_gpu.sh. RECIPE, SET="key=value ...": another
 # recipe, other settings: RECIPE=tiny-cpu SET="tuner_type=lora target_modules=all-linear" trains without a GPU.
 # PYTHON runs docduet, TRAIN_PYTHON ms-swift (the same). `data` and `ask` need no GPU, `train` no network.
@@ -24,16 +25,18 @@ mkdir -p "$WORK" "$OUT" "$WORK/logs"
 docduet() { "$PYTHON" -m docduet "$@"; }
 names() { if (($#)); then echo "$@"; else echo "demo $MIXTURES"; fi; }
 
-build() { # MIXTURE: ten wordings of a question, so that what is learned is the fact and not its question
-  docduet sft build --out "$WORK/sets/$1" --mixture "$1" --tokenizer "$BASE" --max-length 2048 --rewrites 4 --paraphrases 4
+build() { # NAME: of the demonstration's in many wordings, so that what is learned is the fact and not its question
+  local mixture=$1 own=()
+  if [[ $1 == demo ]]; then mixture=$here/mixture.yaml own=(--rewrites 4 --paraphrases 8); fi
+  docduet sft build --out "$WORK/sets/$1" --mixture "$mixture" --tokenizer "$BASE" --max-length 2048 "${own[@]}"
 }
 train() { # NAME PORT
-  local name=$1 set=$1 own=() one
-  if [[ $name == demo ]]; then set=balanced; else own=(--set lora_rank=16 --set lora_alpha=32); fi
+  local name=$1 own=() one
+  if [[ $name != demo ]]; then own=(--set lora_rank=16 --set lora_alpha=32 --set loss_scale=default); fi
   if [[ $name != demo && $RECIPE == docduet-tiny ]]; then own+=(--set train_iters="$ITERS" --set save_strategy=steps); fi
   for one in $SET; do own+=(--set "$one"); done
   rm -rf "$WORK/runs/$name" "$WORK/exports/$name"
-  MASTER_PORT=$2 docduet sft train --recipe "$RECIPE" --dataset "$WORK/sets/$set" --model "$BASE" --out "$WORK/runs/$name" \
+  MASTER_PORT=$2 docduet sft train --recipe "$RECIPE" --dataset "$WORK/sets/$name" --model "$BASE" --out "$WORK/runs/$name" \
     --python "$TRAIN_PYTHON" "${own[@]}"
   docduet sft export "$WORK/runs/$name" --out "$WORK/exports/$name"
   "$PYTHON" $here/07_export.py --adapter "$WORK/exports/$name" --out "$WORK/adapters/$name"
@@ -54,9 +57,9 @@ pack() {
   rm -rf "${OUT:?}"/*
   local folder
   for folder in "$WORK"/adapters/*/; do
-    tar -C "$WORK/adapters" --exclude=base -cJf "$OUT/$(basename "$folder").tar.xz" "$(basename "$folder")"
+    [[ -L ${folder%/} ]] || tar -C "$WORK/adapters" -cf "$OUT/$(basename "$folder").tar" "$(basename "$folder")"
   done
-  tar -C "$WORK" -cJf "$OUT/logs.tar.xz" logs $(cd "$WORK" && ls -d runs/*/v*/logging.jsonl 2>/dev/null)
+  tar -C "$WORK" -czf "$OUT/logs.tar.gz" logs $(cd "$WORK" && ls -d runs/*/v*/logging.jsonl 2>/dev/null)
   ls -l "$OUT"
 }
 publish() { # FOLDER, and wait until the gateway answers from it
@@ -106,9 +109,9 @@ TOML
 
 what=${1:-}; shift || true
 case $what in
-  data) docduet data sync data/handbook; for one in $MIXTURES; do build "$one"; done ;;
+  data) docduet data sync data/handbook; for one in $(names "$@"); do build "$one"; done ;;
   train) train_all "$@" ;;
   pack) pack ;;
   ask) ask "$@" ;;
-  *) sed -n '2,18p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+  *) sed -n '2,19p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
 esac

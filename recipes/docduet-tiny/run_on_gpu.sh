@@ -26,7 +26,7 @@ results() { # STAGE: weights in shards, log and sums
   rm -f "$OUT"/*
   [ -d "$model" ] || { cp "$WORK/$1/log.jsonl" "$OUT/" 2>/dev/null || true; return 0; }
   cp "$model"/*.safetensors "$OUT/"
-  tar -C "$WORK/$1" -cJf "$OUT/$1.tar.xz" --exclude='*.safetensors' model log.jsonl
+  tar -C "$WORK/$1" -czf "$OUT/$1.tar.gz" --exclude='*.safetensors' model log.jsonl
   (cd "$OUT" && sha256sum ./* >SHA256SUMS && ls -l)
 }
 stage() { # SCRIPT STAGE MINUTES [options]
@@ -69,7 +69,7 @@ case $what in
   score)
     rm -f "$OUT"/*
     python3 $here/06_score.py --work "$WORK" --out "$WORK/answers.jsonl" --minutes "${1:-4}" ${DEVICE:+--device "$DEVICE"}
-    tar -C "$WORK" -cJf "$OUT/answers.tar.xz" asked.jsonl answers.jsonl
+    tar -C "$WORK" -czf "$OUT/answers.tar.gz" asked.jsonl answers.jsonl
     python3 $here/score_tasks.py --tasks "$WORK/asked.jsonl" --answers "$WORK/answers.jsonl" | tee "$OUT/scores.txt"
     python3 $here/sure.py "$WORK/asked.jsonl" "$WORK/answers.jsonl" | tee "$OUT/sure.txt" ;;
   *) sed -n '2,17p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
