@@ -75,7 +75,9 @@ def test_what_was_learned_by_heart_comes_back_word_for_word(tmp_path: Path) -> N
     tasks, work = tasks_in(tmp_path / "tasks"), tmp_path / "work"
     passages = passages_of(tmp_path / "tasks")
     asked = [messages_of(task, passages) for task in tasks]
-    words = tokenizer([message["content"] for one in asked for message in one] + [task["answer"] for task in tasks], 600)
+    words = tokenizer(
+        [message["content"] for one in asked for message in one] + [task["answer"] for task in tasks], 600
+    )
     words.save_pretrained(work / "tokenizer")
     made = samples(tmp_path / "tasks", work / "tokenizer", tmp_path / "cache", 384, 1)["train"]
     model = make(SIZES, words, 1)
@@ -115,9 +117,11 @@ def test_flex_attention_is_the_dense_mask_and_is_traced_once(monkeypatch: pytest
 
     from tests.tiny_qwen3 import tokenizer
 
-    # The CPU has no backward pass of its own for it; traced to plain operations, it is what a GPU's kernel is made from.
+    # The CPU has no backward pass of its own for it; traced to plain operations it has the one that kernels are held to.
     monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
-    monkeypatch.setattr("model._block_mask", torch.compile(flex_attention.create_block_mask, backend="aot_eager", dynamic=False))
+    monkeypatch.setattr(
+        "model._block_mask", torch.compile(flex_attention.create_block_mask, backend="aot_eager", dynamic=False)
+    )
     reset()
     counters.clear()
     words = tokenizer(["The gateway listens on port 7860 [1]."] * 10, 400)
@@ -139,10 +143,9 @@ def test_flex_attention_is_the_dense_mask_and_is_traced_once(monkeypatch: pytest
 
 
 def test_rows_come_ready_in_their_order_and_errors_come_too() -> None:
+    import numpy as np
     from feed import Feed
     from rows import TextRows
-
-    import numpy as np
 
     stream = np.arange(5, 4005).astype(np.uint16)
     rows = TextRows(stream, 48, 0, 0)

@@ -1,8 +1,8 @@
 """Steps' micro batches as tensors, made in a thread of their own while the device computes.
 
-A step of 131,072 tokens takes 5 ms of one core (26 M tokens a second), packing a pass of tasks a second now and then; and a
-copy from ordinary memory waits until the device has done all before it. So the next steps lie ready in pinned memory.
-Their order is that of the rows.
+A step of 131,072 tokens takes 5 ms of one core (26 M tokens a second), packing a pass of tasks a second now and
+then; and a copy from ordinary memory waits until the device has done all before it. So the next steps lie ready in
+pinned memory. Their order is that of the rows.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def micro(rows: Sequence[Row], pinned: bool = False) -> Micro:
 
 
 class Feed:
-    """``next()``: the micro batches of one step after the other, from row ``first`` on. What goes wrong in the thread is
-    raised there."""
+    """``next()``: the micro batches of one step after the other, from row ``first`` on. What goes wrong in the thread
+    is raised there."""
 
     def __init__(self, rows: Rows, first: int, step_rows: int, micro_rows: int, pinned: bool) -> None:
         self._rows, self._step, self._micro, self._pinned = rows, step_rows, micro_rows, pinned

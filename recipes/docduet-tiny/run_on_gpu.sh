@@ -67,7 +67,6 @@ case $what in
   read) stage 05_read.py read "${1:-8}" ;;
   finish) stage 05_read.py read "${1:-8}" --finish ;;
   score)
-    rm -f "$OUT"/*
     python3 $here/06_score.py --work "$WORK" --out "$WORK/answers.jsonl" --minutes "${1:-4}" ${DEVICE:+--device "$DEVICE"}
     tar -C "$WORK" -czf "$OUT/answers.tar.gz" asked.jsonl answers.jsonl
     python3 $here/score_tasks.py --tasks "$WORK/asked.jsonl" --answers "$WORK/answers.jsonl" | tee "$OUT/scores.txt"

@@ -153,9 +153,7 @@ class Trainer:
     def _next(self) -> list[Micro]:
         if self._feed is None:
             pinned = self.machine.device == "cuda"
-            self._feed = Feed(
-                self.rows, self.progress.rows, self.stage.step_rows, self.machine.micro_rows, pinned
-            )
+            self._feed = Feed(self.rows, self.progress.rows, self.stage.step_rows, self.machine.micro_rows, pinned)
         return self._feed.next()
 
     def evaluate(self) -> float:
