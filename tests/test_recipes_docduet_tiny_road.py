@@ -117,7 +117,7 @@ def test_flex_attention_is_the_dense_mask_and_is_traced_once(monkeypatch: pytest
 
     from tests.tiny_qwen3 import tokenizer
 
-    # The CPU has no backward pass of its own for it; traced to plain operations it has the one that kernels are held to.
+    # The CPU has no backward pass of its own for it; traced to plain operations it has the one kernels are held to.
     monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
     monkeypatch.setattr(
         "model._block_mask", torch.compile(flex_attention.create_block_mask, backend="aot_eager", dynamic=False)
