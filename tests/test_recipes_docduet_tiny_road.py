@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "docduet-tiny"
@@ -143,7 +144,6 @@ def test_flex_attention_is_the_dense_mask_and_is_traced_once(monkeypatch: pytest
 
 
 def test_rows_come_ready_in_their_order_and_errors_come_too() -> None:
-    import numpy as np
     from feed import Feed
     from rows import TextRows
 
@@ -177,3 +177,51 @@ def test_numbers_of_a_stage_can_be_changed_from_the_command_line() -> None:
     for wrong in ("color=red", "minutes"):
         with pytest.raises(ValueError, match="KEY=VALUE"):
             changed(stage, [wrong])
+
+
+def learner_in(folder: Path) -> Any:
+    import torch
+    from model import Body, losses, make
+    from rows import TextRows
+    from settings import load
+    from trainer import Machine, Trainer
+
+    from tests.tiny_qwen3 import tokenizer
+
+    torch.set_num_threads(1)
+    words = tokenizer(["The gateway listens on port 7860 [1]."] * 10, 400)
+    model = make(SIZES, words, 1)
+    stage = replace(load("smoke").pretrain, row_tokens=48, step_rows=2, micro_rows=2)
+    stream = np.random.default_rng(1).integers(5, 90, 2000).astype(np.uint16)
+    rows = TextRows(stream, 48, 0, 0)
+    folder.mkdir()
+    return Trainer(model, stage, rows, [], folder, Machine("cpu", Body(model, False), losses, False, 2), "data")
+
+
+def test_a_way_of_computing_that_differs_is_not_taken(tmp_path: Path) -> None:
+    from dataclasses import replace as other
+
+    from stages import tried
+
+    learner = learner_in(tmp_path / "a")
+    plain, rows = learner.machine, learner.rows.take(0, 2)
+    assert tried(plain, other(plain, micro_rows=1), learner.model, rows)["cosine"] > 0.9999
+
+    def blind(ids: Any, positions: Any, mask: Any) -> Any:
+        return plain.body(ids, positions * 0, mask) * 1.5
+
+    with pytest.raises(ValueError, match="cosine"):
+        tried(other(plain, body=blind), plain, learner.model, rows)
+
+
+def test_a_slice_that_breaks_off_leaves_what_it_had_saved(tmp_path: Path) -> None:
+    from stages import _rescue
+    from trainer import Schedule
+
+    learner = learner_in(tmp_path / "a")
+    learner.run(Schedule(60, steps=2))
+    learner.progress.step = 9
+    _rescue(learner, "pretrain")
+    said = json.loads((tmp_path / "a" / "model" / "training.json").read_text())
+    assert (said["step"], said["finished"]) == (2, False)
+    assert (tmp_path / "a" / "model" / "model.safetensors").exists()
