@@ -12,13 +12,13 @@
 # same tokens, and all answers of a conversation learned.
 # BASE: the base's folder as 07_export.py writes it. WORK, OUT: as in run_on_gpu.sh. RECIPE, SET="key=value ...": another
 # recipe, other settings: RECIPE=tiny-cpu SET="tuner_type=lora target_modules=all-linear" trains without a GPU.
-# PYTHON runs docduet, TRAIN_PYTHON ms-swift (the same). `data` and `ask` need no GPU, `train` no network.
+# QUESTIONS: what is asked (handbook). PYTHON runs docduet, TRAIN_PYTHON ms-swift (the same). `data` and `ask` need no GPU, `train` no network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 WORK=${WORK:-/tmp/docduet-tiny} OUT=${OUT:-/tmp/docduet-tiny-out} here=recipes/docduet-tiny
 BASE=${BASE:-data/samples/models/docduet-tiny/base}
 PYTHON=${PYTHON:-python3} TRAIN_PYTHON=${TRAIN_PYTHON:-$PYTHON}
-RECIPE=${RECIPE:-docduet-tiny} ITERS=${ITERS:-300} SET=${SET:-} PORT=${PORT:-7870}
+RECIPE=${RECIPE:-docduet-tiny} ITERS=${ITERS:-300} SET=${SET:-} PORT=${PORT:-7870} QUESTIONS=${QUESTIONS:-handbook}
 MIXTURES="article-multi-round article-short article-whole-page balanced"
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} HF_HUB_OFFLINE=1 DOCDUET_HOME=$WORK/home
 mkdir -p "$WORK" "$OUT" "$WORK/logs"
@@ -97,11 +97,11 @@ lora_rank = 64
 TOML
   [[ -d $DOCDUET_HOME/index ]] || docduet sync data/handbook
   docduet --config "$WORK/ask.toml" serve --no-ui >"$WORK/logs/serve.log" 2>&1 &
-  local server=$!
-  trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true' RETURN EXIT
+  server=$!
+  trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT
   for name in $(names "$@"); do
     publish "$WORK/adapters/$name"
-    docduet eval run --set handbook --arms sft --label "$name" --gateway "http://127.0.0.1:$PORT" --concurrency 2
+    docduet eval run --set "$QUESTIONS" --arms sft --label "$name" --gateway "http://127.0.0.1:$PORT" --concurrency 2
     runs+=("$name")
   done
   docduet eval scorecard "${runs[@]}" --out "$WORK/scorecard"
