@@ -12,7 +12,8 @@
 # same tokens, and all answers of a conversation learned.
 # BASE: the base's folder as 07_export.py writes it. WORK, OUT: as in run_on_gpu.sh. RECIPE, SET="key=value ...": another
 # recipe, other settings: RECIPE=tiny-cpu SET="tuner_type=lora target_modules=all-linear" trains without a GPU.
-# QUESTIONS: what is asked (handbook). PYTHON runs docduet, TRAIN_PYTHON ms-swift (the same). `data` and `ask` need no GPU, `train` no network.
+# QUESTIONS: what is asked (handbook). PYTHON runs docduet, TRAIN_PYTHON ms-swift (the same). `data` and `ask` need no
+# GPU, `train` no network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 WORK=${WORK:-/tmp/docduet-tiny} OUT=${OUT:-/tmp/docduet-tiny-out} here=recipes/docduet-tiny
@@ -37,7 +38,7 @@ train() { # NAME PORT
   for one in $SET; do own+=(--set "$one"); done
   rm -rf "$WORK/runs/$name" "$WORK/exports/$name"
   MASTER_PORT=$2 docduet sft train --recipe "$RECIPE" --dataset "$WORK/sets/$name" --model "$BASE" --out "$WORK/runs/$name" \
-    --python "$TRAIN_PYTHON" "${own[@]}"
+    --python "$TRAIN_PYTHON" --allow-busy "${own[@]}"
   docduet sft export "$WORK/runs/$name" --out "$WORK/exports/$name"
   "$PYTHON" $here/07_export.py --adapter "$WORK/exports/$name" --out "$WORK/adapters/$name"
 }
@@ -113,5 +114,5 @@ case $what in
   train) train_all "$@" ;;
   pack) pack ;;
   ask) ask "$@" ;;
-  *) sed -n '2,19p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+  *) sed -n '2,17p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
 esac
