@@ -22,6 +22,8 @@ SIZES = {
     "tie_word_embeddings": True,
 }  # fmt: skip
 PORTS = {"gateway": 7860, "engine": 8000, "store": 5432}
+ASKED = ("Where do browsers go?", "What is the engine's number?", "Who wrote the novel Emma?")
+LARGER = {"hidden_size": 128, "intermediate_size": 256, "head_dim": 64}  # so that 60 steps are enough
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def tasks_in(folder: Path) -> list[dict[str, Any]]:
     said = {name: f"The {name} listens on port {port}." for name, port in PORTS.items()}
     passages = [{"id": n, "title": "Ports", "heading_path": [name], "text": said[name]} for n, name in enumerate(PORTS)]
     tasks = [
-        {"passages": [n, (n + 1) % 3], "question": f"Which port has the {name}?", "answer": f"{said[name]} [1]",
+        {"passages": [n, (n + 1) % 3], "question": ASKED[n], "answer": f"{said[name]} [1]",
          "history": [], "lang": "en", "kind": "one", "split": "train"}
         for n, name in enumerate(PORTS)
     ]  # fmt: skip
@@ -59,7 +61,6 @@ def tasks_in(folder: Path) -> list[dict[str, Any]]:
     return tasks
 
 
-@pytest.mark.timeout(300)
 def test_what_was_learned_by_heart_comes_back_word_for_word(tmp_path: Path) -> None:
     import torch
     from model import Body, losses, make
@@ -81,9 +82,9 @@ def test_what_was_learned_by_heart_comes_back_word_for_word(tmp_path: Path) -> N
     )
     words.save_pretrained(work / "tokenizer")
     made = samples(tmp_path / "tasks", work / "tokenizer", tmp_path / "cache", 384, 1)["train"]
-    model = make(SIZES, words, 1)
+    model = make(SIZES | LARGER, words, 1)
     stage = replace(
-        load("smoke").read, row_tokens=384, step_rows=3, micro_rows=3, peak_lr=1e-2, heldout_rows=0, text_share=0.0
+        load("smoke").read, row_tokens=384, step_rows=3, micro_rows=3, peak_lr=4e-3, heldout_rows=0, text_share=0.0
     )
     (work / "read").mkdir()
     machine = Machine("cpu", Body(model, False), losses, False, 3)

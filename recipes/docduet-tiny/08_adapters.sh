@@ -114,5 +114,5 @@ case $what in
   train) train_all "$@" ;;
   pack) pack ;;
   ask) ask "$@" ;;
-  *) sed -n '2,17p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+  *) sed -n '2,16p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
 esac
