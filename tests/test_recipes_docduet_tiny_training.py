@@ -251,6 +251,9 @@ def test_tasks_become_the_very_prompt_that_the_gateway_sends(tmp_path: Path, tok
 def test_an_adapter_is_bundled_with_the_base_beside_it(tmp_path: Path) -> None:
     import importlib.util
 
+    import torch
+    from safetensors.torch import load_file, save_file
+
     from data.checkpoints import Manifest, read_manifest, write_manifest
 
     spec = importlib.util.spec_from_file_location("export_of_tiny", RECIPE / "07_export.py")
@@ -260,8 +263,8 @@ def test_an_adapter_is_bundled_with_the_base_beside_it(tmp_path: Path) -> None:
     spec.loader.exec_module(script)
     exported, out = tmp_path / "export", tmp_path / "docduet-tiny" / "adapter"
     exported.mkdir()
-    for name in ("adapter_model.safetensors", "tokenizer.json"):
-        (exported / name).write_bytes(name.encode())
+    (exported / "tokenizer.json").write_bytes(b"{}")
+    save_file({"lora_A": torch.tensor([[1.0, 1 / 3]])}, exported / "adapter_model.safetensors")
     (exported / "adapter_config.json").write_text(json.dumps({"r": 8, "base_model_name_or_path": "/here/model"}))
     pages = {"en/a.md": "hash"}
     manifest = Manifest(
@@ -273,7 +276,9 @@ def test_an_adapter_is_bundled_with_the_base_beside_it(tmp_path: Path) -> None:
     assert kept.base_model == str(tmp_path / "docduet-tiny" / "base")
     assert (kept.pages, kept.dataset) == (pages, "set")
     assert set(kept.files) == {"adapter_model.safetensors", "adapter_config.json"}
-    assert not any("/here" in path.read_text() for path in out.iterdir())
+    halved = load_file(out / "adapter_model.safetensors")["lora_A"]
+    assert torch.equal(halved, torch.tensor([[1.0, 1 / 3]], dtype=torch.bfloat16))
+    assert not any(b"/here" in path.read_bytes() for path in out.iterdir())
     assert script.differences(out / "SHA256SUMS") == []
 
 
