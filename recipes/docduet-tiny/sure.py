@@ -38,6 +38,9 @@ def main() -> None:
         for task, said in zip(asked, answers, strict=True)
         if not refuses(said["answer"])
     ]
+    if not told:
+        print("no answers but refusals: nothing to choose a limit by")
+        return
     print(f"{len(told)} answers\nlimit   quoted  F1 shown  F1 quoted")
     for limit, share, shown, quoted in limits(told, LIMITS):
         print(f"{limit:5.2f}  {share:7.1%}  {shown:8.3f}  {quoted:9.3f}")
