@@ -101,7 +101,8 @@ def test_what_was_learned_by_heart_comes_back_word_for_word(tmp_path: Path) -> N
 
     out = tmp_path / "docduet-tiny" / "base"
     script("07_export.py").export(work, out, {})
-    exported, tokens = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
+    exported: Any = AutoModelForCausalLM.from_pretrained(out)
+    tokens: Any = AutoTokenizer.from_pretrained(out)
     for one, task in zip(asked, tasks, strict=True):
         given = tokens.apply_chat_template(
             one, add_generation_prompt=True, enable_thinking=False, return_tensors="pt", return_dict=True
