@@ -117,6 +117,8 @@ def show(made: Scorecard, lang: str) -> None:
             shown = [(words.shown(measure.name, score.value), words.interval(measure.name, score)) for score in scores]
             table.add_row(words(measure.name), *(f"{value} ({ends})" if ends else value for value, ends in shown))
     console.print(table)
+    if made.peer[lang]:
+        console.print(made.peer[lang], markup=False)
     console.print(made.limits[lang], markup=False)
     for problem in made.problems:
         console.print(problem, style="yellow", markup=False)

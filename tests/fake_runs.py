@@ -32,9 +32,9 @@ def eval_run(
     **more: Any,
 ) -> EvalRun:
     """Each arm tells its share of facts (0, 1/2 or 1 a question, equally hard questions for all runs) and refuses what
-    the docs do not hold with ``refuses``. ``more``: fields of the run."""
+    the docs do not hold with ``refuses``. An arm or run called "quote" has no engine. ``more``: fields of the run."""
     results = [
-        _result(n, arm, mean, random.Random(f"{seed} {arm} {n}"), refuses, length, latency)
+        _result(n, arm, mean, random.Random(f"{seed} {arm} {n}"), refuses, length, latency, "quote" in (arm, label))
         for arm, mean in means.items()
         for n in range(count)
     ]
@@ -43,7 +43,7 @@ def eval_run(
 
 
 def _result(
-    n: int, arm: str, mean: float, chance: random.Random, refuses: float, length: float, latency: float
+    n: int, arm: str, mean: float, chance: random.Random, refuses: float, length: float, latency: float, quotes: bool
 ) -> dict[str, Any]:
     kind, lang = KINDS[n % len(KINDS)], "zh" if n // len(KINDS) % 2 else "en"
     answerable = kind != "unanswerable"
@@ -59,7 +59,11 @@ def _result(
     result |= {"citation_precision": float(chance.random() < 0.95) if answered and cites else None}
     result |= {"citation_recall": float(chance.random() < 0.85) if answered and cites else None}
     result |= {"degenerate": "loop" if chance.random() < 0.03 and arm == "sft" else ""}
-    result |= {"degraded": "no engine" if arm == "quote" else "", "failed": "", "tokens": chance.randint(30, 90)}
+    result |= {
+        "degraded": "no engine" if quotes and not refused else "",
+        "failed": "",
+        "tokens": chance.randint(30, 90),
+    }
     result |= {"first_ms": latency * chance.uniform(0.2, 0.4), "latency_ms": latency * chance.uniform(0.7, 2.2)}
     result |= {"length": int(200 * length * chance.uniform(0.6, 1.5)), "reference_length": 200}
     result |= {
@@ -70,11 +74,19 @@ def _result(
 
 
 def general_run(arms: dict[str, float], label: str = "", of: int = 60, **more: Any) -> GeneralRun:
-    """Three tasks of ``of`` items, of which each arm has its share right."""
+    """Three tasks of ``of`` items, of which each arm has its share right: the first ones, so that who has more has lost
+    none."""
     tasks = ("arithmetic", "copying", "grammar")
     scored = {
         arm: {task: {"score": round(share * of) / of, "of": of, "right": round(share * of)} for task in tasks}
         for arm, share in arms.items()
     }
+    answers = [
+        {"id": f"{task}-{n}", "task": task, "arm": arm, "right": n < round(share * of), "answer": str(n)}
+        for arm, share in arms.items()
+        for task in tasks
+        for n in range(of)
+    ]
     body = {"object": "eval_general", "suite": "probes", "started_at": "2026-11-26T06:00:00Z", "arms": scored}
+    body |= {"answers": answers}
     return GeneralRun.model_validate(body | {"label": label} | more)

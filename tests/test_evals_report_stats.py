@@ -33,6 +33,13 @@ def test_wilson_as_agresti_and_coull_have_it() -> None:
     assert (round(found.low, 4), round(found.high, 4)) == (0.5958, 0.9821)
 
 
+def test_wilson_of_all_or_none_by_its_closed_form() -> None:
+    """Of none of n the upper end is z² / (n + z²)."""
+    reach = 1.959964**2 / (10 + 1.959964**2)
+    assert (stats.share(0, 10).low, stats.share(0, 10).high) == pytest.approx((0.0, reach))
+    assert (stats.share(10, 10).low, stats.share(10, 10).high) == pytest.approx((1 - reach, 1.0))
+
+
 def test_nothing_counted_says_nothing() -> None:
     assert stats.share(0, 0) == stats.Share(None, 0.0, 1.0, 0)
 

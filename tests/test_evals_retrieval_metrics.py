@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score
 
-from evals.retrieval.metrics import average, hit_at_k, ndcg_at_k, percentile, recall_at_k, reciprocal_rank, wilson
+from evals.retrieval.metrics import average, hit_at_k, ndcg_at_k, percentile, recall_at_k, reciprocal_rank
 
 Metric = Callable[[Sequence[str], Collection[str], int], float]
 RANKING = ["a", "b", "c", "d", "e"]
@@ -89,10 +89,3 @@ def test_summing_up() -> None:
     assert percentile(values, 50) == pytest.approx(statistics.median(values))
     for percent in (0, 5, 33, 95, 100):
         assert percentile(values, percent) == pytest.approx(np.percentile(values, percent))
-
-
-@pytest.mark.parametrize(
-    ("share", "count", "low", "high"), [(0.9, 100, 0.8256, 0.9448), (1.0, 10, 0.7225, 1.0), (0.0, 10, 0.0, 0.2775)]
-)
-def test_wilson_against_published_values(share: float, count: int, low: float, high: float) -> None:
-    assert wilson(share, count) == pytest.approx((low, high), abs=1e-3)

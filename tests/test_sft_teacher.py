@@ -1,82 +1,27 @@
-"""The teacher: good, empty, garbage, slow, failing and cut-off answers; kills, the cache, the window, a real engine."""
+"""The teacher: good, empty, garbage, slow, failing and cut-off answers; the cache, the window, every shape."""
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from data.chat.calls import Reply, TurnedDown
 from data.chat.client import Patience
-from data.errors import ConfigError, EngineError
-from data.store import FileRecord, PageStore
+from data.errors import EngineError
 from data.types import Page
-from docduet import app
-from sft.build import build
-from sft.card import Facts, card
-from sft.gates import standard_gates
+from sft.card import card
 from sft.mixture import Mixture
-from sft.nearest import by_lang
 from sft.rules.text import number_of
-from sft.teacher import replies
 from sft.teacher.estimate import Estimate
-from sft.teacher.flows import Settings
-from sft.teacher.plan import PARTS_A_PAGE, QUESTIONS_A_CALL, Part, Plan, cut
-from sft.teacher.writer import Asking, TeacherWriter
-from sft.tokens import Estimate as EstimatedTokens
 from sft.types import SHAPES, Sample
 from tests.fake_teacher import FakeTeacher
+from tests.teacher_lessons import EVERY, REFUSALS, docs, made, teach
 
-ROOT = Path(__file__).parents[1]
-QUICK = Patience(call_s=0.3, tries=3, backoff_s=0.01)
-ONLY_SINGLE = Mixture("m", {"single": 1.0})
-PLACES = ["attic", "cellar", "garage", "kitchen", "hallway", "balcony", "garden", "library", "office", "workshop"]
-THINGS = ["copper", "silver", "golden", "wooden", "plastic", "marble", "rubber", "velvet", "cotton", "granite"]
-地点 = ["阁楼", "地窖", "车库", "厨房", "走廊", "阳台", "花园", "书房", "办公室", "工坊"]
-
-
-def docs(count: int, lang: str = "en", facts: int = 6) -> list[Page]:
-    """Pages of sentences that have hardly a word in common."""
-    return [_page(number, lang, facts) for number in range(count)]
-
-
-def _page(number: int, lang: str, facts: int) -> Page:
-    rng = random.Random(number)
-    lines = []
-    for at in range(facts):
-        thing, place, size = THINGS[(number + at) % 10], PLACES[(number * 3 + at) % 10], rng.randrange(100, 10_000)
-        name = "".join(rng.choice("bcdfglmnprstvz") + rng.choice("aeiou") for _ in range(4))
-        english = f"The {thing} {name} device in the {place} accepts {size} cards before {name} stops with an error."
-        chinese = f"{地点[(number + at) % 10]}里的{name}设备最多接收{size}张卡片，然后停止{name}模式并报告错误。"
-        if at == 0:
-            english, chinese = f"How to install it: {english}", f"安装：{chinese}"
-        lines.append(english if lang == "en" else chinese)
-    body = "\n\n".join(f"## Part {at}\n\n{line}" for at, line in enumerate(lines))
-    return Page(f"{lang}/{number}.md", f"Guide {number}" if lang == "en" else f"指南{number}", body, lang)
-
-
-def teach(
-    teacher: FakeTeacher, tmp_path: Path, mixture: Mixture = ONLY_SINGLE, limit: int = 0, **settings: Any
-) -> TeacherWriter:
-    asking = Asking(teacher.url, tmp_path / "cache.sqlite", concurrency=8, patience=QUICK, limit=limit)
-    return TeacherWriter(asking, Settings("wise", **settings), mixture, standard_gates(EstimatedTokens(), 4096))
-
-
-def made(writer: TeacherWriter, pages: Sequence[Page], mixture: Mixture = ONLY_SINGLE, limit: int = 0) -> Facts:
-    return build(pages, [writer], mixture, EstimatedTokens(), 4096, None, limit=limit)
-
+HASTY = Patience(call_s=1.0, tries=6, backoff_s=0.01)
+"""Gives up on a call soon, and tries often enough that a busy machine does not lose one."""
 
 FAULTS = {
     "": "",
@@ -112,7 +57,7 @@ def test_everything_good_survives_and_every_bad_one_is_rejected_for_its_reason(t
         return chosen(VERDICTS, kind, subject) if kind == "judge" else ""
 
     with FakeTeacher(fault) as teacher:
-        facts = made(teach(teacher, tmp_path), docs(60))
+        facts = made(teach(teacher, tmp_path, patience=HASTY), docs(60))
     kept = {sample.questions[0] for sample in facts.mixed.samples}
     rejected = {reject.sample.questions[0]: reject.gate for reject in facts.rejects}
     seen = {subject: fault for (kind, subject), fault in teacher.faults.items() if kind == "answer"}
@@ -206,24 +151,6 @@ def test_control_tokens_of_a_page_never_reach_the_teacher(tmp_path: Path) -> Non
     assert any(page.url in one.pages for one in outcomes if isinstance(one, Sample))
 
 
-EVERY = Mixture(
-    "every",
-    {
-        "single": 0.1,
-        "broad": 0.1,
-        "how-to": 0.1,
-        "troubleshooting": 0.05,
-        "multi-turn": 0.1,
-        "comparison": 0.05,
-        "unanswerable": 0.02,
-        "raft": 0.4,
-        "whole-page": 0.04,
-        "replay": 0.04,
-    },
-    repeat=20,
-)
-
-
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_shape_is_written(tmp_path: Path, lang: str) -> None:
     with FakeTeacher() as teacher:
@@ -259,13 +186,6 @@ def test_citations_are_checked(tmp_path: Path) -> None:
     gates = Counter(one.gate for one in outcomes if not isinstance(one, Sample))
     assert gates["citation"] > 5
     assert all(one.answers == (REFUSALS[0],) for one in outcomes if isinstance(one, Sample))
-
-
-def test_nothing_is_asked_for_a_shape_without_share(tmp_path: Path) -> None:
-    plan = Plan(docs(10), Mixture("m", {"how-to": 0.5, "whole-page": 0.5, "single": 0.0}))
-    shapes = {one.shape for job in plan.jobs if isinstance(job, Part) for one in job.wanted}
-    assert shapes == {"how-to"}
-    assert {type(job).__name__ for job in plan.jobs} == {"Part", "WholePage"}
 
 
 def test_at_least_five_ways_to_ask(tmp_path: Path) -> None:
@@ -328,206 +248,3 @@ def test_a_limit_bounds_samples_and_calls(tmp_path: Path) -> None:
         facts = made(teach(teacher, tmp_path, limit=20), docs(40), limit=20)
     assert 12 <= len(facts.mixed.samples) <= 20
     assert teacher.total < 100
-
-
-def test_a_page_of_two_megabytes_is_asked_about_all_over_but_not_for_ever() -> None:
-    body = "\n\n".join(
-        f"## Part {n}\n\n" + f"The number {n} stands for thing {n} in the list. " * 40 for n in range(1200)
-    )
-    page = Page("big.md", "Big", body, "en")
-    assert len(body) > 2_000_000
-    plan = Plan([page, *docs(3)], ONLY_SINGLE)
-    parts = [job for job in plan.jobs if isinstance(job, Part) and job.page is page]
-    assert 100 <= sum(len(part.wanted) for part in parts) <= PARTS_A_PAGE * QUESTIONS_A_CALL
-    assert parts[-1].passages[0].chunk.start > 0.9 * len(body)
-    assert all(sum(len(one.text) for one in part.passages) < 12_000 for part in parts)
-
-
-def test_a_changed_page_changes_nothing_for_the_others() -> None:
-    pages = docs(30)
-    changed = [*pages[:7], Page(pages[7].url, "Guide 7", pages[20].body * 3, "en"), *pages[8:]]
-    before, after = (
-        {(job.page.url, job.wanted) for job in Plan(some, EVERY, 2).jobs if isinstance(job, Part)}
-        for some in (pages, changed)
-    )
-    assert {url for url, _ in before ^ after} <= {pages[7].url}
-
-
-def test_parts_hold_all_passages_of_a_short_page() -> None:
-    page = docs(1)[0]
-    passages = by_lang([page])["en"].of(page)
-    assert [one for part in cut(passages) for one in part] == passages
-
-
-@pytest.mark.parametrize(
-    ("text", "gate"),
-    [
-        ('{"supported": "yes", "self_contained": "yes"}', ""),
-        ('```json\n{"supported": "yes", "self_contained": "yes"}\n```', ""),
-        ('{"supported": "yes", "self_contained": "no"}', "self_contained"),
-        ('{"supported": "yes"}', "cannot be read"),
-        ('{"supported": "yes", "self_contained": "yes", "more": "yes"}', "cannot be read"),
-        ('{"supported": true, "self_contained": true}', "cannot be read"),
-        ('Here: {"supported": "yes", "self_contained": "yes"}', "cannot be read"),
-        ("yes", "cannot be read"),
-        ("", "cannot be read"),
-    ],
-)
-def test_verdicts_are_read_strictly(text: str, gate: str) -> None:
-    if not gate:
-        replies.verdict(Reply(text), ("supported", "self_contained"))
-        return
-    with pytest.raises(TurnedDown, match=gate) as why:
-        replies.verdict(Reply(text), ("supported", "self_contained"))
-    assert why.value.gate == "judge"
-
-
-@pytest.mark.parametrize(
-    ("reply", "thinking", "outcome"),
-    [
-        (Reply("It is 7."), False, "It is 7."),
-        (Reply("<think>\n\n</think>\n\nIt is 7."), False, "It is 7."),
-        (Reply("<think>Hm.</think>It is 7."), False, "leak"),
-        (Reply("<think>Hm.</think>It is 7."), True, "It is 7."),
-        (Reply("It is 7.", "Hm."), True, "It is 7."),
-        (Reply("It is 7.", "Hm."), False, "It is 7."),
-        (Reply("It is 7."), True, "no-thinking"),
-        (Reply("<think>Hm."), True, "empty"),
-        (Reply("It is", "", "length"), False, "cut-off"),
-        (Reply("抱歉，我不知道。"), False, "refusal"),
-    ],
-)
-def test_answers_are_taken_apart(reply: Reply, thinking: bool, outcome: str) -> None:
-    if outcome == "It is 7.":
-        assert replies.answer(reply, "en", thinking).text == outcome
-        return
-    with pytest.raises(TurnedDown) as why:
-        replies.answer(reply, "en", thinking)
-    assert why.value.gate == outcome
-
-
-REFUSALS = ("I could not find this in the documentation.", "文档中没有找到相关内容。")
-
-
-def command(home: Path, *words: str) -> list[str]:
-    """Arguments of `docduet sft build` over a page store in ``home``."""
-    return ["sft", "build", "--out", str(home / "ds"), "--mixture", str(home / "m.yaml"), *words]
-
-
-def prepared(home: Path, pages: Sequence[Page]) -> Path:
-    """A DOCDUET_HOME with these pages, and a mixture of single questions beside them."""
-    home.mkdir(parents=True, exist_ok=True)
-    store = PageStore(home / "pages.sqlite")
-    for page in pages:
-        store.put(page, FileRecord(page.url, page.url, 1, 1, "h", "r", 1))
-    store.close()
-    (home / "m.yaml").write_text("shares: {single: 1.0}")
-    return home
-
-
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
-    monkeypatch.setenv("DOCDUET_HOME", str(home))
-    return CliRunner().invoke(app, command(home, *words))
-
-
-def test_the_command_writes_a_card_that_names_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = prepared(tmp_path / "home", docs(6))
-    with FakeTeacher(key="secret") as teacher:
-        monkeypatch.setenv("MY_KEY", "secret")
-        known = ("--teacher", teacher.url, "--teacher-key-env", "MY_KEY", "--rewrites", "1")
-        dry = run(home, monkeypatch, *known, "--model", "wise", "--dry-run")
-        assert (dry.exit_code, teacher.total) == (0, 0), dry.output
-        assert "time unknown" in dry.stdout
-        done = run(home, monkeypatch, *known, "--json")
-        assert done.exit_code == 0, done.output
-        assert "The teacher: up to" in done.stderr
-        told = json.loads(done.stdout)["teacher"]
-        again = run(home, monkeypatch, *known, "--model", "wise", "--dry-run", "--json")
-    assert json.loads(again.stdout)["calls"] == 0
-    assert told["model"] == "wise"
-    assert sum(told["calls"].values()) == teacher.total
-    text = (home / "ds" / "card.md").read_text()
-    assert f"wise: {teacher.total} calls made" in text
-    assert "teacher:wise" in (home / "ds" / "provenance.jsonl").read_text()
-
-
-def test_rules_may_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = "\n".join(
-        f"- {name}_limit: The largest number of {name} cards that are kept. Default is 3." for name in THINGS
-    )
-    home = prepared(tmp_path / "home", [*docs(3), Page("o.md", "Widget options", f"## Options\n\n{listed}", "en")])
-    with FakeTeacher() as teacher:
-        done = run(home, monkeypatch, "--teacher", teacher.url, "--with-rules")
-    assert done.exit_code == 0, done.output
-    generators = {json.loads(line)["generator"] for line in (home / "ds" / "provenance.jsonl").read_text().splitlines()}
-    assert generators == {"rules", "teacher:wise"}
-
-
-def test_what_is_wrong_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = prepared(tmp_path / "home", docs(2))
-    monkeypatch.setenv("EMPTY_KEY", "")
-    with FakeTeacher(models=("wise", "wiser"), key="secret") as teacher:
-        refused = run(home, monkeypatch, "--teacher", teacher.url, "--model", "wise")
-        no_key = run(home, monkeypatch, "--teacher", teacher.url, "--teacher-key-env", "EMPTY_KEY")
-        teacher.key = ""
-        unknown = run(home, monkeypatch, "--teacher", teacher.url, "--model", "foolish")
-        several = run(home, monkeypatch, "--teacher", teacher.url)
-        wrong = run(home, monkeypatch, "--teacher", teacher.url.removesuffix("/v1"), "--model", "wise")
-    gone = run(home, monkeypatch, "--teacher", teacher.url, "--model", "wise")
-    empty = run(prepared(tmp_path / "none", []), monkeypatch, "--teacher", teacher.url, "--dry-run")
-    for outcome, error, message in (
-        (refused, ConfigError, "--teacher-key-env"),
-        (no_key, ConfigError, "holds no key"),
-        (unknown, ConfigError, "no model 'foolish'; it has: wise, wiser"),
-        (several, ConfigError, "choose one with --model; it has: wise, wiser"),
-        (wrong, EngineError, "ends in /v1"),
-        (gone, EngineError, "cannot be reached"),
-        (empty, Exception, "no pages"),
-    ):
-        assert isinstance(outcome.exception, error), outcome.output
-        assert message in str(outcome.exception)
-    assert teacher.total == 0
-    assert not (home / "ds").exists()
-
-
-def killed_at_random(home: Path, url: str, teacher: FakeTeacher, wait_for: int) -> None:
-    """Start the real command, let it make some calls, and kill it at no particular moment."""
-    env = {**os.environ, "DOCDUET_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "docduet", *command(home, "--teacher", url, "--concurrency", "8", "--rewrites", "1")]
-    start = teacher.total
-    process = subprocess.Popen(argv, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and teacher.total - start < wait_for:
-        time.sleep(0.002)
-    time.sleep(random.random() * 0.03)
-    assert process.poll() is None, "it was over before it was killed: more pages are needed"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    pages = docs(times * 20)
-    home, calm = prepared(tmp_path / "home", pages), prepared(tmp_path / "calm", pages)
-    rng = random.Random()
-    with FakeTeacher(latency_s=0.02) as teacher:
-        for _ in range(times):
-            killed_at_random(home, teacher.url, teacher, rng.randrange(25, 41))
-        done = run(home, monkeypatch, "--teacher", teacher.url, "--concurrency", "8", "--rewrites", "1")
-    assert done.exit_code == 0, done.output
-    repeated = [count - 1 for count in teacher.served.values() if count > 1]
-    assert max(repeated, default=0) <= 1
-    assert sum(repeated) <= 8 * times
-    with FakeTeacher() as untouched:
-        assert run(calm, monkeypatch, "--teacher", untouched.url, "--rewrites", "1").exit_code == 0
-    assert set(untouched.served) == set(teacher.served)
-    for name in ("train.jsonl", "val.jsonl", "rejects.jsonl"):
-        assert (home / "ds" / name).read_bytes() == (calm / "ds" / name).read_bytes()
-
-
-def test_nothing_is_lost_at_eight_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kills(tmp_path, monkeypatch, 8)
-
-
-@pytest.mark.real
-@pytest.mark.timeout(600)
-def test_nothing_is_lost_at_thirty_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kills(tmp_path, monkeypatch, 30)

@@ -16,10 +16,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from data.errors import BusyError, ConfigError
+from data.errors import ConfigError
+from evals.alone import alone
 from evals.answers.reply import Answer
 
 FOLDER = "unfinished"
+BUSY = "the same evaluation is under way in another process: wait for it, or stop it"
 
 
 class Kept:
@@ -77,19 +79,13 @@ class Kept:
 def keeping(folder: Path, asked: Mapping[str, Any], header: Mapping[str, Any], resume: bool) -> Iterator[Kept]:
     """The answers kept of the run that ``asked`` describes, below ``folder``. ``header``: what a new one is begun with;
     ``answered_by`` must stay the same. Raises BusyError while another process runs it."""
-    from filelock import FileLock, Timeout
-
     name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     kept = Kept(folder / FOLDER / f"{name}.jsonl", header)
-    kept.path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(kept.path.with_suffix(".lock"), timeout=0):
-            if not resume:
-                kept.done()
-            kept.load()
-            yield kept
-    except Timeout:
-        raise BusyError("the same evaluation is under way in another process: wait for it, or stop it") from None
+    with alone(kept.path.with_suffix(".lock"), BUSY):
+        if not resume:
+            kept.done()
+        kept.load()
+        yield kept
 
 
 def _header(line: str) -> dict[str, Any] | None:

@@ -1,21 +1,26 @@
 """Before against after, item by item: what was gained and lost, with an interval and an exact test. Pure, and seeded.
 
-The test is McNemar's (Psychometrika 12, 1947), exact: of the items that one model alone has right, a sign test
-(Dietterich, "Approximate Statistical Tests", Neural Computation 10, 1998, recommends it for two models on one test
-set).
+`docduet eval general` and the scorecard both tell forgetting by this. The test is McNemar's (Psychometrika 12, 1947),
+exact: of the items that one model alone has right, a sign test (Dietterich, "Approximate Statistical Tests", Neural
+Computation 10, 1998, recommends it for two models on one test set).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from evals.report import stats
 
 RESAMPLES = 10_000
+FEWEST = 5
+"""With fewer items, drawing tells nothing."""
 ALL = "all"
 """The task that is all tasks together."""
+
+Verdict = Literal["gained", "lost", "open"]
 
 
 class Difference(BaseModel):
@@ -34,6 +39,13 @@ class Difference(BaseModel):
     lost: int
     of: int
     p: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Proven where the test says so and the interval leaves out no difference."""
+        if self.p >= 1 - stats.LEVEL or self.low <= 0 <= self.high:
+            return "open"
+        return "gained" if self.delta > 0 else "lost"
 
 
 def differences(before: str, after: str, right: Mapping[str, Mapping[str, Mapping[str, bool]]]) -> list[Difference]:
@@ -71,13 +83,12 @@ def _difference(before: str, after: str, task: str, outcomes: list[int]) -> Diff
 
 
 def _interval(gained: int, lost: int, of: int) -> tuple[float, float]:
-    """Percentile bootstrap over items. Where no item changed, drawing tells nothing: then how many still might have."""
+    """Percentile bootstrap over items, widened for few of them (stats.tail)."""
     import numpy as np
 
-    if not gained + lost:
-        reach = stats.share(0, of).high
-        return -reach, reach
+    if of < FEWEST or of in (gained, lost, of - gained - lost):
+        return stats.unvaried((gained - lost) / of, of)
     shares = np.array([gained, lost, of - gained - lost]) / of
     drawn = np.random.default_rng(0).multinomial(of, shares, RESAMPLES)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / of, [0.025, 0.975])
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / of, [stats.tail(of), 1 - stats.tail(of)])
     return float(low), float(high)

@@ -9,15 +9,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import ConfigError
+from evals.alone import alone
 from evals.general.paired import Difference, differences
 
 
@@ -69,16 +72,32 @@ class GeneralRun(BaseModel):
         return json.dumps(asked | {"suite": self.suite, "data": sorted(asked.get("data", ()))}, sort_keys=True)
 
     @property
+    def key(self) -> str:
+        """What makes it the same run when it is gone on with."""
+        said = json.dumps([self.suite, self.label, self.asked, self.models], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
     def name(self) -> str:
         """Of its file."""
-        return f"{self.suite}-{self.started_at.replace(':', '')}.json"
+        return f"{self.suite}-{self.started_at.replace(':', '')}-{self.key[:6]}.json"
+
+
+Right = dict[str, dict[str, bool]]
+"""Task -> item id -> whether it is right."""
+
+
+def right_of(answers: Sequence[Answer]) -> dict[str, Right]:
+    """Of each arm."""
+    found: dict[str, Right] = {}
+    for answer in answers:
+        found.setdefault(answer.arm, {}).setdefault(answer.task, {})[answer.id] = answer.right
+    return found
 
 
 def scored(run: GeneralRun, answers: Sequence[Answer], arms: Sequence[str], finished: bool) -> GeneralRun:
     """The run with these answers, each task's score, and the first arm's difference to each other."""
-    right: dict[str, dict[str, dict[str, bool]]] = {arm: {} for arm in arms}
-    for answer in answers:
-        right[answer.arm].setdefault(answer.task, {})[answer.id] = answer.right
+    right: dict[str, Right] = {arm: {} for arm in arms} | right_of(answers)
     found = [each for arm in arms[1:] for each in differences(arms[0], arm, right)]
     tables = {arm: {task: _task(list(items.values())) for task, items in tasks.items()} for arm, tasks in right.items()}
     return run.model_copy(
@@ -99,14 +118,22 @@ def save(run: GeneralRun, folder: Path) -> Path:
     return path
 
 
-def unfinished(run: GeneralRun, folder: Path) -> GeneralRun | None:
+@contextmanager
+def going_on(run: GeneralRun, folder: Path, resume: bool) -> Iterator[GeneralRun]:
+    """``run``, or with ``resume`` the same one that was stopped: nobody else runs it meanwhile. Raises BusyError."""
+    busy = "the same items are being asked in another process: wait for it, or stop it"
+    with alone(folder / "unfinished" / f"{run.key}.lock", busy):
+        yield (_unfinished(run, folder) if resume else None) or run
+
+
+def _unfinished(run: GeneralRun, folder: Path) -> GeneralRun | None:
     """The newest run that was stopped and that asked the same of the same models under the same label."""
     for path in sorted((folder / "unfinished").glob(f"{run.suite}-*.json"), reverse=True):
         try:
             found = GeneralRun.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
-        if (found.asked, found.models, found.label) == (run.asked, run.models, run.label):
+        if found.key == run.key:
             return found
     return None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from evals.general.asking import Asking
 from evals.general.probes import Probe, digest
-from evals.general.results import Answer, GeneralRun, save, scored, unfinished
+from evals.general.results import Answer, GeneralRun, going_on, save, scored
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it, and of how much."""
@@ -45,14 +45,21 @@ async def run_probes(
     """The finished run and its file in ``folder``. ``models``: who answers; ``asked``: how, beside
     arms and probes.
 
-    Raises GatewayError when the gateway gives up; what was answered is kept.
+    Raises GatewayError when the gateway gives up (what was answered is kept), BusyError while another process asks.
     """
     how = {"arms": list(arms), "items_sha256": digest(probes), **(asked or {})}
-    run = begin("probes", label, how, models)
-    run = (unfinished(run, folder) if resume else None) or run
-    collected = _Collected(run, list(run.answers), tuple(arms), folder, len(probes) * len(arms), progress)
-    have = {(answer.arm, answer.id) for answer in run.answers}
-    todo = [(probe, arm) for probe in probes for arm in arms if (arm, probe.id) not in have]
+    with going_on(begin("probes", label, how, models), folder, resume) as run:
+        collected = _Collected(run, list(run.answers), tuple(arms), folder, len(probes) * len(arms), progress)
+        have = {(answer.arm, answer.id) for answer in run.answers}
+        todo = [(probe, arm) for probe in probes for arm in arms if (arm, probe.id) not in have]
+        try:
+            await _ask(asking, todo, collected, concurrency)
+        finally:
+            collected.keep()
+        return collected.finish()
+
+
+async def _ask(asking: Asking, todo: Sequence[tuple[Probe, str]], collected: _Collected, concurrency: int) -> None:
     slots = asyncio.Semaphore(concurrency)
 
     async def ask(probe: Probe, arm: str) -> None:
@@ -67,9 +74,6 @@ async def run_probes(
                 group.create_task(ask(probe, arm))
     except ExceptionGroup as group_error:
         raise group_error.exceptions[0] from None
-    finally:
-        collected.keep()
-    return collected.finish()
 
 
 class _Collected:

@@ -19,7 +19,7 @@ from typing import Any
 
 from data.errors import ConfigError, EvalScopeError
 from evals.general.asking import NEUTRAL, OWN
-from evals.general.results import Answer, GeneralRun, save, scored, unfinished
+from evals.general.results import Answer, GeneralRun, going_on, save, scored
 from evals.general.run import Progress
 
 VERSION = "1.14.1"
@@ -106,9 +106,14 @@ def run_evalscope(
     progress: Progress = lambda stage, done, total: None,
 ) -> tuple[GeneralRun, Path]:
     """The finished run and its file in ``folder``. ``run``: its ``asked`` says whom and how (arms, system, seed, limit,
-    concurrency). Raises EvalScopeError; a run that was stopped goes on, by EvalScope's own cache."""
-    old = unfinished(run, folder)
-    run = (old if resume else None) or run
+    concurrency). Raises EvalScopeError, BusyError; a run that was stopped goes on, by EvalScope's own cache."""
+    with going_on(run, folder, resume) as found_run:
+        return _asked(found_run, url, key, python, found, folder, progress)
+
+
+def _asked(
+    run: GeneralRun, url: str, key: str, python: str, found: dict[str, Path], folder: Path, progress: Progress
+) -> tuple[GeneralRun, Path]:
     work = folder / "evalscope" / run.name.removesuffix(".json")
     save(run, folder)
     answers: list[Answer] = []

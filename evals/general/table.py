@@ -35,11 +35,10 @@ def table(run: GeneralRun) -> Table:
 def verdict(each: Difference) -> str:
     """One sentence: worse, better, or not told apart."""
     points = f"{each.delta * 100:+.1f} points [{each.low * 100:+.1f}, {each.high * 100:+.1f}], p {each.p:.3f}"
-    if each.p >= 0.05:
+    if each.verdict == "open":
         return f"{each.after} against {each.before}: no difference is proven ({points})."
-    return (
-        f"{each.after} is {'better' if each.delta > 0 else 'worse'} than {each.before} in general ability ({points})."
-    )
+    told = "better" if each.verdict == "gained" else "worse"
+    return f"{each.after} is {told} than {each.before} in general ability ({points})."
 
 
 def _cells(told: dict[tuple[str, str], Difference], arms: list[str], task: str) -> list[str]:

@@ -173,6 +173,13 @@ def sign_test_power(counts: Any, share: float, alpha: float = 0.05) -> Any:
     return binom.cdf(most, counts, share) + binom.sf(counts - most - 1, counts, share)
 
 
+def unvaried(value: float, count: int) -> tuple[float, float]:
+    """The interval of a paired difference where all ``count`` questions differ alike, by ``value``: drawing tells
+    nothing. Others may differ by anything from -1 to 1; how many of them, Wilson's interval bounds."""
+    alike = share(count, count).low
+    return max(-1.0, value * alike - (1 - alike)), min(1.0, value * alike + (1 - alike))
+
+
 def mean_interval(values: Sequence[float], seed: int = 0) -> Share:
     """The mean of ``values`` (each 0 to 1, one a question) with its bootstrap interval over questions."""
     import numpy as np

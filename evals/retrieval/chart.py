@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ConfigError
+from evals.report.stats import share
 from evals.retrieval.bench import Report, Scores
-from evals.retrieval.metrics import wilson
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 COLORS = {
@@ -81,6 +81,6 @@ def _bars(axes: Any, report: Report, name: str) -> None:
 
 def _margins(scores: list[Scores], values: list[float]) -> list[list[float]]:
     """How far the confidence interval reaches below and above each bar."""
-    ends = [wilson(value, score.questions) for score, value in zip(scores, values, strict=True)]
-    below = [max(0.0, value - low) for (low, _), value in zip(ends, values, strict=True)]
-    return [below, [max(0.0, high - value) for (_, high), value in zip(ends, values, strict=True)]]
+    ends = [share(value * score.questions, score.questions) for score, value in zip(scores, values, strict=True)]
+    below = [max(0.0, value - found.low) for found, value in zip(ends, values, strict=True)]
+    return [below, [max(0.0, found.high - value) for found, value in zip(ends, values, strict=True)]]

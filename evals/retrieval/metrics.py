@@ -62,16 +62,6 @@ def percentile(values: Iterable[float], percent: float) -> float:
     return found[low] + (found[high] - found[low]) * (at - low)
 
 
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval in which the true share lies, with 95 % confidence at the default ``z``, seen ``count`` times.
-
-    Wilson's score interval (JASA 1927): sound for small counts and shares near 0 and 1.
-    """
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    reach = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
 def _top(ranking: Sequence[T], gold: Collection[T], k: int) -> Sequence[T]:
     """The first ``k``; raises ValueError for what no metric is defined on."""
     if k < 1:

@@ -131,7 +131,7 @@ def difference(before: Taken, after: Taken, margin: float = 0.0, seed: int = 0) 
     value = second - first
     drawn = after.drawn(seed) - before.drawn(seed)
     if count < FEWEST or np.ptp(drawn[~np.isnan(drawn)]) < SAME:
-        low, high = _unvaried(value, count, measure.share)
+        low, high = stats.unvaried(value, count) if measure.share else _unbounded(value, count)
     else:
         low, high = _ends(drawn, count)
     verdict = _verdict(low * measure.better, high * measure.better, margin) if measure.better else ""
@@ -146,13 +146,9 @@ def _ends(drawn: Floats, count: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _unvaried(value: float, count: int, share: bool) -> tuple[float, float]:
-    """Where all questions differ alike (or there are too few to draw from), drawing tells nothing. Others may differ by
-    anything from -1 to 1; how many of them, Wilson's interval bounds."""
-    if not share:
-        return (float("-inf"), float("inf")) if count < FEWEST else (value, value)
-    alike = stats.share(count, count).low
-    return max(-1.0, value * alike - (1 - alike)), min(1.0, value * alike + (1 - alike))
+def _unbounded(value: float, count: int) -> tuple[float, float]:
+    """Of what has no bounds, where all questions differ alike or there are too few to draw from."""
+    return (float("-inf"), float("inf")) if count < FEWEST else (value, value)
 
 
 def _verdict(low: float, high: float, margin: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from evals.scorecard.comparing import answers_of, compared, different
 from evals.scorecard.gate import check
 from evals.scorecard.measures import MEASURES
 from evals.scorecard.results import Column, Contrast, Part, Scorecard
-from evals.scorecard.sentence import headline, limits
+from evals.scorecard.sentence import headline, limits, peer
 from evals.scorecard.worst import worst
 
 MOST_COLUMNS = 16
@@ -26,6 +27,8 @@ ARM_PAIRS = (("rag", "sft"), ("rag", "sft-rag"), ("sft", "sft-rag"), ("base", "s
 KINDS = ("single", "steps", "follow-up", "unanswerable")
 QUOTING = ("quote", "quoting")
 """What an arm or a run is called where no model writes and the best passages are quoted."""
+NO_ENGINE = "no engine"
+"""Why a gateway without a model quotes, in its answers' ``degraded``."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,15 @@ def build(
     found = _contrasts(answers, runs, told, seed)
     columns = _colored([answer.column for answer in answers])
     told += [f"{run.file}: the run is not finished, its figures are of a part" for run in runs if not run.finished]
+    told += [_miscalled(run) for run in runs if _is_quoting(run.label) and not quotes(run)]
     card = Scorecard(
         columns=columns,
         parts=_parts(answers, seed),
         contrasts=found,
-        abilities=abilities(columns, [_labels(answer.run, runs) for answer in answers], general),
+        abilities=abilities(columns, [_labels(answer.run, runs) for answer in answers], general, found),
         worst=worst([(n, answers[n].results) for n in _shown(found)]),
         sentence={},
+        peer={},
         limits={},
         comparisons=sum(bool(one.verdict) for contrast in found for one in contrast.differences),
         problems=tuple(line(problem, 300) for problem in told),
@@ -67,7 +72,7 @@ def build(
         seed=seed,
         made_at=time.time(),
     )
-    return replace(card, sentence=headline(card), limits=limits(card))
+    return replace(card, sentence=headline(card), peer=peer(card), limits=limits(card))
 
 
 def _candidates(runs: Sequence[EvalRun], baseline: EvalRun) -> list[EvalRun]:
@@ -76,8 +81,24 @@ def _candidates(runs: Sequence[EvalRun], baseline: EvalRun) -> list[EvalRun]:
 
 
 def quotes(run: EvalRun) -> bool:
-    """Whether the run's label says that no model wrote."""
-    return run.label.strip().lower() in QUOTING
+    """Whether no model wrote in the whole run."""
+    return bool(run.results) and all(_quotes(arm, run, results) for arm, results in answers_of(run).items())
+
+
+def _quotes(arm: str, run: EvalRun, results: Mapping[str, Result]) -> bool:
+    """Whether no model wrote these answers. Where all of them are refusals, the arm or the run is called so."""
+    answered = [result for result in results.values() if not result.refused and not result.failed]
+    if not answered:
+        return _is_quoting(arm) or _is_quoting(run.label)
+    return all(result.degraded == NO_ENGINE for result in answered)
+
+
+def _is_quoting(name: str) -> bool:
+    return name.strip().lower() in QUOTING
+
+
+def _miscalled(run: EvalRun) -> str:
+    return f"{run.file} is called {run.label}, but a model wrote in it: the quoting mode has a gateway without an engine"
 
 
 def _require(answers: Sequence[Answers]) -> None:
@@ -100,16 +121,23 @@ def _columns(run: EvalRun, runs: Sequence[EvalRun]) -> list[Answers]:
             file=line(run.file),
             started_at=line(run.started_at, 32),
             questions=len(results),
-            quoting=arm.lower() in QUOTING or quotes(run),
+            quoting=_quotes(arm, run, results),
             model=line(facts.model),
             checkpoint=line(facts.checkpoint),
             checkpoint_step=facts.checkpoint_step,
             dataset_sha256=line(facts.dataset_sha256, 64),
             base_model=line(facts.base_model),
             generation=line(run.generation),
+            fallbacks=_fallbacks(results),
         )
         found.append(Answers(run, column, results))
     return found
+
+
+def _fallbacks(results: Mapping[str, Result]) -> dict[str, int]:
+    """Why passages were quoted, the most frequent reason first; what an engine said when it failed is left out."""
+    reasons = Counter(line(result.degraded.partition(":")[0], 40) for result in results.values() if result.degraded)
+    return dict(reasons.most_common(5))
 
 
 def _labels(run: EvalRun, runs: Sequence[EvalRun]) -> set[str]:
@@ -160,15 +188,16 @@ def _part(by: str, value: str, answers: Sequence[Answers], seed: int) -> Part:
 def _contrasts(
     answers: Sequence[Answers], runs: Sequence[EvalRun], problems: list[str], seed: int
 ) -> tuple[Contrast, ...]:
-    """Before and after, then arm against arm in the last run, then quoting against all others."""
+    """Before and after, then arm against arm in the last run in which a model wrote, then quoting against all models."""
+    last = next((run for run in reversed(runs) if not quotes(run)), runs[-1])
     comparable = []
-    for run in runs[:-1]:
-        if why := different(run, runs[-1]):
-            problems.append(f"{run.file} is not compared with {runs[-1].file}: {why}")
+    for run in runs:
+        if why := different(run, last):
+            problems.append(f"{run.file} is not compared with {last.file}: {why}")
         else:
             comparable.append(run)
     found = []
-    for before, after, kind in _pairs(answers, comparable, runs[-1]):
+    for before, after, kind in _pairs(answers, comparable, last):
         shared = sorted(set(answers[before].results) & set(answers[after].results))
         differences = compared(answers[before].results, answers[after].results, shared, seed=seed)
         found.append(Contrast(before, after, kind, len(shared), differences))
@@ -176,19 +205,27 @@ def _contrasts(
 
 
 def _pairs(answers: Sequence[Answers], comparable: Sequence[EvalRun], last: EvalRun) -> list[tuple[int, int, str]]:
-    numbered = list(enumerate(answers))
-    newest = {a.column.arm: n for n, a in numbered if a.run is last and not a.column.quoting}
-    older = [n for n, a in numbered if any(a.run is run for run in comparable)]
-    again = [n for n in older if not answers[n].column.quoting and answers[n].column.arm in newest]
+    """Columns of the ``comparable`` runs (``last`` among them), with the kind of the contrast."""
+    numbered = [(n, a) for n, a in enumerate(answers) if any(a.run is run for run in comparable)]
+    now = {a.column.arm: n for n, a in numbered if a.run is last}
+    again = [n for n, a in numbered if a.run is not last and _same_voice(a, answers, now)]
     again.sort(key=lambda n: facts_of(answers[n].run, answers[n].column.arm) == facts_of(last, answers[n].column.arm))
-    pairs = [(n, newest[answers[n].column.arm], "run") for n in again]
-    known = [(newest[a], newest[b], "arm") for a, b in ARM_PAIRS if a in newest and b in newest]
+    newest = {arm: n for arm, n in now.items() if not answers[n].column.quoting}
+    arms = [(newest[a], newest[b]) for a, b in ARM_PAIRS if a in newest and b in newest]
     named = {arm for pair in ARM_PAIRS for arm in pair}
-    if others := [n for arm, n in newest.items() if arm not in named]:
-        first = next(iter(newest.values()))
-        known += [(first, n, "arm") for n in others if n != first]
-    quoting = [n for n, a in numbered if a.column.quoting and (a.run is last or n in older)]
-    return pairs + known + [(quote, n, "arm") for quote in quoting[-1:] for n in newest.values()]
+    first = next(iter(newest.values()), None)
+    arms += [(first, n) for arm, n in newest.items() if first is not None and arm not in named and n != first]
+    quoting = [n for n, a in numbered if a.column.quoting][-1:]
+    models = [n for n, a in numbered if not a.column.quoting]
+    models.sort(key=lambda n: answers[n].run is not last)
+    peers = [(quote, n) for quote in quoting for n in models]
+    return [(n, now[answers[n].column.arm], "run") for n in again] + [(*pair, "arm") for pair in arms + peers]
+
+
+def _same_voice(one: Answers, answers: Sequence[Answers], now: Mapping[str, int]) -> bool:
+    """Whether the last run has this voice, too: the quoting mode is none of a model's."""
+    arm = one.column.arm
+    return arm in now and answers[now[arm]].column.quoting == one.column.quoting
 
 
 def _shown(contrasts: Sequence[Contrast]) -> tuple[int, ...]:

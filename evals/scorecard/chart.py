@@ -44,7 +44,7 @@ def _draw(figure: Any, card: Scorecard, words: Words) -> None:
     ]
     rows, panels = -(-count // ACROSS), max(1, -(-len(shown) // PANELS))
     said = _wrapped(card.sentence[words.lang], words, 118)
-    limits = _wrapped(card.limits[words.lang], words, 155)
+    limits = "\n".join(_wrapped(text, words, 155) for text in (card.peer[words.lang], card.limits[words.lang]) if text)
     top = 0.62 + 0.27 * (said.count("\n") + 1) + 0.2 * (limits.count("\n") + 1)
     heights = [top, 3.05 * rows, (0.75 + 0.3 * count) * panels]
     figure.set_layout_engine("none")  # placed by hand: matplotlib's layout takes as long as all drawing

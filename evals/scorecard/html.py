@@ -13,7 +13,7 @@ from evals.report.stats import LEVEL
 from evals.scorecard import answers, pictures
 from evals.scorecard.measures import BY_NAME, MEASURES
 from evals.scorecard.results import Contrast, Gate, Part, Score, Scorecard
-from evals.scorecard.sentence import said
+from evals.scorecard.sentence import ability, said
 from evals.scorecard.words import Words
 
 
@@ -46,6 +46,7 @@ def _head(card: Scorecard, words: Words) -> str:
     meta = [words("meta", n=card.all.questions, set=sets), words("made", day=day(card.made_at, minutes=True))]
     return (
         f'<h1>DocDuet · {escape(words("title"))}</h1><p class="dr-headline">{unbroken(card.sentence[words.lang])}</p>'
+        f"{f'<p>{unbroken(peer)}</p>' if (peer := card.peer[words.lang]) else ''}"
         f'<p class="ds-limits">{unbroken(card.limits[words.lang])}</p><p class="dr-meta">{escape(" · ".join(meta))}</p>'
     )
 
@@ -155,8 +156,9 @@ def _abilities(card: Scorecard, words: Words) -> str:
     ]
     heads = [escape(words("task")), *_heads(card, words, chosen)]
     how = f'<p class="dr-how">{escape(words("abilities.how", suite=found.suite))}</p>'
+    changes = "".join(f"<p>{unbroken(ability(card, change, words))}</p>" for change in found.changes)
     return (
-        f"<section><h2>{escape(words('abilities'))}</h2>{how}"
+        f"<section><h2>{escape(words('abilities'))}</h2>{how}{changes}"
         f"{raw_table('', heads, rows, words('abilities'), 'ds-figures')}</section>"
     )
 

@@ -12,7 +12,7 @@ from evals.report.stats import LEVEL
 from evals.scorecard import triangle
 from evals.scorecard.measures import BY_NAME, MEASURES
 from evals.scorecard.results import Contrast, Gate, Part, Score, Scorecard, Side, Worst
-from evals.scorecard.sentence import said
+from evals.scorecard.sentence import ability, said
 from evals.scorecard.words import Words
 from evals.scorecard.worst import SHOWN
 
@@ -22,6 +22,7 @@ def to_markdown(card: Scorecard, lang: str = "en") -> str:
     blocks = [
         f"# DocDuet: {words('title')}",
         f"**{plain(card.sentence[lang])}**",
+        *([plain(card.peer[lang])] if card.peer[lang] else ()),
         plain(card.limits[lang]),
         *(_gate(card.gate, words) if card.gate else ()),
         *_section("figures", _figures(card, card.all, words), words),
@@ -129,7 +130,8 @@ def _abilities(card: Scorecard, words: Words) -> list[str]:
         for name, scores in [(words("task.all"), found.total), *found.tasks.items()]
     ]
     how = plain(words("abilities.how", suite=found.suite))
-    return [f"## {words('abilities')}", how, table([words("task"), *_names(card, words)], rows)]
+    changes = [plain(ability(card, change, words)) for change in found.changes]
+    return [f"## {words('abilities')}", how, *changes, table([words("task"), *_names(card, words)], rows)]
 
 
 def _worst(card: Scorecard, words: Words) -> list[str]:

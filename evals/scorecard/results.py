@@ -11,7 +11,7 @@ from typing import Any
 class Column:
     """One arm of one run. ``label``: tells the runs apart, empty where there is one. ``quoting``: no model writes; the
     best passages are quoted. ``questions``: how many it answered. ``color``: the same for the same voice; ``newest``:
-    no later run has this voice."""
+    no later run has this voice. ``fallbacks``: why passages were quoted in the place of an answer -> how often."""
 
     arm: str
     label: str
@@ -28,6 +28,7 @@ class Column:
     generation: str = ""
     color: int = 0
     newest: bool = True
+    fallbacks: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,36 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class AbilityChange:
+    """What the model of column ``after`` has right against that of ``before``, over the ``of`` items that both were
+    asked (evals/general/paired.py): shares, the difference with its 95 % interval, items that one alone has right,
+    McNemar's ``p``. ``verdict``: "gained", "lost" or "open"."""
+
+    before: int
+    after: int
+    first: float
+    second: float
+    value: float
+    low: float
+    high: float
+    gained: int
+    lost: int
+    of: int
+    p: float
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Abilities:
     """General ability: task -> one score a column, and over all tasks. ``suite``: "probes", "evalscope", or "" where it
-    was not measured. ``models``: the arm whose model was asked, for each column."""
+    was not measured. ``models``: the arm whose model was asked, for each column. ``changes``: between two models that
+    are compared, of a trained one first."""
 
     suite: str = ""
     tasks: dict[str, tuple[Score, ...]] = field(default_factory=dict)
     total: tuple[Score, ...] = ()
     models: tuple[str, ...] = ()
+    changes: tuple[AbilityChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,9 +179,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """Everything. ``sentence``: what the first contrast proves; ``limits``: what nothing here does; both by language.
-    ``comparisons``: differences that were tested. ``problems``: what could not be used, each a
-    sentence."""
+    """Everything. ``sentence``: what the first contrast proves; ``peer``: whether the models beat quoting the docs, ""
+    where the first contrast says it or nothing does; ``limits``: what nothing here proves; all by language.
+    ``comparisons``: differences that were tested. ``problems``: what could not be used, each a sentence."""
 
     columns: tuple[Column, ...]
     parts: tuple[Part, ...]
@@ -166,6 +189,7 @@ class Scorecard:
     abilities: Abilities
     worst: tuple[Worst, ...]
     sentence: dict[str, str]
+    peer: dict[str, str]
     limits: dict[str, str]
     comparisons: int
     problems: tuple[str, ...] = ()

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evals.look.words import LANGUAGES
-from evals.scorecard.results import Contrast, Difference, Score, Scorecard
+from evals.scorecard.results import AbilityChange, Contrast, Difference, Scorecard
 from evals.scorecard.words import Words
 
 MAIN = "facts_recalled"
+MOST_PEERS = 4
+"""Voices that are held against quoting at the top of the page; all are further down."""
 
 
 def headline(card: Scorecard) -> dict[str, str]:
     """Of the first contrast, or of the one voice that there is; language -> text."""
     return {lang: _headline(card, Words(lang)) for lang in LANGUAGES}
+
+
+def peer(card: Scorecard) -> dict[str, str]:
+    """Whether models beat quoting the docs, those of the newest run first; language -> text, "" where the headline says
+    it or no run of the quoting mode is there."""
+    against = [c for c in card.contrasts[1:] if card.columns[c.before].quoting and not card.columns[c.after].quoting]
+    against = against[:MOST_PEERS]
+    return {lang: _peer(card, against, Words(lang)) for lang in LANGUAGES}
 
 
 def limits(card: Scorecard) -> dict[str, str]:
@@ -50,9 +60,14 @@ def said(card: Scorecard, contrast: Contrast, words: Words) -> str:
     return words("said.space").join(told)
 
 
-def _main(card: Scorecard, contrast: Contrast, main: Difference, words: Words) -> str:
+def _peer(card: Scorecard, against: Sequence[Contrast], words: Words) -> str:
+    told = [_main(card, one, main, words, "peer") for one in against if (main := one.of(MAIN))]
+    return words("said.space").join(told)
+
+
+def _main(card: Scorecard, contrast: Contrast, main: Difference, words: Words, kind: str = "said") -> str:
     return words(
-        f"said.{main.verdict}",
+        f"{kind}.{main.verdict}",
         before=words.before(card, contrast),
         after=words.after(card, contrast),
         first=words.percent(main.before),
@@ -75,27 +90,32 @@ def _limits(card: Scorecard, words: Words) -> str:
 
 
 def _general(card: Scorecard, words: Words) -> str:
-    """Whether forgetting shows, between the models of the first contrast that has two: a trained one where there is."""
+    """Whether forgetting shows, between two models that are compared: a trained one where there is."""
     if not card.abilities.suite:
         return words("general.none")
-    for contrast in sorted(card.contrasts, key=lambda one: card.abilities.models[one.after] in ("", "base")):
-        sides = [card.abilities.total[n] for n in (contrast.before, contrast.after)]
-        models = [(card.abilities.models[n], card.columns[n].label) for n in (contrast.before, contrast.after)]
-        if models[0] != models[1] and all(side.value is not None and side.of for side in sides):
-            verdict, low, high = ability_change(sides)
-            shown = {"first": words.percent(sides[0].value), "second": words.percent(sides[1].value)}
-            shown |= {"before": words.before(card, contrast), "after": words.after(card, contrast)}
-            return words(f"general.{verdict}", low=words.points(low, True), high=words.points(high, True), **shown)
-    return words("general.one")
-
-
-def ability_change(sides: Sequence[Score]) -> tuple[str, float, float]:
-    """ "lost", "gained" or "open", with Newcombe's interval of the difference of two shares (Statistics in Medicine 17,
-    1998, method 10)."""
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
-    counts = [round((side.value or 0.0) * side.of) for side in sides]
-    low, high = confint_proportions_2indep(
-        counts[1], sides[1].of, counts[0], sides[0].of, compare="diff", method="newcomb"
+    if card.abilities.changes:
+        return ability(card, card.abilities.changes[0], words)
+    sides = [(contrast.before, contrast.after) for contrast in card.contrasts]
+    several = any(
+        all(card.abilities.total[n].value is not None for n in pair)
+        and (card.abilities.models[pair[0]], card.columns[pair[0]].label)
+        != (card.abilities.models[pair[1]], card.columns[pair[1]].label)
+        for pair in sides
     )
-    return ("lost" if high < 0 else "gained" if low > 0 else "open"), float(low), float(high)
+    return words("general.unpaired" if several else "general.one")
+
+
+def ability(card: Scorecard, change: AbilityChange, words: Words) -> str:
+    """What became of general ability from one model to another."""
+    return words(
+        f"general.{change.verdict}",
+        before=words.column(card.columns[change.before]),
+        after=words.column(card.columns[change.after]),
+        first=words.percent(change.first),
+        second=words.percent(change.second),
+        low=words.points(change.low, signed=True),
+        high=words.points(change.high, signed=True),
+        won=change.gained,
+        lost=change.lost,
+        n=change.of,
+    )
