@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data.cli import app as data_app
-from data.errors import ConfigError, DocDuetError
+from data.errors import DocDuetError
 from evals.cli import app as eval_app
 from rag.cli import app as rag_app
 from serving.access.cli import app as keys_app
@@ -23,16 +23,12 @@ from serving.router.cli import app as route_app
 from sft.cli import app as sft_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fastapi import FastAPI
     from pydantic import BaseModel
 
     from data.settings import Settings
     from rag.live import LiveIndex
     from serving.config import ServingConfig
-    from serving.gateway import Gateway
-    from serving.ops.reload import Reloader
     from serving.refresh import Refresher
 
 app = typer.Typer(
@@ -144,22 +140,23 @@ def serve(
     """
     from rag.config import RagConfig
     from rag.live import LiveIndex
+    from serving import start
     from serving.server import listen, run, url_of
 
     settings: Settings = ctx.obj
 
     def configured(settings: Settings) -> ServingConfig:
-        return _guarded(settings, _serving_config(settings, host, port, engine, insecure_open, demo))
+        return start.guarded(settings, start.serving_config(settings, host, port, engine, insecure_open, demo))
 
     serving = configured(settings)
     sock = listen(serving.host, serving.port)  # before any slow work, so that "port in use" is said at once
     if demo:
         _prepare_demo(settings)
     live = LiveIndex(settings.home, settings.table(RagConfig))
-    refresher = _refresher(settings, live, demo)
+    refresher = start.refresher(settings, live, demo)
     gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True, handbook=demo)
-    gateway.state.gateway.reloader = _reloader(settings, gateway.state.gateway, configured)
-    run(gateway, sock, started=lambda: _announce(url_of(sock), serving, live, ui, refresher, demo))
+    gateway.state.gateway.reloader = start.reloader(settings, gateway.state.gateway, configured)
+    run(gateway, sock, started=lambda: start.announce(url_of(sock), serving, live, ui, refresher, demo))
 
 
 @app.command()
@@ -250,79 +247,6 @@ def sync_and_index(settings: Settings, sources: list[str], as_json: bool = False
     raise_failed(failed)
 
 
-def _serving_config(
-    settings: Settings,
-    host: str | None,
-    port: int | None,
-    engine: str | None,
-    insecure_open: bool = False,
-    demo: bool = False,
-) -> ServingConfig:
-    """[serving] with what the command line says on top. ``demo``: with the bundled model, where no engine is named."""
-    from serving.config import EngineConfig, ServingConfig
-
-    config = settings.table(ServingConfig)
-    changes: dict[str, object] = {}
-    if host is not None:
-        changes["host"] = host
-    if port is not None:
-        changes["port"] = port
-    if engine is not None:
-        try:
-            changes["engines"] = (EngineConfig(name="base", base_url=engine),)
-        except ValueError:
-            raise ConfigError(f"--engine {engine!r} is no address: write http://HOST:PORT/v1") from None
-    if demo and not config.engines and engine is None:
-        from serving.engines.demo import demo_engine
-
-        changes["engines"] = demo_engine().engines
-    if insecure_open:
-        changes["require_keys"] = "never"
-    return config.model_copy(update=changes)
-
-
-def _guarded(settings: Settings, serving: ServingConfig) -> ServingConfig:
-    """``serving`` where it may start: ConfigError when others could reach it and nobody has a key.
-
-    Where others reach it, the keys are those that `docduet keys` makes, also for --demo with its home of its own.
-    """
-    from serving.access.bind import check_reach
-    from serving.access.doors import is_loopback
-    from serving.store.database import database_url
-
-    if is_loopback(serving.host):
-        return serving
-    url = database_url(serving.database, settings.home)
-    check_reach(serving, url)
-    return serving.model_copy(update={"database": url})
-
-
-def _reloader(settings: Settings, gateway: Gateway, configured: Callable[[Settings], ServingConfig]) -> Reloader:
-    """Reads the same files again. ``configured``: [serving] with what the command line says on top."""
-    from serving.ops.reload import Reloader
-
-    def read() -> dict[str, BaseModel]:
-        again = settings.again()
-        return again.tables() | {"serving": configured(again)}
-
-    return Reloader(gateway, settings.tables() | {"serving": gateway.config}, read)
-
-
-def _refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher:
-    """This very configuration's `docduet sync`: as often as [data] refresh says, and when an administrator asks."""
-    from data.config import DataConfig
-    from data.handbook import FOLDER
-    from serving.refresh import Plan, Refresher
-
-    every_s = settings.table(DataConfig).refresh_s
-    own = [part for path in settings.files()[1:] for part in ("--config", str(path))]
-    sources = [str(FOLDER)] if demo else []
-    argv = (sys.executable, "-m", "docduet", "--profile", settings.profile, *own, "sync", "--json", *sources)
-    home = settings.home
-    env = {"DOCDUET_HOME": str(home.root), "PYTHONUNBUFFERED": "1"}
-    return Refresher(Plan(every_s, argv, home.refresh, home.logs / "refresh.log", env), live)
-
-
 def _gateway(
     settings: Settings,
     serving: ServingConfig,
@@ -358,39 +282,6 @@ def _prepare_demo(settings: Settings) -> None:
     settings.home = settings.home.demo
     sync_and_index(settings, [str(FOLDER)])
     publish_bundled(settings.home)
-
-
-def _announce(
-    url: str, serving: ServingConfig, live: LiveIndex, ui: bool, refresher: Refresher | None, handbook: bool
-) -> None:
-    """What a person needs to know once the gateway answers."""
-    from serving.access.doors import is_loopback
-    from serving.engines.demo import demo_engine
-
-    say = typer.secho
-    say(f"\nDocDuet answers at {url}" + ("" if ui else " (API only)"), bold=True)
-    try:
-        info = live.retriever().info
-        say(f"  index     {info.pages} pages, {info.chunks} chunks ({info.embedder})")
-    except DocDuetError as error:
-        say(f"  index     {error}", fg="yellow")
-    if refresher and refresher.plan.every_s:
-        said = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(refresher.due_at(), time.time())))
-        say(f"  refresh   next at {said}; the last result stands at {url}/readyz")
-    bundled = demo_engine() if handbook else None
-    if bundled and serving.engines == bundled.engines:
-        say(f"  engines   {bundled.said}")
-    elif serving.engines:
-        names = ", ".join(f"{engine.name} = {engine.model or engine.base_url}" for engine in serving.engines)
-        say(f"  engines   {names} (quoting until ready: see {url}/readyz)")
-    else:
-        say("  engines   none: quoting mode, answers are quotes from the best passages")
-    if serving.require_keys == "never" and not is_loopback(serving.host):
-        say(f"  warning   {serving.host} is reachable by others, and no keys are asked for", fg="yellow")
-    say(f"  API       {url}/v1 (OpenAI-compatible; described at {url}/v1/openapi.json)")
-    if handbook:
-        say('  try       "How do I point DocDuet at my own docs?"')
-    say("\nCtrl-C stops it.", dim=True)
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -19,6 +18,7 @@ from typing import Literal
 
 from data.errors import CorrectionNotFoundError
 from data.feedback import Feedback, Review, amend_feedback, read_feedback
+from data.text import folded
 
 Use = Literal["sft", "eval"]
 Key = tuple[str, int]
@@ -97,11 +97,6 @@ def newest(entries: Iterable[Feedback]) -> list[Feedback]:
     for entry in entries:
         last[folded(entry.question), *(folded(turn.content) for turn in entry.history)] = entry
     return list(last.values())
-
-
-def folded(text: str) -> str:
-    """Letters and digits only: questions that differ in case, space and marks are the same."""
-    return "".join(char for char in unicodedata.normalize("NFKC", text).lower() if char.isalnum())
 
 
 def correct(path: Path, said: Feedback, trusted: bool) -> Feedback | None:

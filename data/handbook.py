@@ -1,4 +1,5 @@
-"""Where the bundled handbook lies: DocDuet's own user documentation, one Markdown page a file, in en/ and zh/."""
+"""Where the bundled handbook lies: DocDuet's own user documentation, one Markdown page a file, in en/ and zh/; and the
+questions about it that nothing may be trained on."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from data.types import Page
 FOLDER = Path(__file__).with_name("handbook")
 """What `make demo` answers from. It holds pages and nothing else, so that a sync has nothing to skip."""
 
-QUESTIONS = Path(__file__).parents[1] / "evals" / "sets" / "handbook.jsonl"
-"""The questions that voices are measured with on the handbook: nothing may be trained on them."""
+QUESTIONS = Path(__file__).with_name("held_out") / "handbook.jsonl"
+"""What voices are measured with on the handbook: the question set ``handbook`` (evals/questions.py says its format)."""
 
 
 def held_out(pages: Iterable[Page]) -> tuple[Path, ...]:

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from data.prompts import REFUSAL
+from data.text import folded
 from data.types import Page
 from evals.answers.facts import place, recalled
 from evals.answers.steps import completeness
-from evals.answers.text import normalised, said
+from evals.answers.text import said
 from evals.questions import Fact, Question, QuestionSet
 
 
@@ -88,7 +89,7 @@ def _twice(questions: Iterable[Question]) -> Iterator[Problem]:
     seen: dict[tuple[str, ...], str] = {}
     for one in questions:
         talk = (*(turn.content for turn in one.history), one.question)
-        first = seen.setdefault(tuple(re.sub(r"\W+", "", normalised(text)) for text in talk), one.id)
+        first = seen.setdefault(tuple(map(folded, talk)), one.id)
         if first != one.id:
             yield Problem(one.id, f"asks the same as {first}")
 

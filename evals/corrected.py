@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from data.citations import strip_markers
-from data.corrections import folded, load, questions
+from data.corrections import load, questions
 from data.errors import ConfigError
 from data.feedback import Feedback
 from data.home import Home
@@ -19,6 +19,7 @@ from data.lang import detect_lang
 from data.prompts import REFUSAL
 from data.sentences import claims
 from data.store import PageStore
+from data.text import folded
 from data.types import Page
 from evals.questions import Fact, Question, QuestionSet
 

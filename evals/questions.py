@@ -2,7 +2,8 @@
 
 A set is a .jsonl file, one question a line; a .toml file of the same name beside it says which pages to leave out of
 the index (``exclude``, such as a FAQ page that repeats the questions) and where the pages are (``corpus``, a folder
-seen from the file). Bundled ones lie in evals/sets/ and go by their bare name. A file in SQuAD's format (.json) is a
+seen from the file). Bundled ones lie in evals/sets/, the handbook's beside it (data/held_out), and go by their bare
+name. A file in SQuAD's format (.json) is a
 set as well, and brings its pages along: see squad.py. The set ``feedback`` is made of answers that were corrected in
 the chat: see corrected.py. A line:
 
@@ -26,6 +27,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from data import handbook
 from data.errors import ConfigError
 from data.home import Home
 from data.prompts import Message
@@ -129,9 +131,10 @@ def _found(name: str, home: Home | None) -> QuestionSet:
         return load_corrected(home)
     path = Path(name).expanduser()
     if not path.suffix and not path.exists():
-        path = FOLDER / f"{name}.jsonl"
+        path = bundled().get(name, path)
     if not path.is_file():
-        known = ", ".join([*sorted(found.stem for found in FOLDER.glob("*.toml")), "feedback"])
+        named = sorted(name for name, path in bundled().items() if path.with_suffix(".toml").is_file())
+        known = ", ".join([*named, "feedback"])
         raise ConfigError(f"no question set {name!r}: give a .jsonl or SQuAD .json file, or one of: {known}")
     if path.suffix == ".json":
         from evals.squad import load_squad
@@ -139,6 +142,11 @@ def _found(name: str, home: Home | None) -> QuestionSet:
         return load_squad(path)
     exclude, folder = _beside(path.with_suffix(".toml"))
     return QuestionSet(path.stem, tuple(_questions(path)), exclude, folder=folder)
+
+
+def bundled() -> dict[str, Path]:
+    """Name -> file of the sets that ship."""
+    return {path.stem: path for path in (*sorted(FOLDER.glob("*.jsonl")), handbook.QUESTIONS)}
 
 
 def require_gold(questions: Sequence[Question], urls: set[str], corpus: str) -> None:

@@ -76,6 +76,14 @@ class Result(BaseModel):
             return None
         return not self.refused and not self.degenerate and self.facts_recalled >= WELL
 
+    @property
+    def lengths(self) -> tuple[int, int] | None:
+        """Characters of the answer and of the reference, where an answer was due and given; None elsewhere."""
+        due = self.answerable is not False and not self.refused and not self.failed
+        return (
+            (self.length, self.reference_length) if due and self.length is not None and self.reference_length else None
+        )
+
 
 class Arm(BaseModel):
     """Who answered for an arm; "" where the gateway does not tell. ``model``: the engine that wrote."""

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from data.errors import ConfigError
-from sft.duplicates import ALIKE, jaccard, normalised, words
+from data.text import folded
+from sft.duplicates import ALIKE, jaccard, words
 from sft.types import Sample
 
 NGRAM = 13
@@ -32,13 +33,13 @@ class Decontamination:
         self._grams: dict[tuple[str, ...], str] = {}
         self._near = NearQuestions(questions := list(questions))
         for question in questions:
-            self._exact.setdefault(normalised(question), question)
+            self._exact.setdefault(folded(question), question)
             for gram in ngrams(question):
                 self._grams.setdefault(gram, question)
 
     def check(self, sample: Sample) -> str:
         for asked in sample.questions:
-            hit = self._exact.get(normalised(asked))
+            hit = self._exact.get(folded(asked))
             hit = hit or next((self._grams[gram] for gram in ngrams(asked) if gram in self._grams), None)
             hit = hit or self._near.of(asked)
             if hit:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.text import folded
 from sft.types import Reject, Sample
 
 if TYPE_CHECKING:
@@ -35,11 +35,6 @@ BATCH = 2048
 _WORD = re.compile(r"[^\W\u3400-\u9fff]+|[\u3400-\u9fff]")
 
 
-def normalised(text: str) -> str:
-    """Letters and digits only, folded: two questions that differ in case, space and marks are the same."""
-    return "".join(_WORD.findall(unicodedata.normalize("NFKC", text).lower()))
-
-
 def words(text: str) -> list[str]:
     """Latin words and single Chinese characters."""
     return _WORD.findall(text.lower())
@@ -54,7 +49,7 @@ class ExactDuplicates:
         self._seen: dict[str, str] = {}
 
     def check(self, sample: Sample) -> str:
-        said = "\n".join([sample.shape, *(normalised(text) for pair in _turns(sample) for text in pair)])
+        said = "\n".join([sample.shape, *(folded(text) for pair in _turns(sample) for text in pair)])
         key = hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
         if key in self._seen:
             return f"says the same as sample {self._seen[key]}"

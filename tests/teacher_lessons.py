@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+from typer.testing import CliRunner
+
 from data.chat.client import Patience
+from data.store import FileRecord, PageStore
 from data.types import Page
+from docduet import app
 from sft.build import build
 from sft.card import Facts
 from sft.gates import standard_gates
@@ -77,3 +82,24 @@ def teach(
 
 def made(writer: TeacherWriter, pages: Sequence[Page], mixture: Mixture = ONLY_SINGLE, limit: int = 0) -> Facts:
     return build(pages, [writer], mixture, EstimatedTokens(), 4096, None, limit=limit)
+
+
+def command(home: Path, *words: str) -> list[str]:
+    """Arguments of `docduet sft build` over a page store in ``home``."""
+    return ["sft", "build", "--out", str(home / "ds"), "--mixture", str(home / "m.yaml"), *words]
+
+
+def prepared(home: Path, pages: Sequence[Page]) -> Path:
+    """A DOCDUET_HOME with these pages, and a mixture of single questions beside them."""
+    home.mkdir(parents=True, exist_ok=True)
+    store = PageStore(home / "pages.sqlite")
+    for page in pages:
+        store.put(page, FileRecord(page.url, page.url, 1, 1, "h", "r", 1))
+    store.close()
+    (home / "m.yaml").write_text("shares: {single: 1.0}")
+    return home
+
+
+def run(home: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    monkeypatch.setenv("DOCDUET_HOME", str(home))
+    return CliRunner().invoke(app, command(home, *words))

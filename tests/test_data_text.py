@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 import zipfile
 
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 from data.detect import detect
 from data.errors import UnreadableDocument
-from data.text import decode
+from data.text import decode, folded
 
 CHINESE = "如何配置服务器的端口？请修改配置文件中的端口号，然后重启服务。\n"
 
@@ -98,3 +99,10 @@ def test_a_zip_archive_is_no_word_document() -> None:
         archive.writestr("a.txt", "hello")
     with pytest.raises(UnreadableDocument, match=r"(?i)zip"):
         detect(out.getvalue(), "a.docx")
+
+
+def test_folded_keeps_letters_and_digits_of_all_scripts() -> None:
+    assert folded("  Set `max_TOKENS`, to “１０”?\n") == folded("set maxtokens to 10") == "setmaxtokensto10"
+    assert folded("端口：7860 ？") == "端口7860"
+    every = "".join(map(chr, range(0x3000)))
+    assert folded(every) == "".join(c for c in unicodedata.normalize("NFKC", every).lower() if c.isalnum())

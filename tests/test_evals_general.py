@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from data.errors import EngineError, GatewayError
+from data.errors import BusyError, EngineError, GatewayError
 from data.prompts import Message
 from docduet import app
 from evals.general.asking import NEUTRAL, OWN, Asking
-from evals.general.paired import differences
-from evals.general.probes import Probe, load_probes
-from evals.general.results import GeneralRun
-from evals.general.run import run_probes
+from evals.general.paired import Difference, differences
+from evals.general.probes import Probe, digest, load_probes
+from evals.general.results import GeneralRun, going_on
+from evals.general.run import begin, run_probes
 from serving.engines.delta import EngineDelta
 from tests.client_gateway import index_handbook, scripted_gateway
 from tests.fakes import ScriptedEngine
@@ -115,6 +115,24 @@ async def test_a_run_that_broke_off_goes_on(home: Any, tmp_path: Path, monkeypat
             assert len(base.asked) - before == 2 * len(probes) - 23
 
 
+async def test_the_same_items_are_not_asked_twice_at_once(home: Any, tmp_path: Path) -> None:
+    """The second would write the first one's file; another run goes on beside it, in a file of its own."""
+    probes = load_probes(["reading"], 4)
+    with scripted_gateway(home, Pupil("base")) as url:
+        async with Asking(url) as asking:
+            with going_on(begin("probes", "", asked_of(probes), {}), tmp_path, resume=True):
+                with pytest.raises(BusyError, match="in another process"):
+                    await run_probes(asking, probes, ["base"], tmp_path, {})
+                _, other = await run_probes(asking, probes, ["base"], tmp_path, {}, label="other")
+            _, path = await run_probes(asking, probes, ["base"], tmp_path, {})
+    assert path != other
+    assert not list((tmp_path / "unfinished").iterdir())
+
+
+def asked_of(probes: Sequence[Probe]) -> dict[str, object]:
+    return {"arms": ["base"], "items_sha256": digest(probes)}
+
+
 def test_a_voice_that_is_not_there_is_named_and_no_gateway_is_told(home: Any, tmp_path: Path) -> None:
     with scripted_gateway(home, Pupil("base")) as url:
         assert "no voice 'sft'" in ask(url, tmp_path)[1]
@@ -150,6 +168,25 @@ def test_differences_are_mcnemars_and_hold_in_simulation() -> None:
         assert task.p == total.p
         holds += total.low <= truth <= total.high
     assert 88 <= holds <= 99
+
+
+def test_few_items_prove_nothing_and_a_verdict_needs_test_and_interval() -> None:
+    def total(gained: int, lost: int, of: int) -> Difference:
+        before = {str(n): n < lost for n in range(of)}
+        after = {str(n): lost <= n < lost + gained for n in range(of)}
+        return differences("a", "b", {"a": {"t": before}, "b": {"t": after}})[0]
+
+    one = total(1, 0, 1)
+    assert (one.low, one.high, one.verdict) == (pytest.approx(2 * 0.2065 - 1, abs=1e-3), 1.0, "open")
+    assert [total(*counts, 60).verdict for counts in ((9, 1), (1, 9), (5, 1), (0, 0))] == [
+        "gained",
+        "lost",
+        "open",
+        "open",
+    ]
+    assert total(5, 0, 60).low > 0  # the interval alone would call it proven
+    assert total(5, 0, 60).verdict == "open"
+    assert total(12, 0, 12).verdict == "gained"
 
 
 def test_no_change_leaves_room_for_one_and_unmatched_items_do_not_count() -> None:

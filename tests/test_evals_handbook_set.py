@@ -14,6 +14,7 @@ from data.config import DataConfig
 from data.handbook import FOLDER, QUESTIONS, held_out
 from data.store import PageStore
 from data.sync import sync_source
+from data.text import folded
 from data.types import Page
 from docduet import app
 from evals.check import counts, problems
@@ -22,7 +23,7 @@ from sft.build import build
 from sft.cli_build import _rules
 from sft.config import SftConfig
 from sft.decontaminate import NearQuestions
-from sft.duplicates import QUESTIONS_ALIKE, jaccard, normalised, words
+from sft.duplicates import QUESTIONS_ALIKE, jaccard, words
 from sft.imports.writer import ImportWriter
 from sft.mixture import load_mixture
 from sft.tokens import load_counter
@@ -83,7 +84,7 @@ def test_no_training_sample_of_the_handbook_asks_one_of_them(pages: list[Page], 
     facts = build(pages, [_rules(SftConfig())], load_mixture("balanced"), load_counter(None), 4096, tmp_path / "ds")
     assert facts.evaluation_questions == len(HANDBOOK.questions)
     assert [reject.reason for reject in facts.rejects if reject.gate == "evaluation-overlap"] == []
-    exact = {normalised(one.question): one.id for one in HANDBOOK.questions}
+    exact = {folded(one.question): one.id for one in HANDBOOK.questions}
     near = NearQuestions(one.question for one in HANDBOOK.questions)
     asked = {
         message["content"]
@@ -93,7 +94,7 @@ def test_no_training_sample_of_the_handbook_asks_one_of_them(pages: list[Page], 
         if message["role"] == "user"
     }
     assert len(asked) > 1000
-    assert [(text, near.of(text)) for text in asked if normalised(text) in exact or near.of(text)] == []
+    assert [(text, near.of(text)) for text in asked if folded(text) in exact or near.of(text)] == []
 
 
 def test_a_build_over_the_handbook_leaves_its_questions_out(pages: list[Page], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from data.store import FileRecord, PageStore
 from data.types import Page
 from sft.previous import read_previous
 from tests.fake_teacher import FakeTeacher
-from tests.test_sft_teacher import docs, prepared, run
+from tests.teacher_lessons import docs, prepared, run
 
 FAQ = "question,answer\nWho runs the shop?,Anna runs it since May.\nWhere is the shop?,It is in the old town.\n"
 OPTIONS = Page(

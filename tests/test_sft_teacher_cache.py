@@ -12,8 +12,8 @@ from data.chat.calls import Call, Reply
 from data.errors import ConfigError, DiskFullError
 from sft.types import Sample
 from tests.fake_teacher import FakeTeacher
+from tests.teacher_lessons import docs, teach
 from tests.test_rag_disk_full import fill
-from tests.test_sft_teacher import docs, teach
 
 CALL = Call("answer", ({"role": "user", "content": "What?"},), 100)
 

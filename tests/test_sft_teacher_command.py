@@ -9,42 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from data.errors import ConfigError, EngineError
-from data.store import FileRecord, PageStore
 from data.types import Page
-from docduet import app
 from tests.fake_teacher import FakeTeacher
-from tests.teacher_lessons import THINGS, docs
+from tests.teacher_lessons import THINGS, command, docs, prepared, run
 
 ROOT = Path(__file__).parents[1]
-
-
-def command(home: Path, *words: str) -> list[str]:
-    """Arguments of `docduet sft build` over a page store in ``home``."""
-    return ["sft", "build", "--out", str(home / "ds"), "--mixture", str(home / "m.yaml"), *words]
-
-
-def prepared(home: Path, pages: Sequence[Page]) -> Path:
-    """A DOCDUET_HOME with these pages, and a mixture of single questions beside them."""
-    home.mkdir(parents=True, exist_ok=True)
-    store = PageStore(home / "pages.sqlite")
-    for page in pages:
-        store.put(page, FileRecord(page.url, page.url, 1, 1, "h", "r", 1))
-    store.close()
-    (home / "m.yaml").write_text("shares: {single: 1.0}")
-    return home
-
-
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
-    monkeypatch.setenv("DOCDUET_HOME", str(home))
-    return CliRunner().invoke(app, command(home, *words))
 
 
 def test_the_command_writes_a_card_that_names_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from sft.teacher.writer import Asking, TeacherWriter
 from sft.tokens import Estimate
 from sft.types import Sample
 from tests import tiny_qwen3
-from tests.test_sft_teacher import docs
+from tests.teacher_lessons import docs
 
 CONTEXT = 8192  # its tokenizer makes nearly every character a token
 

@@ -3,8 +3,11 @@ driblets, whole pages teach it to ramble.
 
     length ratio = exp(mean of log(characters of the answer / characters of the reference)) over answered questions
 
-The geometric mean, so that half and double as long weigh alike; characters without markers and white space. Beside it,
-`short`: the share of answers under half the reference.
+Of one answer it is the length ratio behind BLEU's brevity penalty (Papineni et al., ACL 2002; sacrebleu's ``sys_len /
+ref_len`` with its tokenizer "char"). BLEU adds up the lengths of a corpus, so that long answers decide; here each
+question counts once, and by the geometric mean, the one for ratios (Fleming and Wallace, "How not to lie with
+statistics", CACM 29, 1986): half and double as long weigh alike. Characters without markers and white space; an answer
+that failed is none. Beside it, `short`: the share of answers under half the reference.
 """
 
 from __future__ import annotations

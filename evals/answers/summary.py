@@ -51,8 +51,7 @@ def summary(results: Sequence[Result], seed: int = 0) -> dict[str, Figures]:
 
 def _figures(results: Sequence[Result], seed: int) -> Figures:
     shares = {name: mean_interval(_values(results, name), seed) for name in MEANS} | _refusals(results)
-    answered = [result for result in results if result.answerable is not False and not result.refused]
-    lengths = [(result.length or 0, result.reference_length or 0) for result in answered]
+    lengths = [lengths for result in results if (lengths := result.lengths)]
     shares |= {"length_ratio": length_ratio(lengths, seed), "short": short(lengths, seed)}
     for name in ("degenerate", "degraded", "failed"):
         shares[name] = share(sum(bool(getattr(result, name)) for result in results), len(results))

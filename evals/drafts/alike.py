@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from data.errors import ConfigError
-from evals.answers.text import normalised
+from data.text import folded
 from rag.lexical import tokenize
 
 ALIKE = 0.7
@@ -25,7 +25,7 @@ class Asked:
             self.add(question)
 
     def add(self, question: str) -> None:
-        key = _key(question)
+        key = folded(question)
         if key in self._exact:
             return
         self._exact[key] = question
@@ -36,7 +36,7 @@ class Asked:
 
     def twin(self, question: str) -> str:
         """A question that asks nearly the same; "" for none."""
-        if exact := self._exact.get(_key(question)):
+        if exact := self._exact.get(folded(question)):
             return exact
         words = frozenset(tokenize(question))
         places = dict.fromkeys(place for word in words for place in self._by_word.get(word, ()))
@@ -75,10 +75,6 @@ def _asked(line: str) -> Iterator[str]:
     for message in found.get("messages") or ():
         if isinstance(message, dict) and message.get("role") == "user":
             yield str(message.get("content") or "")
-
-
-def _key(question: str) -> str:
-    return "".join(char for char in normalised(question) if char.isalnum())
 
 
 def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:

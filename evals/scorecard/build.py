@@ -98,7 +98,9 @@ def _is_quoting(name: str) -> bool:
 
 
 def _miscalled(run: EvalRun) -> str:
-    return f"{run.file} is called {run.label}, but a model wrote in it: the quoting mode has a gateway without an engine"
+    return (
+        f"{run.file} is called {run.label}, but a model wrote in it: the quoting mode has a gateway without an engine"
+    )
 
 
 def _require(answers: Sequence[Answers]) -> None:
@@ -188,7 +190,7 @@ def _part(by: str, value: str, answers: Sequence[Answers], seed: int) -> Part:
 def _contrasts(
     answers: Sequence[Answers], runs: Sequence[EvalRun], problems: list[str], seed: int
 ) -> tuple[Contrast, ...]:
-    """Before and after, then arm against arm in the last run in which a model wrote, then quoting against all models."""
+    """Before and after, then arm against arm in the last run that a model wrote in, then quoting against all models."""
     last = next((run for run in reversed(runs) if not quotes(run)), runs[-1])
     comparable = []
     for run in runs:

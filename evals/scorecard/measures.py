@@ -64,9 +64,10 @@ def _refusal_recall(result: Result) -> Counted:
 
 def _length_ratio(result: Result) -> Counted:
     """Logarithm of characters of the answer / of the reference (the driblet index), where one was due and given."""
-    if result.refused or result.answerable is False or result.length is None or not result.reference_length:
+    if not result.lengths:
         return NOTHING
-    return (math.log(max(1, result.length) / result.reference_length), 1.0)
+    length, reference = result.lengths
+    return (math.log(max(1, length) / reference), 1.0)
 
 
 def _tokens(result: Result) -> Counted:

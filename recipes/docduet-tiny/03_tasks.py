@@ -27,7 +27,6 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 from reading import chat, files, make
 from reading.parts import Slice
 
-EVALUATIONS = ROOT / "evals" / "sets"
 CHINESE = 0.3
 CHAT = 0.05
 HELDOUT = 0.02
@@ -94,15 +93,16 @@ class _Work:
 
 @cache
 def _asked_by_an_evaluation() -> Callable[[str], bool]:
-    """Whether a question is one of evals/sets, or shares 13 words in a row with one (as sft.decontaminate has it)."""
+    """Whether a question is of a set that ships, or shares 13 words in a row with one (as sft.decontaminate has it)."""
+    from data.text import folded
+    from evals.questions import bundled
     from sft.decontaminate import ngrams, read_questions
-    from sft.duplicates import normalised
 
-    paths = [path for path in sorted(EVALUATIONS.glob("*.jsonl")) if path.name != "support.jsonl"]  # that has sentences
+    paths = [path for name, path in bundled().items() if name != "support"]  # that has sentences
     asked = [question for path in paths for question in read_questions(path)]
-    known = {normalised(question) for question in asked}
+    known = {folded(question) for question in asked}
     runs = {gram for question in asked for gram in ngrams(question)}
-    return lambda question: normalised(question) in known or not runs.isdisjoint(ngrams(question))
+    return lambda question: folded(question) in known or not runs.isdisjoint(ngrams(question))
 
 
 def _piece(folder: Path, slice_: Slice, stem: str) -> Path:

@@ -12,7 +12,8 @@ from typing import Any
 
 from documents import Page
 
-from sft.duplicates import ALIKE, PERMUTATIONS, normalised, triples
+from data.text import folded
+from sft.duplicates import ALIKE, PERMUTATIONS, triples
 
 MIN_CHARS = {"en": 400, "zh": 150}
 MAX_PACKAGE_BYTES = 12_000_000
@@ -174,7 +175,7 @@ class Deduplicator:
             yield page
 
     def _fresh(self, page: Page) -> Page | None:
-        key = hashlib.blake2b(normalised(page.body).encode(), digest_size=12).digest()
+        key = hashlib.blake2b(folded(page.body).encode(), digest_size=12).digest()
         if key in self._seen:
             self.dropped["exact"] += 1
             return None
@@ -189,7 +190,7 @@ class Deduplicator:
         kept = []
         for paragraph in blocks(body):
             if len(paragraph) >= 60 and not paragraph.lstrip().startswith(("#", "```")):
-                key = hash(normalised(paragraph))
+                key = hash(folded(paragraph))
                 self._paragraphs[key] += 1
                 if self._paragraphs[key] > REPEATS:
                     continue

@@ -18,8 +18,8 @@ from data.errors import ConfigError
 from data.feedback import Feedback, Turn, read_feedback
 from data.lang import detect_lang
 from data.prompts import Message, sft_messages
+from data.text import folded
 from data.types import Page
-from sft.duplicates import normalised
 from sft.imports.columns import WANTED, Columns, find_columns
 from sft.imports.conversation import Conversation, conversation
 from sft.imports.rows import read_rows
@@ -158,6 +158,6 @@ def _sample(said: Conversation, homes: Sequence[Page], generator: str) -> Sample
         pages=tuple(page.url for page in homes),
         page_hashes=tuple(page.content_hash for page in homes),
         generator=generator,
-        family=f"question:{normalised(question)[:200]}",
+        family=f"question:{folded(question)[:200]}",
         support="",
     )
