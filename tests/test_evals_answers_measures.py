@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from data.citations import strip_markers
 from data.types import Page
 from evals.answers.citations import alce, cited_sentences
 from evals.answers.degenerate import degenerate, repeated
@@ -17,8 +18,10 @@ from evals.answers.likeness import chrf
 from evals.answers.measure import measure
 from evals.answers.reply import Answer, Cited, Mark
 from evals.answers.summary import summary
+from evals.answers.text import visible
 from evals.questions import Fact, Question
 from evals.runs import Result
+from evals.scorecard.measures import BY_NAME
 
 PAGE = Page(
     "port.md",
@@ -87,6 +90,43 @@ def test_the_driblet_index_is_a_geometric_mean() -> None:
     assert length_ratio([(10, 40)]).value == pytest.approx(0.25)
     assert length_ratio([(0, 40)]).value == pytest.approx(1 / 40)  # an empty answer, not minus infinity
     assert length_ratio([]).value is None
+
+
+def test_the_driblet_index_is_bleus_length_ratio_answer_by_answer_and_scipys_geometric_mean() -> None:
+    from sacrebleu.metrics import BLEU
+    from scipy.stats import gmean
+
+    pairs = [
+        ("Set `--port` to 80 [1].", "Give the option --port the number 80, then restart the gateway."),
+        ("把端口改为 80。", "把 `--port` 设为 80，然后重启网关。"),
+        ("It is 7860, and 7860 it stays: the port is 7860 [2].", "7860."),
+    ]
+    bleu = BLEU(tokenize="char", effective_order=True)
+    peers = [bleu.sentence_score(strip_markers(said), [gold]) for said, gold in pairs]
+    lengths = [(visible(said), visible(gold)) for said, gold in pairs]
+    assert lengths == [(peer.sys_len, peer.ref_len) for peer in peers]
+    assert length_ratio(lengths).value == pytest.approx(gmean([peer.ratio for peer in peers]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "lengths"),
+    [
+        ({}, (10, 20)),
+        ({"answerable": None}, (10, 20)),
+        ({"refused": True}, None),
+        ({"answerable": False}, None),
+        ({"failed": "the stream broke off"}, None),
+        ({"reference_length": None}, None),
+    ],
+)
+def test_lengths_are_those_of_answers_that_were_due_and_given(
+    fields: dict[str, Any], lengths: tuple[int, int] | None
+) -> None:
+    body: dict[str, Any] = {"id": "q", "arm": "rag", "answerable": True, "length": 10, "reference_length": 20}
+    result = Result.model_validate(body | fields)
+    assert result.lengths == lengths
+    assert BY_NAME["length_ratio"].of(result)[1] == (lengths is not None)
+    assert summary([result])["rag"].shares["length_ratio"].of == (lengths is not None)
     assert math.isclose(short([(49, 100), (50, 100), (200, 100), (9, 0)]).value or 0, 1 / 3)
 
 

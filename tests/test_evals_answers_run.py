@@ -22,7 +22,9 @@ from data.prompts import Message
 from docduet import app
 from evals.answers import gateway as gateways
 from evals.answers.gateway import Gateway
-from evals.questions import Question
+from evals.answers.kept import keeping
+from evals.answers.run import Plan
+from evals.questions import Question, load_set
 from evals.runs import read_run, read_runs
 from serving.engines.delta import EngineDelta
 from serving.server import in_background
@@ -85,7 +87,7 @@ def test_without_an_engine_the_quotes_are_measured(home: Home) -> None:
     assert by_id["q2"].history[0].content == QUESTION
     assert by_id["q4"].refused
     assert [found.file for found in read_runs(home.evals)[0]] == [Path(body["run"]).name]
-    assert not list((home.evals / "unfinished").glob("*.jsonl"))
+    assert not list((home.evals / "unfinished").iterdir())
 
 
 def test_arms_side_by_side_as_a_table(home: Home) -> None:
@@ -173,10 +175,11 @@ def test_another_index_does_not_go_on_with_a_run(home: Home) -> None:
     with in_background(gateway(home, "")) as url:
         body = run("--gateway", url)
         saved = read_run(Path(body["run"]))
-        (folder,) = (path for path in home.evals.iterdir() if path.is_dir())
-        (lock,) = folder.glob("*.lock")
+        plan = Plan(load_set("own.jsonl"), ("rag",), url)
         header = {"started_at": saved.started_at, "answered_by": {"generation": "an older one", "arms": {}}}
-        lock.with_suffix(".jsonl").write_text(json.dumps(header) + "\n", encoding="utf-8")
+        with keeping(home.evals, plan.asked, header, resume=False) as kept:
+            assert kept.path.is_file()
+            assert "under way in another process" in failed("--set", "own.jsonl", "--gateway", url)
         assert "another index or checkpoint answers by now" in failed("--set", "own.jsonl", "--gateway", url)
         assert run("--gateway", url, "--fresh")["arms"]["rag"]["n"] == 4
 
