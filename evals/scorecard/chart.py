@@ -20,6 +20,8 @@ COLORS = ("#22655f", "#c9762c", "#5566b8", "#a8487c", "#7b847f", "#3a8fb7", "#7f
 WIDTH = 13.0
 ACROSS, PANELS = 5, 4
 """Triangles and panels in a row."""
+HEADLINE = {"en": 96, "zh": 118}
+"""Letters in a line of the headline, in bold: a Chinese one counts as two."""
 UNPICTURED = ("tokens",)
 
 
@@ -43,7 +45,7 @@ def _draw(figure: Any, card: Scorecard, words: Words) -> None:
         if m.name not in UNPICTURED and any(score.value is not None for score in card.all.scores[m.name])
     ]
     rows, panels = -(-count // ACROSS), max(1, -(-len(shown) // PANELS))
-    said = _wrapped(card.sentence[words.lang], words, 118)
+    said = _wrapped(card.sentence[words.lang], words, HEADLINE[words.lang])
     limits = "\n".join(_wrapped(text, words, 155) for text in (card.peer[words.lang], card.limits[words.lang]) if text)
     top = 0.62 + 0.27 * (said.count("\n") + 1) + 0.2 * (limits.count("\n") + 1)
     heights = [top, 3.05 * rows, (0.75 + 0.3 * count) * panels]
@@ -149,9 +151,10 @@ def _panel(axes: Any, card: Scorecard, measure: Measure, words: Words, named: bo
         said = words.shown(measure.name, score.value)
         axes.text(1.03, at, said, va="center", fontsize=9, transform=axes.get_yaxis_transform())
         if score.value is not None:
-            axes.plot([score.low, score.high], [at, at], color=color, linewidth=2.4, alpha=0.55, solid_capstyle="round")
+            spots = {"color": color, "clip_on": False}  # whole at both ends of the scale
+            axes.plot([score.low, score.high], [at, at], linewidth=2.4, alpha=0.55, solid_capstyle="round", **spots)
             filled = color if column.newest else "white"  # an older run of the same voice is hollow
-            axes.plot(score.value, at, "o", color=color, markersize=6.5, markerfacecolor=filled, markeredgewidth=1.6)
+            axes.plot(score.value, at, "o", markersize=6.5, markerfacecolor=filled, markeredgewidth=1.6, **spots)
     axes.set_title(words(measure.name) + {1: " ↑", -1: " ↓", 0: ""}[measure.better], loc="left", fontsize=10)
     names = _names(card, words)
     axes.set_yticks(range(len(names)), names if named else [""] * len(names), fontsize=9, color=TEXT)

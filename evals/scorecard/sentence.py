@@ -85,7 +85,8 @@ def _main(card: Scorecard, contrast: Contrast, main: Difference, words: Words, k
 
 def _limits(card: Scorecard, words: Words) -> str:
     told = [words("limits.questions", n=card.all.questions, set=words.joined(sorted({c.set for c in card.columns})))]
-    told.append(_general(card, words))
+    if not all(column.quoting for column in card.columns):  # the quoting mode has nothing to forget
+        told.append(_general(card, words))
     return words("said.space").join([*told, words("limits.matching")])
 
 
