@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,7 @@ class FakeTeacher:
     latency_s: float = 0.0
     models: tuple[str, ...] = ("wise",)
     key: str = ""
+    full: int = 0  # after the first answer, none is given before so many calls have been on their way at once
     plain: bool = False  # knows no chat_template_kwargs, and says so
     writes: Writes = lambda messages: write(messages)  # (kind, subject, good text) for a request
     served: Counter[str] = field(default_factory=Counter)
@@ -61,6 +63,7 @@ class FakeTeacher:
     def __enter__(self) -> FakeTeacher:
         self._loop = asyncio.new_event_loop()
         self._tried: Counter[str] = Counter()
+        self._was_full = asyncio.Event()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
         return self
@@ -94,6 +97,8 @@ class FakeTeacher:
     async def _chat(self, request: web.Request) -> web.Response:
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
+        if self.in_flight >= self.full:
+            self._was_full.set()
         self.at.append((time.monotonic(), self.in_flight))
         try:
             return self._refused(request) or await self._answer(request)
@@ -111,6 +116,9 @@ class FakeTeacher:
         fault = self.fault(kind, subject)
         self.faults[kind, subject] = fault
         self.bodies.append(body)
+        if self.full and self.served:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._was_full.wait(), 30)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
         self._tried[item] += 1

@@ -238,7 +238,8 @@ def test_the_estimate_bounds_what_is_asked(tmp_path: Path) -> None:
 
 
 def test_the_window_is_never_over_its_size_and_gets_full(tmp_path: Path) -> None:
-    with FakeTeacher(latency_s=0.02) as teacher:
+    """Answers wait until it has been full, however slow the machine is."""
+    with FakeTeacher(full=8) as teacher:
         list(teach(teacher, tmp_path).drafts(docs(20)))
     assert teacher.peak == 8
 

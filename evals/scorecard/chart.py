@@ -63,7 +63,7 @@ def _draw(figure: Any, card: Scorecard, words: Words) -> None:
 def _wrapped(text: str, words: Words, width: int) -> str:
     """In lines. Chinese letters are twice as wide, and part anywhere but before punctuation."""
     if words.lang == "en":
-        return textwrap.fill(text, width)
+        return textwrap.fill(text.replace(" %", "\u00a0%"), width)
     lines, room = [""], width
     for piece in re.findall(r"(?:[!-~−–·]+ ?|.)[，。、；：）”！？]*", text):
         room -= (size := sum(2 if east_asian_width(char) in "WF" else 1 for char in piece))
@@ -131,7 +131,8 @@ def _closed(points: list[tuple[float, float]]) -> tuple[tuple[float, ...], ...]:
 def _panels(figure: Any, card: Scorecard, words: Words, shown: list[Measure], rows: int) -> None:
     tall, longest = (0.75 + 0.3 * len(card.columns)) * rows, max(len(name) for name in _names(card, words))
     letter = 0.075 if words.lang == "en" else 0.1
-    room = {"left": (0.25 + letter * longest) / WIDTH, "right": 0.955, "wspace": 0.32}
+    right = 0.955 if words.lang == "en" else 0.94  # beside it stand values, such as 840 毫秒
+    room = {"left": (0.25 + letter * longest) / WIDTH, "right": right, "wspace": 0.32}
     room |= {"bottom": 0.35 / tall, "top": 1 - 0.3 / tall, "hspace": 0.75 / (0.3 * len(card.columns))}
     spots = figure.subplots(rows, PANELS, squeeze=False, gridspec_kw=room)
     for n, axes in enumerate(spots.flat):

@@ -164,9 +164,7 @@ def _abilities(card: Scorecard, words: Words) -> str:
 
 
 def _provenance(card: Scorecard, words: Words) -> str:
-    heads = [words("voice"), *(words(f"col.{name}") for name in words.FACTS)]
-    rows = [[words.column(column), *words.facts(column)] for column in card.columns]
-    return f"<section><h2>{escape(words('provenance'))}</h2>{table('', heads, rows)}</section>"
+    return f"<section><h2>{escape(words('provenance'))}</h2>{table('', *words.provenance(card))}</section>"
 
 
 def _notes(card: Scorecard, words: Words) -> str:

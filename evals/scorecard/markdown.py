@@ -154,8 +154,6 @@ def _side(side: Side, card: Scorecard, words: Words) -> list[str]:
 
 
 def _notes(card: Scorecard, words: Words) -> list[str]:
-    heads = [words("voice"), *(words(f"col.{name}") for name in words.FACTS)]
-    rows = [[words.column(column), *words.facts(column)] for column in card.columns]
     told = [
         words("note.many", count=card.comparisons, chance=f"{card.comparisons * (1 - LEVEL):.1f}"),
         words("note.seed", level=f"{100 * LEVEL:.0f}", seed=card.seed),
@@ -164,4 +162,4 @@ def _notes(card: Scorecard, words: Words) -> list[str]:
         *card.problems,
     ]
     notes = "\n".join(f"- {plain(text)}" for text in told)
-    return [f"## {words('provenance')}", table(heads, rows), f"## {words('notes')}", notes]
+    return [f"## {words('provenance')}", table(*words.provenance(card)), f"## {words('notes')}", notes]

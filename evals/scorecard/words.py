@@ -131,13 +131,21 @@ class Words(Shared):
         told += [self("is.degenerate", how=self(f"how.{side.degenerate}"))] if side.degenerate else []
         return told
 
-    FACTS = ("run", "set", "model", "checkpoint", "dataset", "index", "day", "quoted")
+    FACTS = ("run", "set", "model", "quoted", "checkpoint", "dataset", "index", "day")
 
-    def facts(self, column: Column) -> list[str]:
-        """What a column is made of, under the heads `FACTS`."""
+    def provenance(self, card: Scorecard) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows: what each column is made of. What is known of none is left out."""
+        found = [self._facts(column) for column in card.columns]
+        known = [n for n in range(len(self.FACTS)) if any(facts[n] for facts in found)]
+        heads = [self("voice"), *(self(f"col.{self.FACTS[n]}") for n in known)]
+        rows = [[self.column(card.columns[at]), *(facts[n] or "–" for n in known)] for at, facts in enumerate(found)]
+        return heads, rows
+
+    def _facts(self, column: Column) -> list[str]:
+        """In the order of FACTS; "" where nothing is known."""
         step = "" if column.checkpoint_step is None else self("step", step=f"{column.checkpoint_step:,}")
         checkpoint = " · ".join(filter(None, (column.checkpoint, step)))
         model = column.model or column.base_model
-        found = (column.file, column.set, model, checkpoint, column.dataset_sha256[:12], column.generation)
         quoted = self.joined([f"{reason} {count}" for reason, count in column.fallbacks.items()])
-        return [text or "–" for text in (*found, column.started_at[:10], quoted)]
+        made = (checkpoint, column.dataset_sha256[:12], column.generation, column.started_at[:10])
+        return [column.file, column.set, model, quoted, *made]
