@@ -107,8 +107,8 @@ def run_evalscope(
 ) -> tuple[GeneralRun, Path]:
     """The finished run and its file in ``folder``. ``run``: its ``asked`` says whom and how (arms, system, seed, limit,
     concurrency). Raises EvalScopeError, BusyError; a run that was stopped goes on, by EvalScope's own cache."""
-    with going_on(run, folder, resume) as found_run:
-        return _asked(found_run, url, key, python, found, folder, progress)
+    with going_on(run, folder, resume) as begun:
+        return _asked(begun, url, key, python, found, folder, progress)
 
 
 def _asked(
