@@ -22,8 +22,8 @@ from evals.questions import Question, load_set
 from evals.retrieval.bench import prepare
 from rag.build import build_index
 from rag.config import RagConfig
+from rag.follow_up import to_search
 from rag.retriever import HybridRetriever
-from serving.arms.rewrite import join
 
 THRESHOLDS = (0.5, 0.3, 0.2, 0.1, 0.05)
 
@@ -39,7 +39,7 @@ class Found:
 
 
 def look(retriever: HybridRetriever, question: Question) -> Found:
-    query = join(question.question, question.messages[:-1]) if question.history else question.question
+    query = to_search(question.question, question.messages[:-1])
     passages = retriever.search(query)
     texts = [passage.text for passage in passages]
     read = [section.text for section in retriever.sections(passages)]

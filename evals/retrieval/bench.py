@@ -31,6 +31,7 @@ from rag.build import build_index
 from rag.chunk import chunk_page
 from rag.config import RagConfig
 from rag.embed import Embedder, load_embedder
+from rag.follow_up import to_search
 
 DEPTH = 25
 """Passages asked of each system. Half of [rag] candidates: as deep as our fusion goes without putting up more
@@ -166,15 +167,17 @@ def prepare(
 def evaluate(system: System, questions: Sequence[Question], top_k: int, progress: Progress) -> list[Outcome]:
     """Ask ``system`` every question: for ``top_k`` passages, timed, and for as many as the scores want.
 
-    A first question beforehand warms it up and is not counted.
+    Follow-ups are joined with what they lean on, as the gateway does without an engine. A first question beforehand
+    warms the system up and is not counted.
     """
     system.search(questions[0].question, top_k)
     outcomes = []
     for done, question in enumerate(questions, start=1):
+        query = to_search(question.question, question.messages[:-1])
         started = time.perf_counter()
-        system.search(question.question, top_k)
+        system.search(query, top_k)
         ms = (time.perf_counter() - started) * 1000
-        hits = system.search(question.question, DEPTH)
+        hits = system.search(query, DEPTH)
         pages = tuple(dict.fromkeys(hit.page for hit in hits))
         outcomes.append(Outcome(question, pages, answer_rank(hits, question), ms))
         progress(f"Asking {system.name}", done, len(questions))
