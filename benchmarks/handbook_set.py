@@ -3,10 +3,10 @@
     python benchmarks/handbook_set.py [--set handbook]
 
 No model is asked. For every kind of question: how often a page that answers is among the first five; the share of gold
-facts that stand in the first three passages (what quoting mode shows), in all of `top_k`, and in what a model reads;
-and how many questions are refused before a model is asked. Then how well that decision tells what the pages answer from
-what they do not: the area under the ROC curve, and refusals at other thresholds than 0.5. Follow-ups are joined with
-the question before them, as the gateway does without an engine.
+facts that stand in the first three passages (what quoting mode shows), in all of `top_k`, in what a model reads, and in
+what one with room reads (`wide_top_k`), with the tokens of these two; and how many questions quoting mode refuses. Then
+how well that decision tells what the pages answer from what they do not: the area under the ROC curve, and refusals at
+other thresholds than 0.5. Follow-ups are joined with the question before them, as the gateway does without an engine.
 """
 
 from __future__ import annotations
@@ -17,39 +17,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.home import Home
+from data.prompts import passages_block
 from evals.answers.facts import facts_recalled
 from evals.questions import Question, load_set
 from evals.retrieval.bench import prepare
 from rag.build import build_index
+from rag.chunk import estimate_tokens
 from rag.config import RagConfig
 from rag.follow_up import to_search
 from rag.retriever import HybridRetriever
 
 THRESHOLDS = (0.5, 0.3, 0.2, 0.1, 0.05)
+WIDE = 32_768
+"""The context of an engine with room (tokens)."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """``facts``: shares recalled in three passages, in all, in the sections; None where there is nothing to recall."""
+    """``facts``: shares recalled in three passages, in all, in what a model reads, in what one with room reads; None
+    where there is nothing to recall. ``tokens``: of the latter two, estimated."""
 
     question: Question
     hit: bool
-    facts: tuple[float, float, float] | None
+    facts: tuple[float, ...] | None
+    tokens: tuple[int, ...]
     probability: float
 
 
 def look(retriever: HybridRetriever, question: Question) -> Found:
     query = to_search(question.question, question.messages[:-1])
+    config = retriever.config
+    wide = retriever.search(query, config.passages(WIDE))
     passages = retriever.search(query)
-    texts = [passage.text for passage in passages]
-    read = [section.text for section in retriever.sections(passages)]
-    shares = tuple(
-        facts_recalled(question.facts, "\n".join(text))[0] for text in (texts[:3], texts, read) if question.facts
-    )
+    read = [passages_block(retriever.sections(found, context)) for found, context in ((passages, None), (wide, WIDE))]
+    texts = ["\n".join(passage.text for passage in some) for some in (passages[:3], passages)]
+    shares = tuple(facts_recalled(question.facts, text)[0] for text in (*texts, *read) if question.facts)
     pages = list(dict.fromkeys(passage.url for passage in retriever.search(query, 25)))[:5]
     verdict = retriever.answerability(query, passages)
     hit = bool(set(pages) & set(question.pages))
-    return Found(question, hit, (shares[0], shares[1], shares[2]) if shares else None, verdict.score)
+    return Found(question, hit, shares or None, tuple(map(estimate_tokens, read)), verdict.score)
 
 
 def mean(values: list[float]) -> float:
@@ -71,14 +77,15 @@ def main() -> None:
         generation = build_index(bench.pages, Home(Path(scratch) / "home"), config, lambda *_: None, bench.embedder)
         retriever = HybridRetriever(generation, bench.embedder, config)
         found = [look(retriever, question) for question in questions.questions]
-    print("lang kind           n  hit@5  facts in 3 passages / all / read  refused")
+    print("lang kind           n  hit@5  facts in 3 passages / all / read / wide  tokens read / wide  refused")
     for lang, kind in sorted({(one.question.lang, one.question.kind) for one in found}):
         some = [one for one in found if (one.question.lang, one.question.kind) == (lang, kind)]
         facts = [one.facts for one in some if one.facts]
         told = " / ".join(f"{mean(list(values)):.2f}" for values in zip(*facts, strict=True)) or "   -"
         hit = f"{mean([one.hit for one in some]):.2f}" if facts else "   -"
         refused = mean([one.probability < THRESHOLDS[0] for one in some])
-        print(f"{lang}   {kind:12} {len(some):3}  {hit}   {told:31}  {refused:.2f}")
+        tokens = " / ".join(f"{mean(list(values)):.0f}" for values in zip(*(one.tokens for one in some), strict=True))
+        print(f"{lang}   {kind:12} {len(some):3}  {hit}   {told:38}  {tokens:18}  {refused:.2f}")
     for lang in sorted({one.question.lang for one in found}):
         decide(lang, [one for one in found if one.question.lang == lang])
 

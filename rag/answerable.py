@@ -1,28 +1,37 @@
-"""Whether retrieved passages can answer a question at all: the decision to refuse.
+"""Whether retrieved passages can answer a question at all: quoting mode's decision to refuse.
 
-A small logistic model: how much of what the question says stands in the passages, what nobody in the docs has ever
-said, and how far the best passages stand out. Cosine similarity alone cannot tell (relevant and irrelevant scores
-overlap); here it is one feature of several. Of a few pages other things can be believed than of many (that a word
-stands nowhere says little where there are few words), so there are two sets of coefficients, mixed by the size of the
-docs. `benchmarks/fit_refusals.py` fits both and prints precision and recall.
+A small logistic model: how much of what the question says stands in a passage, what nobody in the docs has ever said
+(names above all), how near the best passages come, and whether they are of one page: what the docs do hold is mostly
+told in one place, and what they do not hold is touched upon here and there. Cosine similarity alone cannot tell
+(relevant and irrelevant scores overlap); here it is one feature of several. Of a few pages other things can be believed
+than of many (that a word stands nowhere says little where there are few words), so there are two sets of coefficients,
+mixed by the size of the docs. `benchmarks/fit_refusals.py` fits both and prints precision and recall.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from data.lang import detect_lang
 from rag.lexical import Term, terms, tokenize
 from rag.types import Passage
 
 THRESHOLD = 0.5
+"""What [rag] refuse_below is by default."""
+
+JUDGED = 6
+"""Passages that are looked at, however many were found: what the coefficients were fitted on."""
+
 TOP = 3
 """Passages whose words count together."""
 
 HALF = 50
 """Chunks at which both sets of coefficients count the same."""
 
+_BEGINS = re.compile(r"(?:^|[.!?:\n])[\W_]*$")
 _BM25_SCALE = 0.684
 """... of BM25's weight of a word that stands in one chunk only, which grows with the logarithm of the chunks."""
 
@@ -40,58 +49,41 @@ class Answerability:
 
 @dataclass(frozen=True)
 class Features:
-    """All in about [0, 1]; coverage is weighted by how much each term tells."""
+    """All in about [0, 1]; shares are weighted by how much each term tells."""
 
     best: float  # most of the question found in one passage
-    together: float  # ... in the first TOP passages
     unknown: float  # share of the question that stands nowhere in the docs
-    identifiers: float  # identifiers of the question that the passages lack (share of the weight)
+    strangers: float  # names of the question that stand nowhere in the docs: tanh of how many
+    identifiers: float  # identifiers of the question that the first TOP passages lack (share of the weight)
     bm25: float  # first BM25 score against the sum of the terms' weights, squashed
-    gap: float  # how far the first BM25 score stands above the mean of the rest
     dense: float  # best cosine similarity, 0 for a language the embedder does not know
     dense_gap: float  # ... above the mean of the passages
+    focus: float  # share of the passages that are of the first one's page
     foreign: float  # 1 where the embedder does not know the language
 
 
-MANY: Mapping[str, float] = {
-    "intercept": -3.126,
-    "best": 2.625,
-    "together": -0.812,
-    "unknown": -1.465,
-    "identifiers": -3.209,
-    "bm25": 5.781,
-    "gap": -0.828,
-    "dense": 2.826,
-    "dense_gap": 2.287,
-    "foreign": 1.753,
-}
-FEW: Mapping[str, float] = {
-    "intercept": -3.792,
-    "best": 5.698,
-    "together": -0.372,
-    "unknown": -0.377,
-    "identifiers": -5.553,
-    "bm25": 9.046,
-    "gap": 0.11,
-    "dense": 4.953,
-    "dense_gap": 2.257,
-    "foreign": 2.043,
-}
+MANY: Mapping[str, float] = dict.fromkeys(["intercept", *Features.__annotations__], 0.0)
+FEW: Mapping[str, float] = MANY
 
 
 def judge(
-    query: str, passages: Sequence[Passage], weights: Mapping[str, float], knows: bool, chunks: int
+    query: str,
+    passages: Sequence[Passage],
+    weights: Mapping[str, float],
+    knows: bool,
+    chunks: int,
+    threshold: float = THRESHOLD,
 ) -> Answerability:
     """The verdict. ``weights``: HybridRetriever.term_weights; ``knows``: whether the embedder knows the language;
-    ``chunks``: of the docs."""
+    ``chunks``: of the docs; ``threshold``: the smallest score that is answerable."""
     if not passages:
         return Answerability(False, 0.0, "nothing was found")
     found = features(query, passages, weights, knows, chunks)
     score = probability(found, chunks)
     missing = _missing(query, passages, weights)
-    covered = f"{round(100 * found.together)} % of the question's words are in the best passages"
+    covered = f"{round(100 * _together(query, passages, weights))} % of the question's words are in the best passages"
     lacking = f"; not there: {', '.join(missing)}" if missing else ""
-    return Answerability(score >= THRESHOLD, score, covered + lacking, found)
+    return Answerability(score >= threshold, score, covered + lacking, found)
 
 
 def probability(found: Features, chunks: int) -> float:
@@ -114,29 +106,48 @@ def features(
     query: str, passages: Sequence[Passage], weights: Mapping[str, float], knows: bool, chunks: int
 ) -> Features:
     asked = _asked(query)
-    weight = {term.token: max(weights.get(term.token, 1.0), 0.05) for term in asked}
+    weight = _telling(asked, weights)
     total = sum(weight.values()) or 1.0
     texts = [_words(passage) for passage in passages]
-    together = set().union(*texts[:TOP])
-
-    def share(present: set[str]) -> float:
-        return sum(value for token, value in weight.items() if token in present) / total
-
-    lexical = sorted((passage.why.bm25_score for passage in passages), reverse=True)
+    unknown = {token for token in weight if weights.get(token, 1.0) >= 1.0}
+    names = {term.token for term in asked if _is_name(term, query)}
+    ids = {term.token for term in asked if term.kind == "identifier"} - set().union(*texts[:TOP])
+    lexical = max(passage.why.bm25_score for passage in passages)
     dense = [passage.why.dense_score for passage in passages if passage.why.dense_rank] if knows else []
-    rest = sum(lexical[1:]) / max(1, len(lexical) - 1)
-    ids = {term.token for term in asked if term.kind == "identifier"}
     return Features(
-        best=max(share(text) for text in texts),
-        together=share(together),
-        unknown=sum(value for token, value in weight.items() if weights.get(token, 1.0) >= 1.0) / total,
-        identifiers=sum(weight[token] for token in ids - together) / total,
-        bm25=math.tanh(lexical[0] / total * _BM25_SCALE / math.log(1 + (chunks - 0.5) / 1.5)),
-        gap=(lexical[0] - rest) / lexical[0] if lexical[0] else 0.0,
+        best=max(_share(weight, text) for text in texts),
+        unknown=_share(weight, unknown),
+        strangers=math.tanh(len(names & unknown)),
+        identifiers=_share(weight, ids),
+        bm25=math.tanh(lexical / total * _BM25_SCALE / math.log(1 + (chunks - 0.5) / 1.5)),
         dense=max(dense, default=0.0),
         dense_gap=max(dense) - sum(dense) / len(dense) if dense else 0.0,
+        focus=sum(passage.page_id == passages[0].page_id for passage in passages) / len(passages),
         foreign=0.0 if knows else 1.0,
     )
+
+
+def _telling(asked: Sequence[Term], weights: Mapping[str, float]) -> dict[str, float]:
+    """Token -> how much it tells; a word that stands everywhere tells a little, too."""
+    return {term.token: max(weights.get(term.token, 1.0), 0.05) for term in asked}
+
+
+def _share(weight: Mapping[str, float], tokens: Collection[str]) -> float:
+    return sum(value for token, value in weight.items() if token in tokens) / (sum(weight.values()) or 1.0)
+
+
+def _together(query: str, passages: Sequence[Passage], weights: Mapping[str, float]) -> float:
+    return _share(_telling(_asked(query), weights), set().union(*map(_words, passages[:TOP])))
+
+
+def _is_name(term: Term, query: str) -> bool:
+    """Identifiers; a capital inside a sentence; in a Chinese question, whatever is not Chinese."""
+    word = query[term.start : term.end]
+    if term.kind == "identifier" or not word.isascii():
+        return term.kind == "identifier"
+    if not query.isascii() and detect_lang(query) == "zh":
+        return True
+    return word[0].isupper() and len(word) > 1 and not _BEGINS.search(query[: term.start])
 
 
 def _asked(query: str) -> list[Term]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from data.prompts import Message
-from rag.lexical import tokenize
+from rag.lexical import terms
 
 _OPENERS = re.compile(
     r"^\s*(and|but|or|so|then|also|what about|how about|what if|why|which one|ok(ay)?\b|same|instead|"
@@ -19,7 +19,7 @@ _OPENERS = re.compile(
 )
 _POINTERS = re.compile(
     r"\b(it|its|that|this|these|those|they|them|there|the same|the other|above|former|latter|one)\b|"
-    r"它|这个|那个|这些|那些|上述|上面|前者|后者|该|其",
+    r"它|[这那](?!么)|上述|上面|前者|后者|刚才|刚刚|该|其(?![他它余中])",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
@@ -40,7 +40,9 @@ def is_follow_up(question: str, history: Sequence[Message]) -> bool:
     """
     if not _before(question, history):
         return False
-    fragment = len(tokenize(question)) <= 2 and len(question.split()) <= 4  # "Windows?", not "Who is king of Spain?"
+    words = [term for term in terms(question) if term.kind in ("word", "identifier")]  # pairs would count Chinese twice
+    few = 2 if question.isascii() else 1  # "Windows?", "默认是什么？"; "网关的端口是什么？" names its subject
+    fragment = len(words) <= few and len(question.split()) <= 4  # not "Who is king of Spain?"
     return fragment or bool(_OPENERS.search(question) or _POINTERS.search(question))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.errors import VectorStoreError
 from data.lang import detect_lang
 from data.types import ANY, Filters, Page
-from rag.answerable import Answerability, judge
+from rag.answerable import JUDGED, Answerability, judge
 from rag.chunk import estimate_tokens
 from rag.config import RagConfig
 from rag.diversify import diversify
@@ -95,6 +95,11 @@ class HybridRetriever:
         return self._embedder
 
     @property
+    def config(self) -> RagConfig:
+        """What it searches by."""
+        return self._config
+
+    @property
     def reranker(self) -> str:
         """The name of the model that ranks last; "" where there is none."""
         return self._reranker.name if self._reranker else ""
@@ -138,27 +143,31 @@ class HybridRetriever:
         ranked = [(row, score) for row, (_, score) in zip(rows, hits, strict=True)]
         return self._passages(text, ranked, dict(hits), {}, {})
 
-    def sections(self, passages: Sequence[Passage]) -> list[Section]:
-        """What a model should read for each passage: its section, as far as [rag] context_tokens reach for all."""
+    def sections(self, passages: Sequence[Passage], context: int | None = None) -> list[Section]:
+        """What a model should read: of each passage its section, as far as the tokens reach for all of them.
+
+        ``context``: what its engine takes (tokens). How much of that says [rag].
+        """
         found = [passage.chunk_id for passage in passages]
         pieces = self._around(passages)
         pages = {page_id: self._generation.page(page_id) for page_id in {passage.page_id for passage in passages}}
         read = []
-        for passage, (first, last) in zip(passages, widen(found, pieces, self._config.context_tokens), strict=True):
+        for passage, (first, last) in zip(passages, widen(found, pieces, self._config.tokens(context)), strict=True):
             page, start, end = pages[passage.page_id], pieces[first].start, pieces[last].end
             assert page is not None  # a generation holds the pages of its chunks
             read.append(Section(page.id, page.title, passage.heading_path, page.body[start:end], start, end))
         return read
 
     def answerability(self, query: str, passages: Sequence[Passage]) -> Answerability:
-        """Whether ``passages`` (as `search` gave them for ``query``) hold an answer."""
+        """Whether ``passages`` (as `search` gave them for ``query``) hold an answer; the first JUDGED tell."""
         query = query[:MAX_QUERY_CHARS]
         lang = detect_lang(query)
         knows = not self._embedder.langs or lang in self._embedder.langs
         knows = knows and not self.by_words_alone
         if lang not in self.langs:  # docs in other languages: only names and codes can stand there
             query = latin(query) or query
-        return judge(query, passages, self.term_weights(query), knows, self.info.chunks)
+        weights, threshold = self.term_weights(query), self._config.refuse_below
+        return judge(query, passages[:JUDGED], weights, knows, self.info.chunks, threshold)
 
     def term_weights(self, query: str) -> dict[str, float]:
         """Query term -> how much it tells, 0 (in every chunk) to 1 (in none), whatever the corpus' size."""

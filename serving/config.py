@@ -35,6 +35,12 @@ class EngineConfig(Table):
         le=0,
         description="Quote when the model is less sure of its first sentence (mean log-probability); 0: never.",
     )
+    refuse_below: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Refuse without asking the model what the docs answer with a smaller probability; 0: always ask.",
+    )
     start_timeout_s: float = Field(600.0, gt=0, description="An engine not ready after this is restarted (seconds).")
     first_timeout_s: float = Field(90.0, gt=0, description="No first piece of an answer after this: failed (seconds).")
     idle_timeout_s: float = Field(30.0, gt=0, description="Silence mid-answer that counts as failure (seconds).")

@@ -29,7 +29,9 @@ class ScriptedEngine(Engine):
         name: str = "base",
         logprobs: Sequence[float] = (),
         quote_below: float = 0.0,
+        refuse_below: float = 0.05,
     ) -> None:
+        self.refuse_below = refuse_below
         self.logprobs = logprobs
         self.quote_below = quote_below
         self.name = name

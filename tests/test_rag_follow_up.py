@@ -13,7 +13,17 @@ HISTORY = [
 
 @pytest.mark.parametrize(
     "question",
-    ["and on Windows?", "What about macOS?", "How do I undo it?", "why?", "那 Windows 呢？", "它怎么卸载", "Windows?"],
+    [
+        "and on Windows?",
+        "What about macOS?",
+        "How do I undo it?",
+        "why?",
+        "那 Windows 呢？",
+        "它怎么卸载",
+        "Windows?",
+        "默认是什么？",
+        "这样要重启网关服务吗？",
+    ],
 )
 def test_follow_ups_are_recognised(question: str) -> None:
     assert is_follow_up(question, HISTORY)
@@ -34,6 +44,7 @@ def test_a_question_asked_again_is_not_joined_with_itself() -> None:
         "How do I change the port of the gateway?",
         "Which file formats can DocDuet read?",
         "如何修改网关的监听端口配置？",
+        "网关的端口是什么？",
         "What is the weather in Paris?",
     ],
 )

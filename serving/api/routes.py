@@ -12,7 +12,6 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from data.types import Filters
 from rag import labels
-from rag.answerable import THRESHOLD
 from rag.retriever import HybridRetriever
 from rag.stages import stage, watched
 from rag.types import Passage
@@ -91,7 +90,7 @@ def _explained(
         "answerable": verdict.answerable,
         "score": verdict.score,
         "reason": verdict.reason,
-        "threshold": THRESHOLD,
+        "threshold": retriever.config.refuse_below,
         "timings_ms": {name: round(1000 * seconds, 2) for name, seconds in spent.items()},
         "generation": retriever.info.id,
         "embedder": retriever.info.embedder,

@@ -62,7 +62,7 @@ class RagArm:
         clock = Clock(found.timings_ms)
         yield Started(query=found.query, rewritten=found.rewritten, translated=found.translated)
         reply = Reply(found.passages, found.query)
-        if not found.verdict.answerable:
+        if found.hopeless(engine):
             answer = _refusal(self.name, turn.lang, clock)
         elif engine is None:
             answer = self._quoted(reply, "no engine", clock)
@@ -79,7 +79,7 @@ class RagArm:
 
         An answer that its model is not sure of is not shown at all: see doubt.py.
         """
-        sections = await asyncio.to_thread(found.retriever.sections, found.passages)
+        sections = await asyncio.to_thread(found.sections, engine)
         clock.lap("retrieve")
         stream = Asking(engine, _fit(turn, sections, engine.context), self._config.answer_timeout_s, clock)
         answer, failed = Answer(), ""
@@ -107,8 +107,11 @@ class RagArm:
                 yield part
             if answer.text:
                 yield Text(f"\n\n{BROKE_OFF['zh' if turn.lang == 'zh' else 'en']}\n\n")
-            async for quoted in self._quoted(reply, failed, clock, stream.usage):
-                yield quoted
+                quoted = self._quoted(reply, failed, clock, stream.usage)
+            else:
+                quoted = self._instead(turn, found, reply, failed, clock, stream.usage)
+            async for last in quoted:
+                yield last
             return
         for part in reply.feed(rest):
             answer.add(part)
@@ -117,7 +120,7 @@ class RagArm:
             ending = (
                 _refusal(self.name, turn.lang, clock, stream.usage)
                 if gate.refused
-                else self._quoted(reply, "engine said nothing", clock, stream.usage)
+                else self._instead(turn, found, reply, "engine said nothing", clock, stream.usage)
             )
             async for last in ending:
                 yield last
@@ -148,6 +151,14 @@ class RagArm:
         unsupported = await self._verifier.unsupported(answer, found.retriever, read)
         clock.lap("verify")
         return unsupported
+
+    def _instead(
+        self, turn: Turn, found: Found, reply: Reply, why: str, clock: Clock, usage: dict[str, int] | None
+    ) -> AsyncGenerator[Event]:
+        """What is said in place of an answer: the quotes, or the refusal where quoting mode has one."""
+        if found.hopeless(None):
+            return _refusal(self.name, turn.lang, clock, usage)
+        return self._quoted(reply, why, clock, usage)
 
     async def _quoted(
         self, reply: Reply, degraded: str, clock: Clock, usage: dict[str, int] | None = None

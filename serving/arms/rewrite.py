@@ -22,6 +22,7 @@ REWRITE_TOKENS = 96
 REWRITE_TIMEOUT_S = 10.0
 MAX_CHARS = 400
 
+
 @dataclass(frozen=True)
 class Standalone:
     """``query`` is what to search; ``rewritten`` when it differs from the user's words."""

@@ -56,12 +56,13 @@ class Engine:
     ``ignores``: sampling parameters that are left out, because the server does not survive them. ``context``: tokens
     that prompt and answer may have together, where the server has said so (vLLM lists it with its models).
     ``quote_below``: what its answers are measured by (serving/arms/doubt.py); its tokens' log-probabilities are then
-    asked for.
+    asked for. ``refuse_below``: questions that the docs answer with a smaller probability are refused without asking.
     """
 
     _extra_body: Mapping[str, Any] = MappingProxyType({})
     context: int | None = None
     quote_below: float = 0.0
+    refuse_below: float = 0.0
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Engine:
         extra_body: Mapping[str, Any] | None = None,
         ignores: frozenset[str] = frozenset(),
         quote_below: float = 0.0,
+        refuse_below: float = 0.0,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -84,6 +86,7 @@ class Engine:
         self._extra_body = dict(extra_body or {})
         self._ignores = ignores
         self.quote_below = quote_below
+        self.refuse_below = refuse_below
         self._session: aiohttp.ClientSession | None = None
         self.active = 0
         """Answers under way."""
@@ -174,6 +177,7 @@ class Engine:
             extra_body={**self._extra_body, **extra_body},
             ignores=self._ignores,
             quote_below=self.quote_below,
+            refuse_below=self.refuse_below,
         )
         twin._headers, twin.context = self._headers, self.context
         return twin

@@ -65,6 +65,7 @@ class External:
             first_timeout_s=config.first_timeout_s,
             extra_body=config.extra_body,
             quote_below=config.quote_below,
+            refuse_below=config.refuse_below,
         )
 
     @property
@@ -163,6 +164,7 @@ class Started:
             extra_body={"chat_template_kwargs": {"enable_thinking": self.config.thinking}} | self.config.extra_body,
             ignores=what.ignores,
             quote_below=self.config.quote_below,
+            refuse_below=self.config.refuse_below,
         )
 
     async def _until_ready(self, ended: asyncio.Task[int]) -> bool:

@@ -55,7 +55,18 @@ RELOADABLE: Mapping[str, frozenset[str]] = {
         }
     ),
     "rag": frozenset(
-        {"candidates", "context_tokens", "keep_generations", "per_page", "rerank_candidates", "reranker", "top_k"}
+        {
+            "candidates",
+            "context_tokens",
+            "keep_generations",
+            "per_page",
+            "refuse_below",
+            "rerank_candidates",
+            "reranker",
+            "top_k",
+            "wide_context_tokens",
+            "wide_top_k",
+        }
     ),
 }
 """What takes effect without a restart, by table: keys that are read anew each time they are needed."""

@@ -34,20 +34,24 @@ UNTRAINED_REFUSE = THRESHOLD
 
 @dataclass(frozen=True)
 class Policy:
-    """``scores``: voice -> how well it is believed to answer, 0 to 1."""
+    """``scores``: voice -> how well it is believed to answer, 0 to 1. ``read_from``: where none is good enough, one
+    that reads is asked all the same if it scores this, since its model refuses by itself."""
 
     scores: Mapping[str, float]
     margin: float = UNTRAINED_MARGIN
     refuse_below: float = UNTRAINED_REFUSE
+    read_from: float = 1.0
 
 
-def weigh(features: Features, arms: Collection[str], model: RouterModel | None) -> Policy:
-    """The scores of ``arms``: by ``model``, or untrained where there is none or it knows none of them."""
+def weigh(features: Features, arms: Collection[str], model: RouterModel | None, read_from: float = 1.0) -> Policy:
+    """The scores of ``arms``: by ``model``, or untrained where there is none or it knows none of them. ``read_from``
+    holds for the untrained ones: a fitted model has learned from its voices' refusals."""
     there = [arm for arm in ARMS if arm in arms]
     fitted = model.scores(features, there) if model else {}
     if model and fitted:
         return Policy(fitted, model.margin, model.refuse_below)
-    return Policy({arm: score for arm, score in untrained(features).items() if arm in there})
+    scores = {arm: score for arm, score in untrained(features).items() if arm in there}
+    return Policy(scores, read_from=read_from)
 
 
 def untrained(features: Features) -> dict[str, float]:
@@ -64,7 +68,8 @@ def decide(policy: Policy, names: Sequence[str], lang: str) -> Route:
     asked = [arm for arm in ranked if arm in READS] if names else ranked
     good = [arm for arm in asked if policy.scores[arm] >= policy.refuse_below]
     if not good:
-        return _route([], "none", lang, policy)
+        reads = [arm for arm in asked if arm in READS and policy.scores[arm] >= policy.read_from]
+        return _route(reads[:1], "unsure" if reads else "none", lang, policy, one=reads[0] if reads else "")
     best = good[0]
     if names:
         return _route([best], "names", lang, policy, names=", ".join(names[:SHOWN]))
@@ -82,6 +87,10 @@ REASONS = {
     "none": {
         "en": "the docs do not seem to hold the answer, and no voice is trusted to know it",
         "zh": "文档中似乎没有答案，也没有可以信任的声部知道",
+    },
+    "unsure": {
+        "en": "no voice is likely to know it, so {one}, which reads the docs and says so where they do not answer",
+        "zh": "没有哪个声部很可能知道答案，因此由 {one} 查阅文档，文档中没有答案时它会说明",
     },
     "close": {
         "en": "{one} and {other} are about as likely to answer well, so both answer",

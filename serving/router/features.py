@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rag.answerable import JUDGED
 from rag.answerable import Features as Evidence
-from rag.types import Passage
 from serving.arms.retrieval import Found
 from serving.arms.turn import Turn
 from serving.router.rules import exact_names, labels_named
@@ -39,11 +39,10 @@ KINDS: Mapping[str, re.Pattern[str]] = {
 BROAD = frozenset({"how", "why", "compare"})
 """Kinds whose answers lie across pages, where what was learned helps most."""
 
-EVIDENCE = ("best", "together", "unknown", "identifiers", "bm25", "gap", "dense", "dense_gap", "foreign")
+EVIDENCE = ("best", "unknown", "strangers", "identifiers", "bm25", "dense", "dense_gap", "focus", "foreign")
 NAMES = (
     "verdict",
     *EVIDENCE,
-    "focus",
     *(f"is_{kind}" for kind in (*KINDS, "other")),
     "named",
     "chinese",
@@ -55,7 +54,7 @@ NAMES = (
     "says_yes",
 )
 """verdict: the search's own probability that the passages answer (rag/answerable.py has the evidence behind it);
-focus: share of the passages from the first one's page; named: options, codes, versions, one of several products;
+named: options, codes, versions, one of several products;
 length: of the question, about 1 at 60 words; turns: earlier questions, 1 at 6; trained, stale: share of the passages'
 pages that the sft checkpoint learned, and that have changed since; probed, says_yes: whether the engine was asked if
 the passages answer, and the probability of its yes above one half."""
@@ -85,7 +84,6 @@ def measure(
     return {
         "verdict": found.verdict.score,
         **_evidence(found.verdict.evidence),
-        "focus": _focus(found.passages),
         **{f"is_{name}": float(name == kind) for name in (*KINDS, "other")},
         "named": float(bool(names(turn, found))),
         "chinese": float(turn.lang == "zh"),
@@ -117,7 +115,7 @@ def freshness(found: Found, learned: Learned | None) -> tuple[float, float]:
         return 0.0, 0.0
     if not learned.pages:
         return 0.5, 0.0
-    now = {passage.url: passage.page_id for passage in found.passages}
+    now = {passage.url: passage.page_id for passage in found.passages[:JUDGED]}
     known = [url for url in now if url in learned.pages]
     stale = sum(found.retriever.page_hash(now[url]) != learned.pages[url] for url in known)
     return len(known) / len(now), stale / len(known) if known else 0.0
@@ -125,10 +123,6 @@ def freshness(found: Found, learned: Learned | None) -> tuple[float, float]:
 
 def _evidence(evidence: Evidence | None) -> dict[str, float]:
     return {name: float(getattr(evidence, name)) if evidence else 0.0 for name in EVIDENCE}
-
-
-def _focus(passages: list[Passage]) -> float:
-    return sum(passage.page_id == passages[0].page_id for passage in passages) / len(passages) if passages else 0.0
 
 
 def _length(question: str) -> float:

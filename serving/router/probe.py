@@ -41,7 +41,7 @@ class Probe:
         """Probability of yes, 0 to 1; None where there is no engine, no logprobs, no time, or no clear word."""
         if engine is None or not found.passages or engine in self._without:
             return None
-        sections = await asyncio.to_thread(found.retriever.sections, found.passages)
+        sections = await asyncio.to_thread(found.sections, engine)
         history = [Message(role=m["role"], content=strip_markers(m["content"])) for m in turn.history]
         messages = answerable_messages(turn.question, sections, history, turn.lang, turn.instructions)
         try:

@@ -43,13 +43,14 @@ Search = Callable[[Turn], Awaitable[Found]]
 class Voices:
     """What there is to choose from now. ``arms``: those that can answer; ``search``: the one that all of them share;
     ``learned``: None without an sft voice; ``engine``: to ask whether the passages answer, None where none is asked;
-    ``both``: whether two may answer where it cannot be told which is better."""
+    ``both``: whether two may answer where it cannot be told which is better; ``read_from``: see Policy."""
 
     arms: Mapping[str, Arm]
     search: Search
     learned: Learned | None = None
     engine: Engine | None = None
     both: bool = True
+    read_from: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,12 @@ class Router:
         learned: Learned | None = None,
         engine: Engine | None = None,
         both: bool = True,
+        read_from: float = 1.0,
     ) -> Considered:
         """The route for a turn that has been searched. ``arms``: the voices to choose from; the rest as in Voices."""
         says_yes = await self._probe.says_yes(turn, found, engine)
         features, named = await asyncio.to_thread(_measured, turn, found, learned, says_yes)
-        policy = weigh(features, arms, self.model)
+        policy = weigh(features, arms, self.model, read_from)
         policy = policy if both else replace(policy, margin=0.0)
         return Considered(decide(policy, named, turn.lang), features, named, policy)
 
@@ -135,7 +137,9 @@ class Router:
                 raise
             return Route(("sft",), reason("no index", turn.lang, one="sft")), None
         clock = Clock(found.timings_ms)
-        considered = await self.consider(turn, found, voices.arms, voices.learned, voices.engine, voices.both)
+        considered = await self.consider(
+            turn, found, voices.arms, voices.learned, voices.engine, voices.both, voices.read_from
+        )
         clock.lap("route")
         return considered.route, replace(found, timings_ms=clock.timings)
 
