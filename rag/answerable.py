@@ -31,9 +31,10 @@ TOP = 3
 HALF = 50
 """Chunks at which both sets of coefficients count the same."""
 
-_BEGINS = re.compile(r"(?:^|[.!?:\n])[\W_]*$")
 _BM25_SCALE = 0.684
 """... of BM25's weight of a word that stands in one chunk only, which grows with the logarithm of the chunks."""
+
+_BEGINS = re.compile(r"(?:^|[.!?:\n])[\W_]*$")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,30 @@ class Features:
     foreign: float  # 1 where the embedder does not know the language
 
 
-MANY: Mapping[str, float] = dict.fromkeys(["intercept", *Features.__annotations__], 0.0)
-FEW: Mapping[str, float] = MANY
+MANY: Mapping[str, float] = {
+    "intercept": -4.331,
+    "best": 2.728,
+    "unknown": -1.047,
+    "strangers": -3.25,
+    "identifiers": -0.529,
+    "bm25": 4.953,
+    "dense": 3.446,
+    "dense_gap": 2.24,
+    "focus": 2.082,
+    "foreign": 1.913,
+}
+FEW: Mapping[str, float] = {
+    "intercept": -3.566,
+    "best": 5.657,
+    "unknown": 0.095,
+    "strangers": -0.996,
+    "identifiers": -1.745,
+    "bm25": 6.736,
+    "dense": 5.148,
+    "dense_gap": 2.437,
+    "focus": 0.911,
+    "foreign": 1.981,
+}
 
 
 def judge(
