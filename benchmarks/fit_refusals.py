@@ -7,11 +7,12 @@
 Asked are, of all of these docs: refusals-fit.jsonl ({lang, answerable, question}), and refusals-heldout.jsonl, which is
 never fitted on. Then the questions of evals/sets/ms-swift-docs.jsonl, in which people ask in other words than the docs
 have: of all docs, of a random half of them, and of docs of 1, 5 and 15 short pages, where a question can be answered
-if its page is among them. Then questions that rules make of the handbook's pages (sft/rules) and reword, each asked
-where its page is among the docs and where it is left out, and about options made up; and people's of cmrc2018, of half of its paragraphs. One half
-of these questions is fitted on, the report is about the other. What stands in the pages that were left out may stand
-elsewhere in other words, so a perfect score on those is not to be had. The questions of evals/sets/handbook.jsonl are
-not among them: benchmarks/handbook_set.py measures with those. Needs scikit-learn.
+if its page is among them, and some of refusals-fit.jsonl that no docs answer. Then questions that rules make of the
+handbook's pages and reword (sft/rules), each asked where its page is among the docs and where it is left out, and some
+about options made up; and people's of cmrc2018, of half of its paragraphs. One half of these is fitted on, the
+report is about the other. What stands in the pages that were left out may stand elsewhere in other words, so a perfect
+score on those is not to be had. The set evals/sets/handbook.jsonl is not among them: benchmarks/handbook_set.py
+measures with those. Needs scikit-learn.
 """
 
 from __future__ import annotations

@@ -64,28 +64,28 @@ class Features:
 
 
 MANY: Mapping[str, float] = {
-    "intercept": -4.331,
-    "best": 2.728,
-    "unknown": -1.047,
-    "strangers": -3.25,
-    "identifiers": -0.529,
-    "bm25": 4.953,
-    "dense": 3.446,
-    "dense_gap": 2.24,
-    "focus": 2.082,
-    "foreign": 1.913,
+    "intercept": -4.177,
+    "best": 2.614,
+    "unknown": -1.091,
+    "strangers": -3.407,
+    "identifiers": -0.635,
+    "bm25": 5.258,
+    "dense": 3.477,
+    "dense_gap": 2.023,
+    "focus": 2.038,
+    "foreign": 1.86,
 }
 FEW: Mapping[str, float] = {
-    "intercept": -3.566,
-    "best": 5.657,
-    "unknown": 0.095,
-    "strangers": -0.996,
-    "identifiers": -1.745,
-    "bm25": 6.736,
-    "dense": 5.148,
-    "dense_gap": 2.437,
-    "focus": 0.911,
-    "foreign": 1.981,
+    "intercept": -2.826,
+    "best": 4.706,
+    "unknown": -1.063,
+    "strangers": -1.221,
+    "identifiers": -1.72,
+    "bm25": 7.541,
+    "dense": 5.945,
+    "dense_gap": 2.678,
+    "focus": 0.459,
+    "foreign": 2.518,
 }
 
 
