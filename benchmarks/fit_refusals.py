@@ -7,7 +7,7 @@
 Asked are, of all of these docs: refusals-fit.jsonl ({lang, answerable, question}), and refusals-heldout.jsonl, which is
 never fitted on. Then the questions of evals/sets/ms-swift-docs.jsonl, in which people ask in other words than the docs
 have: of all docs, of a random half of them, and of docs of 1, 5 and 15 short pages, where a question can be answered
-if its page is among them, and some of refusals-fit.jsonl that no docs answer. Then questions that rules make of the
+if its page is among them, some of refusals-fit.jsonl and error codes made up. Then questions that rules make of the
 handbook's pages and reword (sft/rules), each asked where its page is among the docs and where it is left out, and some
 about options made up; and people's of cmrc2018, of half of its paragraphs. One half of these is fitted on, the
 report is about the other. What stands in the pages that were left out may stand elsewhere in other words, so a perfect
@@ -50,7 +50,7 @@ ASK: float = EngineConfig.model_fields["refuse_below"].default
 PAGES = (1, 5, 15)
 STRENGTH = 3.0
 """Inverse of the regularisation: weak enough to fit, strong enough that single questions do not dictate."""
-WEIGHTS = {"fit": 8.0, "rules": 0.5, "cmrc": 0.5}
+WEIGHTS = {"fit": 8.0, "codes": 4.0, "rules": 0.5, "cmrc": 0.5}
 """Of kinds of cases, 1 for the others: what is plainly not in the docs has to be refused, more than what is near it;
 questions made by rules are many, and have more of the pages' words than people's."""
 
@@ -211,6 +211,7 @@ def few_pages(questions: Sequence[Question], pages: dict[str, Page], home: Home)
                 yield from (case(q, kind, False, retriever) for q in chance.sample(others, len(group)))
                 strange = chance.sample(plainly_missing(lang), max(1, len(group) // 3))
                 yield from (case(q, kind, False, retriever) for q in strange)
+                yield case(made_up_code(lang, chance), "codes", False, retriever)
 
 
 def plainly_missing(lang: str) -> list[Question]:
@@ -218,6 +219,17 @@ def plainly_missing(lang: str) -> list[Question]:
     lines = (FOLDER / "refusals-fit.jsonl").read_text(encoding="utf-8").splitlines()
     entries = [entry for entry in map(json.loads, lines) if entry["lang"] == lang and not entry["answerable"]]
     return [Question(entry["question"], entry["question"], lang) for entry in entries]
+
+
+def made_up_code(lang: str, chance: random.Random) -> Question:
+    """A question about an error code that stands nowhere."""
+    code = chance.choice(("E{}", "ERR_{}", "HX-{}", "WARN_{}")).format(chance.randint(1000, 99999))
+    asked = {
+        "en": ("What does {} mean?", "I get {}, what should I do?", "How do I fix error {}?"),
+        "zh": ("{} 是什么意思？", "出现 {} 怎么办？", "错误 {} 怎么解决？"),
+    }
+    question = chance.choice(asked[lang]).format(code)
+    return Question(question, question, lang)
 
 
 def part(question: Question, page: Page) -> Page:

@@ -64,28 +64,28 @@ class Features:
 
 
 MANY: Mapping[str, float] = {
-    "intercept": -4.177,
-    "best": 2.614,
-    "unknown": -1.091,
-    "strangers": -3.407,
-    "identifiers": -0.635,
-    "bm25": 5.258,
-    "dense": 3.477,
-    "dense_gap": 2.023,
-    "focus": 2.038,
-    "foreign": 1.86,
+    "intercept": -3.628,
+    "best": 2.243,
+    "unknown": -1.286,
+    "strangers": -3.235,
+    "identifiers": -1.509,
+    "bm25": 5.553,
+    "dense": 3.545,
+    "dense_gap": 1.662,
+    "focus": 1.922,
+    "foreign": 1.858,
 }
 FEW: Mapping[str, float] = {
-    "intercept": -2.826,
-    "best": 4.706,
-    "unknown": -1.063,
-    "strangers": -1.221,
-    "identifiers": -1.72,
-    "bm25": 7.541,
-    "dense": 5.945,
-    "dense_gap": 2.678,
-    "focus": 0.459,
-    "foreign": 2.518,
+    "intercept": -2.167,
+    "best": 3.916,
+    "unknown": -1.141,
+    "strangers": -1.161,
+    "identifiers": -5.549,
+    "bm25": 8.379,
+    "dense": 6.654,
+    "dense_gap": 2.206,
+    "focus": 0.189,
+    "foreign": 2.426,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from data.home import Home
-from data.prompts import REFUSAL, TRANSLATE, Message
+from data.prompts import TRANSLATE, Message
 from data.types import Filters, Page
 from rag.build import build_index
 from rag.config import RagConfig
@@ -125,8 +125,9 @@ def test_a_translation_that_finds_nothing_better_is_dropped(both: Home) -> None:
     events = answer(both, engine, "木星有多少颗卫星？", "zh")
     assert engine.translations == 1
     assert (events[0].translated, events[0].query) == (False, "木星有多少颗卫星？")
-    assert events[-1].refused
-    assert events[1].text == REFUSAL["zh"]
+    assert [message["content"] for message in engine.asked[-1]][
+        -1
+    ] == "木星有多少颗卫星？"  # it refuses by itself, or not
 
 
 def test_a_search_limited_to_one_language_is_translated_into_that_one_only(both: Home) -> None:
