@@ -430,6 +430,12 @@ def test_of_an_address_that_is_too_long_the_page_is_kept() -> None:
     assert local(f"/{'x' * doors.MAX_BACK}") == "/"
 
 
+@pytest.mark.parametrize("target", ["//[", "//\u2100", "http://[", "https://evil.test/"])
+def test_a_long_address_that_cannot_be_read_leads_to_the_front_page(target: str) -> None:
+    assert local(target + "x" * doors.MAX_BACK) == "/"
+    assert local(f"{target}?{'x' * doors.MAX_BACK}") == "/"
+
+
 def test_a_key_given_on_the_command_line_reaches_the_gateway(start: Start, base: Store) -> None:
     secret, url = new_key(base), start(base)
     asked = ["ask", "Which port?", "--model", "base", "--url", url, "--json"]

@@ -146,7 +146,7 @@ def local(target: str) -> str:
 
     Of one that is too long, the path alone: the page, without the passage to be shown on it."""
     if len(target) > MAX_BACK:
-        path = urlsplit(target).path
+        path = target.partition("#")[0].partition("?")[0]  # urlsplit raises ValueError for some
         return local(path) if len(path) <= MAX_BACK else "/"
     printable = all(0x20 < ord(char) < 0x7F for char in target)
     safe = printable and target.startswith("/") and not target.startswith("//") and "\\" not in target
