@@ -10,6 +10,7 @@ import pytest
 from data.home import Home
 from data.lang import detect_lang
 from data.types import Page
+from rag.answerable import _asked, _is_name
 from rag.build import build_index
 from rag.config import RagConfig
 from rag.embed import load_embedder
@@ -138,3 +139,22 @@ def test_what_does_not_is_refused(retriever_of: Callable[[int], HybridRetriever]
     retriever = retriever_of(size)
     verdict = retriever.answerability(question, retriever.search(question))
     assert not verdict.answerable, verdict
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Does Kubernetes work with it?", {"Kubernetes"}),
+        ("It fails. Why does Kubernetes restart?", {"Kubernetes"}),
+        ("  (Kubernetes) restarts", set()),
+        ("Error: Kubernetes restarts", set()),
+        ("First line\n- Kubernetes restarts", set()),
+        ("Is it, or (Kubernetes) not", {"Kubernetes"}),
+        ("Why does ERR_9999 come?", {"ERR_9999"}),
+        ("能用 kubernetes 部署吗？", {"kubernetes"}),
+    ],
+)
+def test_names_are_capitals_inside_a_sentence_identifiers_and_latin_among_chinese(
+    question: str, names: set[str]
+) -> None:
+    assert {question[term.start : term.end] for term in _asked(question) if _is_name(term, question)} == names
