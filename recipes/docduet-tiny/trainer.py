@@ -102,6 +102,7 @@ class Trainer:
             signal.signal(signal.SIGTERM, before)
             if self._feed:
                 self._feed.close()
+                self._feed = None
         self.save()
         return schedule.at(self.progress) >= 1
 
