@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import lzma
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -171,6 +172,27 @@ def test_rows_come_ready_in_their_order_and_errors_come_too() -> None:
     feed.close()
 
 
+def test_parts_can_be_unpacked_as_they_come_and_the_sums_are_looked_at_when_all_are_there(tmp_path: Path) -> None:
+    packed, work, out = tmp_path / "packed", tmp_path / "work", tmp_path / "out"
+    for name in ("tokenizer", "shards", "tasks"):
+        (packed / name).mkdir(parents=True)
+        for n in range(3):
+            noise = np.random.default_rng(n).bytes(20_000)
+            data = lzma.compress(noise) if name == "tasks" else noise
+            (packed / name / f"{name}-{n}{'.xz' * (name == 'tasks')}").write_bytes(data)
+    env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "WORK": str(work), "OUT": str(tmp_path / "results")}
+    subprocess.run([RECIPE / "pack.sh", packed, out], env=env | {"PART": "20K"}, check=True, capture_output=True)
+    parts = sorted(out.glob("*/part.*"))
+    assert len(parts) > 6
+    for part in parts:
+        said = subprocess.run([RECIPE / "run_on_gpu.sh", "unpack", part], env=env, capture_output=True, text=True)
+        assert said.returncode == 0, said.stdout + said.stderr
+        assert ("more parts are to come" in said.stdout) == (part != parts[-1])
+    for path in packed.rglob("*-?"):
+        assert (work / path.relative_to(packed)).read_bytes() == path.read_bytes()
+    assert lzma.decompress((work / "tasks/tasks-1.xz").read_bytes()) == np.random.default_rng(1).bytes(20_000)
+
+
 def test_numbers_of_a_stage_can_be_changed_from_the_command_line() -> None:
     from settings import changed, load
 
@@ -214,6 +236,26 @@ def test_a_way_of_computing_that_differs_is_not_taken(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="cosine"):
         tried(other(plain, body=blind), plain, learner.model, rows)
+
+
+def test_a_second_slice_in_the_same_process_goes_on_with_the_next_rows(tmp_path: Path) -> None:
+    from trainer import Schedule
+
+    learner, taken = learner_in(tmp_path / "a"), []
+    rows = learner.rows
+
+    class Told:
+        row_tokens = rows.row_tokens
+
+        def take(self, first: int, count: int) -> Any:
+            taken.append(first)
+            return rows.take(first, count)
+
+    learner.rows = Told()
+    learner.run(Schedule(60, steps=2))
+    taken.clear()
+    learner.run(Schedule(60, steps=4))
+    assert (learner.progress.step, taken[0]) == (4, 4)
 
 
 def test_a_slice_that_breaks_off_leaves_what_it_had_saved(tmp_path: Path) -> None:

@@ -56,8 +56,11 @@ what=${1:-}; shift || true
 case $what in
   unpack)
     mkdir -p "$WORK/parts" && cp "$@" "$WORK/parts/"
-    cat "$WORK"/parts/part.* | tar -C "$WORK" -x || echo "more parts are to come: all but the last file here is whole"
-    [ ! -f "$WORK/tasks/SHA256SUMS" ] || (cd "$WORK/tasks" && sha256sum --check --quiet SHA256SUMS)
+    if cat "$WORK"/parts/part.* | tar -C "$WORK" -x; then
+      (cd "$WORK/tasks" && sha256sum --check --quiet SHA256SUMS)
+    else
+      echo "more parts are to come: all but the last file here is whole"
+    fi
     du -sh "$WORK"/* ;;
   measure)
     rm -f "$WORK/measured"
