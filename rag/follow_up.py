@@ -19,7 +19,7 @@ _OPENERS = re.compile(
 )
 _POINTERS = re.compile(
     r"\b(it|its|that|this|these|those|they|them|there|the same|the other|above|former|latter|one)\b|"
-    r"它|[这那](?!么)|上述|上面|前者|后者|刚才|刚刚|该|其(?![他它余中])",
+    r"它|[这那](?!么)|上述|上面|前者|后者|刚才|刚刚|(?<!应)该|(?<![尤极])其(?![他它余中实])",
     re.IGNORECASE,
 )
 _LEAD = re.compile(

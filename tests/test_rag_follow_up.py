@@ -23,6 +23,8 @@ HISTORY = [
         "Windows?",
         "默认是什么？",
         "这样要重启网关服务吗？",
+        "该参数的默认值是多少，在哪里修改？",
+        "其默认端口在哪里设置？",
     ],
 )
 def test_follow_ups_are_recognised(question: str) -> None:
@@ -45,6 +47,8 @@ def test_a_question_asked_again_is_not_joined_with_itself() -> None:
         "Which file formats can DocDuet read?",
         "如何修改网关的监听端口配置？",
         "网关的端口是什么？",
+        "我应该怎样修改网关的监听端口配置？",
+        "尤其是大型站点，如何配置抓取间隔？",
         "What is the weather in Paris?",
     ],
 )
