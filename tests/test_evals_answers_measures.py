@@ -90,6 +90,7 @@ def test_the_driblet_index_is_a_geometric_mean() -> None:
     assert length_ratio([(10, 40)]).value == pytest.approx(0.25)
     assert length_ratio([(0, 40)]).value == pytest.approx(1 / 40)  # an empty answer, not minus infinity
     assert length_ratio([]).value is None
+    assert math.isclose(short([(49, 100), (50, 100), (200, 100), (9, 0)]).value or 0, 1 / 3)
 
 
 def test_the_driblet_index_is_bleus_length_ratio_answer_by_answer_and_scipys_geometric_mean() -> None:
@@ -127,7 +128,6 @@ def test_lengths_are_those_of_answers_that_were_due_and_given(
     assert result.lengths == lengths
     assert BY_NAME["length_ratio"].of(result)[1] == (lengths is not None)
     assert summary([result])["rag"].shares["length_ratio"].of == (lengths is not None)
-    assert math.isclose(short([(49, 100), (50, 100), (200, 100), (9, 0)]).value or 0, 1 / 3)
 
 
 @pytest.mark.parametrize(
