@@ -11,7 +11,7 @@ if its page is among them, some of refusals-fit.jsonl and error codes made up. T
 handbook's pages and reword (sft/rules), each asked where its page is among the docs and where it is left out, and some
 about options made up; and people's of cmrc2018, of half of its paragraphs. One half of these is fitted on, the
 report is about the other. What stands in the pages that were left out may stand elsewhere in other words, so a perfect
-score on those is not to be had. The set evals/sets/handbook.jsonl is not among them: benchmarks/handbook_set.py
+score on those is not to be had. The set data/held_out/handbook.jsonl is not among them: benchmarks/handbook_set.py
 measures with those. Needs scikit-learn.
 """
 
