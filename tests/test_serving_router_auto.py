@@ -90,13 +90,15 @@ def home(indexed: Home) -> Iterator[Home]:
 def serve(home: Home) -> Iterator[Serve]:
     with ExitStack() as stack:
 
-        def start(*engines: Engine, checkpoint: Any = None, home: Home = home, **config: Any) -> str:
+        def start(
+            *engines: Engine, checkpoint: Any = None, home: Home = home, rag: RagConfig | None = None, **config: Any
+        ) -> str:
             configs = tuple(EngineConfig(name=engine.name, base_url="http://scripted") for engine in engines)
             supervisor: Any = ScriptedSupervisor(*engines)
             app = create_app(
                 ServingConfig(engines=configs, **config),
                 supervisor,
-                LiveIndex(home, RagConfig()),
+                LiveIndex(home, rag or RagConfig()),
                 checkpoint=checkpoint,
             )
             return stack.enter_context(in_background(app))
@@ -170,6 +172,14 @@ def test_refused_when_neither_should_answer_and_no_engine_is_asked(serve: Serve,
     assert (choices[0]["refused"], choices[0]["sources"], choices[0]["text"]) == (True, [], REFUSAL["en"])
     assert choices[0]["arm"] == "auto"
     assert rag.asked == []
+
+
+def test_quoting_mode_refuses_as_its_own_setting_says(serve: Serve) -> None:
+    refused = ask(serve(), FOREIGN, stream=False)
+    assert (refused[0]["route"]["arms"], refused[1][0]["refused"]) == ([], True)
+    top, choices = ask(serve(rag=RagConfig(refuse_below=0.0)), FOREIGN, stream=False)
+    assert top["route"]["arms"] == ["rag"]
+    assert (choices[0]["refused"], choices[0]["degraded"]) == (False, "no engine")
 
 
 @both_ways

@@ -35,7 +35,7 @@ UNTRAINED_REFUSE = THRESHOLD
 @dataclass(frozen=True)
 class Policy:
     """``scores``: voice -> how well it is believed to answer, 0 to 1. ``read_from``: where none is good enough, one
-    that reads is asked all the same if it scores this, since its model refuses by itself."""
+    that reads is asked all the same if it scores this: what its model, or quoting mode, is there to decide."""
 
     scores: Mapping[str, float]
     margin: float = UNTRAINED_MARGIN
