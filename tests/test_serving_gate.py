@@ -72,12 +72,18 @@ async def test_a_model_is_asked_unless_the_docs_plainly_do_not_answer(ask: Ask, 
 
 
 @pytest.mark.parametrize("engine", [{"fail_after": 0}, {"logprobs": [-3.0], "quote_below": -1.0}, {"text": ""}])
-async def test_where_no_answer_is_to_be_had_quoting_mode_decides(ask: Ask, engine: dict[str, Any]) -> None:
-    said, finished = await ask(0.3, ScriptedEngine(**{"text": SAID, **engine}))
-    assert (said, finished.refused) == (refusal_text("en"), True)
+async def test_where_no_answer_is_to_be_had_quoting_mode_decides(
+    ask: Ask, engine: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "serving.arms.rag")
     said, finished = await ask(0.7, ScriptedEngine(**{"text": SAID, **engine}))
     assert said.startswith("> The gateway listens")
     assert finished.degraded
+    assert not caplog.messages
+    why = finished.degraded
+    said, finished = await ask(0.3, ScriptedEngine(**{"text": SAID, **engine}))
+    assert (said, finished.refused) == (refusal_text("en"), True)
+    assert caplog.messages == [f"rag refuses in the place of an answer: {why}"]  # which a refusal does not tell
 
 
 async def test_what_was_said_before_a_failure_stays_and_quotes_follow(ask: Ask) -> None:

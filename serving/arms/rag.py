@@ -6,6 +6,7 @@ Search, answer from the passages, cite; refuse what the docs do not hold; quote 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
@@ -28,6 +29,8 @@ from serving.arms.verify import Verifier
 from serving.config import ServingConfig
 from serving.engines.engine import Engine
 from serving.exchange import Answer
+
+log = logging.getLogger(__name__)
 
 BROKE_OFF = {
     "en": "*The model broke off here. The best passages:*",
@@ -155,8 +158,10 @@ class RagArm:
     def _instead(
         self, turn: Turn, found: Found, reply: Reply, why: str, clock: Clock, usage: dict[str, int] | None
     ) -> AsyncGenerator[Event]:
-        """What is said in place of an answer: the quotes, or the refusal where quoting mode has one."""
+        """What is said in place of an answer: the quotes, or the refusal where quoting mode has one. A refusal does not
+        tell what went wrong, so the log does."""
         if found.hopeless(None):
+            log.info("%s refuses in the place of an answer: %s", self.name, " ".join(why.split())[:300])
             return _refusal(self.name, turn.lang, clock, usage)
         return self._quoted(reply, why, clock, usage)
 
