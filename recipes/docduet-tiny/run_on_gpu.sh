@@ -9,9 +9,9 @@
 #   recipes/docduet-tiny/run_on_gpu.sh finish [N]       the last slice of stage two: the learning rate comes down to 0
 #   recipes/docduet-tiny/run_on_gpu.sh score [N]        held-out tasks answered and scored, in N minutes at most (4)
 #
-# WORK: tokenizer/, shards/, tasks/ and what the stages write; on a fresh host a stage's results can be put back with
-# `unpack` and are gone on from with INIT=FOLDER. OUT: at most 8 files of at most 16 MB that leave the host; a slice that
-# broke off leaves what it had saved. SET="key=value ...": other numbers than config.toml's.
+# WORK: tokenizer/, shards/, tasks/ and what the stages write. OUT: at most 8 files of at most 16 MB that leave the host; a
+# slice that broke off leaves what it had saved. On a fresh host, INIT=FOLDER goes on from what left: STAGE.tar.gz's model/
+# with the *.safetensors beside it in that folder. SET="key=value ...": other numbers than config.toml's.
 # Needs python3 with torch, transformers, numpy, tokenizers and safetensors. No network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -74,5 +74,5 @@ case $what in
     tar -C "$WORK" -czf "$OUT/answers.tar.gz" asked.jsonl answers.jsonl
     python3 $here/score_tasks.py --tasks "$WORK/asked.jsonl" --answers "$WORK/answers.jsonl" | tee "$OUT/scores.txt"
     python3 $here/sure.py "$WORK/asked.jsonl" "$WORK/answers.jsonl" | tee "$OUT/sure.txt" ;;
-  *) sed -n '2,17p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+  *) sed -n '2,15p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
 esac
