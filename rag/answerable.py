@@ -174,7 +174,7 @@ def _is_name(term: Term, query: str) -> bool:
 
 
 def _begins(before: str) -> bool:
-    """Whether a sentence begins behind this. Read backwards: a search for what ends there takes the square of the time."""
+    """Whether a sentence begins behind this. Read backwards: a search takes the square of the time."""
     gap = _GAP.match(before[::-1])
     return gap is not None and (gap.end() == len(before) or not set(".!?:\n").isdisjoint(gap.group()))
 

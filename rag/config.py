@@ -39,7 +39,7 @@ class RagConfig(Table):
         2400, ge=0, description="What a model reads in all: passages grow to their sections up to so many tokens."
     )
     wide_context_tokens: int = Field(
-        6000, ge=0, description="The same for a model whose engine takes at least twice as many."
+        6000, ge=0, description="The same for a model whose engine takes at least twice as many; 0: for none."
     )
     reranker: str = Field(
         "", description="A cross-encoder that reads the best passages again: name or folder; empty: none."
@@ -55,4 +55,4 @@ class RagConfig(Table):
         return max(self.context_tokens, self.wide_context_tokens) if self._wide(context) else self.context_tokens
 
     def _wide(self, context: int | None) -> bool:
-        return context is not None and context >= 2 * self.wide_context_tokens
+        return context is not None and 0 < 2 * self.wide_context_tokens <= context

@@ -104,6 +104,11 @@ def test_a_model_with_room_reads_more(live: LiveIndex, context: int | None, pass
     assert len(found.sections(engine)) == passages
 
 
+def test_no_model_counts_as_one_with_room_where_that_is_turned_off() -> None:
+    config = RagConfig(top_k=2, wide_top_k=4, context_tokens=300, wide_context_tokens=0)
+    assert (config.passages(32_768), config.tokens(32_768)) == (2, 300)
+
+
 def test_the_verdict_is_of_the_first_passages_however_many_were_found(live: LiveIndex) -> None:
     retriever = live.retriever()
     few, many = (retriever.answerability(QUESTION, retriever.search(QUESTION, k)).score for k in (6, 9))
