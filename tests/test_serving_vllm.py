@@ -48,6 +48,51 @@ def test_the_command_on_a_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert found.env["HF_HUB_OFFLINE"] == "1"
 
 
+X86 = "processor\t: 0\nflags\t\t: fpu avx2 {}\n\nprocessor\t: 1\nflags\t\t: fpu avx2 {}\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "told"),
+    [
+        (X86.format("", ""), False),
+        (X86.format("avx512f avx512_bf16", "avx512f avx512_bf16"), True),
+        (X86.format("amx_tile amx_bf16", "amx_tile amx_bf16"), True),
+        (X86.format("avx512_bf16x", ""), False),
+        ("Features\t: fp asimd i8mm bf16\n", True),
+        ("Features\t: fp asimd\n", False),
+        ("processor : 0\n", True),  # it cannot be told
+    ],
+)
+def test_what_computes_bfloat16(cpuinfo: str, told: bool, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert vllm.computes_bfloat16(tmp_path / "cpuinfo") is told
+    assert vllm.computes_bfloat16(tmp_path / "not there")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_small_model_on_a_cpu(native: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One process less than vLLM's own, a prompt in one piece, and float32 where the processor has no bfloat16."""
+    monkeypatch.setattr(vllm, "installed", lambda: "0.32.0+cpu")
+    monkeypatch.setattr(vllm, "computes_bfloat16", lambda: native)
+    weights = tmp_path / "model.safetensors"
+    for size, small in ((None, False), (40, True), (vllm.CPU_SMALL_MB + 1, False)):
+        if size:
+            with weights.open("wb") as file:
+                file.truncate(size * 1_000_000)
+        found = vllm.launch(EngineConfig(model=str(tmp_path)), 1)
+        assert flags(found.argv).get("--dtype") == ("float32" if small and not native else None)
+        assert flags(found.argv).get("--distributed-executor-backend") == ("uni" if small else None)
+        assert (flags(found.argv).get("--max-num-batched-tokens") == flags(found.argv)["--max-model-len"]) is small
+        assert ("VLLM_ENABLE_V1_MULTIPROCESSING" in found.env) is small
+        assert not small or 1 <= int(found.env["OMP_NUM_THREADS"]) <= vllm.CPU_SMALL_THREADS
+    with weights.open("wb") as file:
+        file.truncate(1)
+    mine = EngineConfig(model=str(tmp_path), args=("--dtype=bfloat16",), env={"OMP_NUM_THREADS": "7"})
+    found = vllm.launch(mine, 1)
+    assert "--dtype" not in found.argv
+    assert found.env["OMP_NUM_THREADS"] == "7"
+
+
 def test_the_command_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm, "installed", lambda: "0.33.0")
     found = vllm.launch(EngineConfig(model="Qwen/Qwen3-8B", env={"X": "1"}), 1)

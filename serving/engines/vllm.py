@@ -6,6 +6,7 @@ Reads what is installed and the model's config.json; starts nothing.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from serving.config import EngineConfig
 CPU_CONTEXT = 4096  # tokens; a laptop reads a longer prompt too slowly to be of use
 CPU_SEQUENCES = 8
 CPU_KV_CACHE_GIB = 1
+CPU_SMALL_MB = 256
+"""A model whose weights take no more is small on a CPU: what surrounds its arithmetic costs as much."""
+CPU_SMALL_THREADS = 4  # at most; its matrices are small, and threads that wait for each other spin
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
 CPU_IGNORES = frozenset({"seed"})
 """vLLM 0.32 on a CPU dies of a seeded request whose prompt it reads in pieces ("CPU Generator does not use offset")."""
 
@@ -88,8 +93,34 @@ def _model_defaults(model: str) -> dict[str, str]:
 
 
 def _cpu_defaults(model: str) -> dict[str, str]:
-    context = min(CPU_CONTEXT, int(_config(model).get("max_position_embeddings", CPU_CONTEXT)))
-    return {"--max-model-len": str(context), "--max-num-seqs": str(CPU_SEQUENCES)}
+    context = str(min(CPU_CONTEXT, int(_config(model).get("max_position_embeddings", CPU_CONTEXT))))
+    defaults = {"--max-model-len": context, "--max-num-seqs": str(CPU_SEQUENCES)}
+    if is_small(model):
+        defaults |= {"--max-num-batched-tokens": context, "--distributed-executor-backend": "uni"}
+        if not computes_bfloat16():
+            defaults["--dtype"] = "float32"
+    return defaults
+
+
+def is_small(model: str) -> bool:
+    """Whether ``model`` is a local folder with at most CPU_SMALL_MB of weights."""
+    sizes = [path.stat().st_size for path in Path(model).glob("*.safetensors")]
+    return 0 < sum(sizes) <= CPU_SMALL_MB * 1_000_000
+
+
+def computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere float32 is read several times as fast.
+
+    True where it cannot be told: then vLLM chooses by the model.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return True
+    flags = next(
+        (line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "features"))), None
+    )
+    return flags is None or not BFLOAT16_FLAGS.isdisjoint(flags)
 
 
 def _environment(config: EngineConfig, cpu: bool) -> dict[str, str]:
@@ -100,7 +131,18 @@ def _environment(config: EngineConfig, cpu: bool) -> dict[str, str]:
         env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     if cpu:
         env["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
+        env |= _one_process() if is_small(config.model) else {}
     return env | config.env
+
+
+def _one_process() -> dict[str, str]:
+    """What lets scheduler and model share a process: on a CPU vLLM keeps its executor `uni` only so.
+
+    It binds no threads then. One core is left to the API server and the gateway: threads that wait for another one
+    that gets no core spin, and a token can take a second.
+    """
+    threads = max(1, min(CPU_SMALL_THREADS, len(os.sched_getaffinity(0)) - 1))
+    return {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(threads)}
 
 
 def _config(model: str) -> dict[str, str]:
