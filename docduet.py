@@ -138,7 +138,6 @@ def serve(
 
         docduet serve --host 0.0.0.0     (once there is a key: docduet keys create NAME --role admin)
     """
-    from rag.config import RagConfig
     from rag.live import LiveIndex
     from serving import start
     from serving.server import listen, run, url_of
@@ -152,7 +151,7 @@ def serve(
     sock = listen(serving.host, serving.port)  # before any slow work, so that "port in use" is said at once
     if demo:
         _prepare_demo(settings)
-    live = LiveIndex(settings.home, settings.table(RagConfig))
+    live = LiveIndex(settings.home, start.rag_config(settings, serving))
     refresher = start.refresher(settings, live, demo)
     gateway = _gateway(settings, serving, live, url_of(sock) if ui else "", refresher, learned=True, handbook=demo)
     gateway.state.gateway.reloader = start.reloader(settings, gateway.state.gateway, configured)
@@ -184,8 +183,8 @@ def ask(
         docduet ask "What is new?" --product Widget --version 2.1
     """
     from data.types import Filters
-    from rag.config import RagConfig
     from rag.live import LiveIndex
+    from serving import start
     from serving.config import ServingConfig
     from serving.server import answers, in_background
     from ui.client import Gateway
@@ -197,7 +196,7 @@ def ask(
     here = url or f"http://{serving.host}:{serving.port}"
     if url or answers(here):
         raise typer.Exit(ask_in_terminal(Gateway(here, key), question, **asking))
-    live = LiveIndex(settings.home, settings.table(RagConfig))
+    live = LiveIndex(settings.home, start.rag_config(settings, serving))
     live.retriever()  # "nothing indexed yet" is said before anything is started
     alone = serving.model_copy(update={"require_keys": "never"})  # nobody but this command knows its port
     with in_background(_gateway(settings, alone, live, "")) as own:

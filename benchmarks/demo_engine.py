@@ -105,9 +105,9 @@ def cpu_s(pid: int) -> float:
     return sum(stats[one][1] for one in wanted if one in stats) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(engine: Engine, pid: int) -> list[dict[str, float]]:
+async def measure(engine: Engine, pid: int, budgets: list[int]) -> list[dict[str, float]]:
     found = []
-    for budget in BUDGETS:
+    for budget in budgets:
         asked = prompts(budget)
         async for _ in engine.chat(next(asked), max_tokens=8, temperature=0.0):  # the first of its length warms up
             pass
@@ -137,7 +137,7 @@ async def measure(engine: Engine, pid: int) -> list[dict[str, float]]:
 
 
 async def run(
-    model: Path, adapter: Path | None, further: tuple[str, ...], rank: int, env: dict[str, str]
+    model: Path, adapter: Path | None, further: tuple[str, ...], rank: int, env: dict[str, str], budgets: list[int]
 ) -> dict[str, Any]:
     config = EngineConfig(
         name="base", model=str(model), args=further, lora=adapter is not None, lora_rank=rank, env=env
@@ -160,11 +160,11 @@ async def run(
             "ready_s": round(time.perf_counter() - started, 1),
             "ready_cpu_s": round(cpu_s(process.pid), 1),
         }
-        result["base"] = await measure(engine, process.pid)
+        result["base"] = await measure(engine, process.pid, budgets)
         if adapter:
             await engine.post("/load_lora_adapter", {"lora_name": "sft", "lora_path": str(adapter)}, 120)
             twin = engine.serving("sft", {})
-            result["adapter"] = await measure(twin, process.pid)
+            result["adapter"] = await measure(twin, process.pid, budgets)
             await twin.aclose()
     finally:
         await engine.aclose()
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--rank", type=int, default=0, help="with --shape: make an adapter of this rank")
     parser.add_argument("--env", nargs="*", default=[], help="NAME=VALUE for the engine")
+    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="tokens of passages in a prompt")
     args = parser.parse_args(own)
     env = dict(pair.split("=", 1) for pair in args.env)
     model, adapter = args.model, args.adapter
@@ -195,7 +196,7 @@ def main() -> None:
         adapter = adapter_of(model, args.rank, args.work / f"adapter-{args.rank}") if args.rank else None
     if model is None:
         parser.error("name a model's folder, or --shape")
-    result = asyncio.run(run(model, adapter, further, args.rank or 64, env))
+    result = asyncio.run(run(model, adapter, further, args.rank or 64, env, list(args.budgets)))
     print(json.dumps({"model": args.shape or str(model), "args": [*further, *args.env], **result}))
 
 

@@ -1,20 +1,23 @@
 """How far the search carries the question set on the handbook: what a reading voice could say at best, and who refuses.
 
-    python benchmarks/handbook_set.py [--set handbook]
+    python benchmarks/handbook_set.py [--set handbook] [--context-tokens 1600] [--tokenizer FOLDER]
 
 No model is asked. For every kind of question: how often a page that answers is among the first five; the share of gold
 facts that stand in the first three passages (what quoting mode shows), in all of `top_k`, in what a model reads, and in
 what one with room reads (`wide_top_k`), with the tokens of these two; and how many questions quoting mode refuses. Then
 how well that decision tells what the pages answer from what they do not: the area under the ROC curve, and refusals at
 other thresholds than 0.5. Follow-ups are joined with the question before them, as the gateway does without an engine.
+Tokens are estimated, or those of the model in --tokenizer.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data.home import Home
 from data.prompts import passages_block
@@ -35,7 +38,7 @@ WIDE = 32_768
 @dataclass(frozen=True)
 class Found:
     """``facts``: shares recalled in three passages, in all, in what a model reads, in what one with room reads; None
-    where there is nothing to recall. ``tokens``: of the latter two, estimated."""
+    where there is nothing to recall. ``tokens``: of the latter two."""
 
     question: Question
     hit: bool
@@ -44,7 +47,7 @@ class Found:
     probability: float
 
 
-def look(retriever: HybridRetriever, question: Question) -> Found:
+def look(retriever: HybridRetriever, question: Question, tokens_of: Callable[[str], int]) -> Found:
     query = to_search(question.question, question.messages[:-1])
     config = retriever.config
     wide = retriever.search(query, config.passages(WIDE))
@@ -55,7 +58,17 @@ def look(retriever: HybridRetriever, question: Question) -> Found:
     pages = list(dict.fromkeys(passage.url for passage in retriever.search(query, 25)))[:5]
     verdict = retriever.answerability(query, passages)
     hit = bool(set(pages) & set(question.pages))
-    return Found(question, hit, shares or None, tuple(map(estimate_tokens, read)), verdict.score)
+    return Found(question, hit, shares or None, tuple(map(tokens_of, read)), verdict.score)
+
+
+def counter(folder: Path | None) -> Callable[[str], int]:
+    """How many tokens a text has for the model in ``folder``; estimated without one."""
+    if folder is None:
+        return estimate_tokens
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    return lambda text: len(tokenizer.encode(text))
 
 
 def mean(values: list[float]) -> float:
@@ -70,13 +83,16 @@ def area(inside: list[float], outside: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What the search finds of the handbook's question set.")
     parser.add_argument("--set", default="handbook", dest="name")
-    questions = load_set(parser.parse_args().name)
-    config = RagConfig()
+    parser.add_argument("--context-tokens", type=int, default=RagConfig().context_tokens)
+    parser.add_argument("--tokenizer", type=Path, help="a model's folder")
+    args = parser.parse_args()
+    questions = load_set(args.name)
+    config, tokens_of = RagConfig(context_tokens=args.context_tokens), counter(args.tokenizer)
     with tempfile.TemporaryDirectory() as scratch:
         bench = prepare(questions, None, (), Path(scratch), config, lambda *_: None)
         generation = build_index(bench.pages, Home(Path(scratch) / "home"), config, lambda *_: None, bench.embedder)
         retriever = HybridRetriever(generation, bench.embedder, config)
-        found = [look(retriever, question) for question in questions.questions]
+        found = [look(retriever, question, tokens_of) for question in questions.questions]
     print("lang kind           n  hit@5  facts in 3 passages / all / read / wide  tokens read / wide  refused")
     for lang, kind in sorted({(one.question.lang, one.question.kind) for one in found}):
         some = [one for one in found if (one.question.lang, one.question.kind) == (lang, kind)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from data.settings import Settings
+    from rag.config import RagConfig
     from rag.live import LiveIndex
     from serving.config import ServingConfig
     from serving.gateway import Gateway
@@ -78,9 +79,22 @@ def reloader(settings: Settings, gateway: Gateway, configured: Callable[[Setting
 
     def read() -> dict[str, BaseModel]:
         again = settings.again()
-        return again.tables() | {"serving": configured(again)}
+        return tables(again, configured(again))
 
-    return Reloader(gateway, settings.tables() | {"serving": gateway.config}, read)
+    return Reloader(gateway, tables(settings, gateway.config), read)
+
+
+def tables(settings: Settings, serving: ServingConfig) -> dict[str, BaseModel]:
+    """All tables as a gateway with this [serving] runs with them."""
+    return settings.tables() | {"serving": serving, "rag": rag_config(settings, serving)}
+
+
+def rag_config(settings: Settings, serving: ServingConfig) -> RagConfig:
+    """[rag], as the engines of ``serving`` can read it in time."""
+    from rag.config import RagConfig
+    from serving.engines.demo import readable
+
+    return readable(settings.table(RagConfig), serving.engines)
 
 
 def refresher(settings: Settings, live: LiveIndex, demo: bool) -> Refresher:

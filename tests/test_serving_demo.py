@@ -11,6 +11,7 @@ from data import checkpoints
 from data.checkpoints import Manifest, current, is_demo, publish, read_manifest, write_manifest
 from data.errors import EngineStartError
 from data.home import Home
+from rag.config import RagConfig
 from serving.config import EngineConfig
 from serving.engines import demo, vllm
 from serving.engines.supervisor import Supervisor
@@ -66,6 +67,13 @@ def test_one_engine_holds_base_and_adapter(bundled: Path, tmp_path: Path, monkey
     assert argv[argv.index("--max-lora-rank") + 1] == "32"
     assert Supervisor((engine,), tmp_path).lora_host(read_manifest(taught).base_model) == "base"
     assert EngineConfig(model="docduet-tiny").model == str(folder)
+
+
+def test_it_reads_less_unless_something_else_is_said(bundled: Path) -> None:
+    small, large = EngineConfig(model=str(base(bundled))), EngineConfig(name="sft", model="Qwen/Qwen3-8B")
+    assert demo.readable(RagConfig(), (large, small)).context_tokens == demo.CONTEXT_TOKENS
+    assert demo.readable(RagConfig(context_tokens=2400), (small,)).context_tokens == 2400
+    assert demo.readable(RagConfig(), (large,)).context_tokens == RagConfig().context_tokens
 
 
 def test_its_name_is_refused_where_it_does_not_come_along(bundled: Path) -> None:

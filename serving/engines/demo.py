@@ -6,16 +6,22 @@ answers are quoted, and whoever starts the demonstration is told which part, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.checkpoints import bundled_adapter, bundled_base, current, publish, read_manifest
+from data.checkpoints import bundled_adapter, bundled_base, current, is_demo, publish, read_manifest
 from data.errors import CheckpointError, EngineStartError
 from data.home import Home
+from rag.config import RagConfig
 from serving.config import EngineConfig
 from serving.engines.vllm import installed
 
 QUOTE_BELOW = -0.7
 """Mean log-probability of a first sentence below which the passages are quoted. Half the certainty of each token."""
+
+CONTEXT_TOKENS = 1600
+"""What docduet-tiny reads unless [rag] says otherwise: on two cores it has read that in about 1.5 s, and the handbook's
+questions find no fact more in 2,400 (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,13 @@ def demo_engine() -> Demo:
     )
     voices = "reads and has learned" if adapter else "reads"
     return Demo(engine, f"docduet-tiny, a small model that {voices} the handbook (quotes until it is ready)")
+
+
+def readable(config: RagConfig, engines: Sequence[EngineConfig]) -> RagConfig:
+    """``config`` with CONTEXT_TOKENS where docduet-tiny reads and nothing else was said."""
+    if "context_tokens" in config.model_fields_set or not any(is_demo(engine.model) for engine in engines):
+        return config
+    return config.model_copy(update={"context_tokens": CONTEXT_TOKENS})
 
 
 def publish_bundled(home: Home) -> None:
