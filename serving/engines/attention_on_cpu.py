@@ -26,7 +26,8 @@ def register() -> None:
             return
         from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackendImpl
 
-        theirs = CPUAttentionBackendImpl.forward
+        backend: Any = CPUAttentionBackendImpl
+        theirs = backend.forward
     except (ImportError, AttributeError) as error:
         log.warning("prompts are read on this CPU as slowly as vLLM does: %s", error)
         return
@@ -50,7 +51,7 @@ def register() -> None:
         return theirs(self, layer, query, key, value, kv_cache, attn_metadata, output, *rest, **more)
 
     forward.asks_torch = True  # type: ignore[attr-defined]
-    CPUAttentionBackendImpl.forward = forward
+    backend.forward = forward
 
 
 def whole(attention: Any, query: Any, metadata: Any) -> bool:

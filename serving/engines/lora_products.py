@@ -16,9 +16,9 @@ from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
 
 class Run(NamedTuple):
-    """Rows ``first`` to before ``end`` belong to adapter ``index``."""
+    """Rows ``first`` to before ``end`` belong to adapter ``adapter``."""
 
-    index: int
+    adapter: int
     first: int
     end: int
 
@@ -34,7 +34,7 @@ def runs(indices: Sequence[int]) -> list[Run]:
     return found
 
 
-class LoraProducts(PunicaWrapperCPU):  # type: ignore[misc]  # vLLM is not there where types are checked
+class LoraProducts(PunicaWrapperCPU):
     """In vLLM's place of the same name; ``y``: (rows, out), changed in place; ``x``: (rows, in)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
