@@ -81,15 +81,19 @@ def test_a_small_model_on_a_cpu(native: bool, monkeypatch: pytest.MonkeyPatch, t
                 file.truncate(size * 1_000_000)
         found = vllm.launch(EngineConfig(model=str(tmp_path)), 1)
         assert flags(found.argv).get("--dtype") == ("float32" if small and not native else None)
+        assert ("--no-enable-prefix-caching" in found.argv) is (small and not native)
         assert flags(found.argv).get("--distributed-executor-backend") == ("uni" if small else None)
         assert (flags(found.argv).get("--max-num-batched-tokens") == flags(found.argv)["--max-model-len"]) is small
         assert ("VLLM_ENABLE_V1_MULTIPROCESSING" in found.env) is small
         assert not small or 1 <= int(found.env["OMP_NUM_THREADS"]) <= vllm.CPU_SMALL_THREADS
     with weights.open("wb") as file:
         file.truncate(1)
-    mine = EngineConfig(model=str(tmp_path), args=("--dtype=bfloat16",), env={"OMP_NUM_THREADS": "7"})
+    mine = EngineConfig(
+        model=str(tmp_path), args=("--dtype=bfloat16", "--enable-prefix-caching"), env={"OMP_NUM_THREADS": "7"}
+    )
     found = vllm.launch(mine, 1)
     assert "--dtype" not in found.argv
+    assert "--no-enable-prefix-caching" not in found.argv
     assert found.env["OMP_NUM_THREADS"] == "7"
 
 

@@ -56,6 +56,10 @@ def launch(config: EngineConfig, port: int) -> Launch:
         **({"--max-lora-rank": str(lora_rank(config.lora_rank)), "--max-loras": str(LORAS)} if config.lora else {}),
     }
     switches = ["--enable-lora"] if config.lora and "--enable-lora" not in named else []
+    if defaults.get("--dtype") == "float32" and not named & {"--enable-prefix-caching", "--no-enable-prefix-caching"}:
+        switches.append(
+            "--no-enable-prefix-caching"
+        )  # a prompt of which nothing is cached is read by PyTorch's attention
     chosen = [part for flag, value in defaults.items() if flag not in named for part in (flag, value)]
     argv = (sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", config.model, *chosen, *switches, *config.args)
     return Launch(argv, _environment(config, cpu), CPU_IGNORES if cpu else frozenset())
