@@ -20,8 +20,8 @@ QUOTE_BELOW = -0.7
 """Mean log-probability of a first sentence below which the passages are quoted. Half the certainty of each token."""
 
 CONTEXT_TOKENS = 1600
-"""What docduet-tiny reads unless [rag] says otherwise: prompts of 1,500 tokens, which two cores without bfloat16 read in
-about 1.5 s. 2,400 takes 2 to 3 s and finds hardly a fact more for the handbook's questions (benchmarks/LOG.md)."""
+"""What docduet-tiny reads unless [rag] says otherwise: prompts of 1,500 tokens, read in about 1.5 s on two cores
+without bfloat16. 2,400 takes 2 to 3 s and finds hardly a fact more for the handbook's questions (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True)
