@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from evals.report import stats
 from evals.runs import Result
@@ -89,14 +90,15 @@ def test_where_all_is_alike_nothing_is_certain() -> None:
     same = difference(taken(ones), taken(ones))
     assert same
     assert same.verdict == "open"
-    assert same.low == -same.high == pytest.approx(-(1 - stats.share(20, 20).low))
+    assert same.low == -same.high == pytest.approx(-(1 - binomtest(20, 20).proportion_ci().low))
     lost = difference(taken(ones), taken(0 * ones))
     assert lost
     assert lost.verdict == "worse"
     assert (lost.value, lost.low) == (-1.0, -1.0)
-    few = difference(taken(ones[:3]), taken(0 * ones[:3]))
+    few, enough = (difference(taken(ones[:count]), taken(0 * ones[:count])) for count in (5, 6))
     assert few
-    assert few.verdict == "open"  # three questions prove nothing
+    assert enough
+    assert (few.verdict, enough.verdict) == ("open", "worse")  # as with a sign test of so many
 
 
 def test_less_is_better_where_it_is() -> None:

@@ -175,8 +175,9 @@ def sign_test_power(counts: Any, share: float, alpha: float = 0.05) -> Any:
 
 def unvaried(value: float, count: int) -> tuple[float, float]:
     """The interval of a paired difference where all ``count`` questions differ alike, by ``value``: drawing tells
-    nothing. Others may differ by anything from -1 to 1; how many of them, Wilson's interval bounds."""
-    alike = share(count, count).low
+    nothing. Others may differ by anything from -1 to 1; how many of them is bounded exactly (Clopper and Pearson), so
+    that one to five questions prove nothing, as with a sign test."""
+    alike = 0.025 ** (1 / count)
     return max(-1.0, value * alike - (1 - alike)), min(1.0, value * alike + (1 - alike))
 
 
