@@ -44,7 +44,8 @@ def folder(tmp_path: Path) -> Path:
 
 def toml(engine: FakeEngineServer, **more: Any) -> str:
     lines = [f"{key} = {json.dumps(value)}" for key, value in more.items()]
-    return "\n".join(["[serving]", *lines, "[[serving.engines]]", 'name = "base"', f'base_url = "{engine.url}"', ""])
+    own = ['name = "base"', f'base_url = "{engine.url}"', "refuse_below = 0.5"]  # one question is refused unasked
+    return "\n".join(["[serving]", *lines, "[[serving.engines]]", *own, ""])
 
 
 def question(text: str, **more: Any) -> dict[str, Any]:
