@@ -31,7 +31,7 @@ def register() -> None:
     except (ImportError, AttributeError) as error:
         log.warning("prompts are read on this CPU as slowly as vLLM does: %s", error)
         return
-    if getattr(theirs, "asks_torch", False):
+    if theirs.__module__ == __name__:  # named before
         return
 
     def forward(
@@ -50,7 +50,6 @@ def register() -> None:
             return attend(query, key, value, output, attn_metadata.num_actual_tokens, self.scale)
         return theirs(self, layer, query, key, value, kv_cache, attn_metadata, output, *rest, **more)
 
-    forward.asks_torch = True  # type: ignore[attr-defined]
     backend.forward = forward
 
 

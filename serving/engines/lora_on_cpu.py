@@ -26,10 +26,10 @@ def register() -> None:
 
         if not current_platform.is_cpu():
             return
-        for method in METHODS:
-            getattr(PunicaWrapperCPU, method)
         platform: Any = type(current_platform)
-        platform.get_punica_wrapper  # noqa: B018 (AttributeError where vLLM asks in another way)
+        for owner, names in ((PunicaWrapperCPU, METHODS), (platform, ("get_punica_wrapper",))):
+            for name in names:
+                getattr(owner, name)  # AttributeError where vLLM is built in another way
         platform.get_punica_wrapper = classmethod(lambda cls: PRODUCTS)
     except (ImportError, AttributeError) as error:
         log.warning("adapters on this CPU are as slow as vLLM makes them: %s", error)
