@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.chat.cache import CallCache
@@ -27,7 +27,7 @@ class Model:
     cache: Path
     role: Role
     concurrency: int = 8
-    patience: Patience = Patience()  # noqa: RUF009  (frozen)
+    patience: Patience = field(default_factory=Patience)
 
 
 @asynccontextmanager
