@@ -41,6 +41,9 @@ class EngineConfig(Table):
         le=1,
         description="Refuse without asking the model what the docs answer with a smaller probability; 0: always ask.",
     )
+    rewrites: bool = Field(
+        True, description="Let the model reword follow-ups and translate questions for the search; small ones cannot."
+    )
     start_timeout_s: float = Field(600.0, gt=0, description="An engine not ready after this is restarted (seconds).")
     first_timeout_s: float = Field(90.0, gt=0, description="No first piece of an answer after this: failed (seconds).")
     idle_timeout_s: float = Field(30.0, gt=0, description="Silence mid-answer that counts as failure (seconds).")

@@ -30,8 +30,10 @@ class ScriptedEngine(Engine):
         logprobs: Sequence[float] = (),
         quote_below: float = 0.0,
         refuse_below: float = 0.05,
+        rewrites: bool = True,
     ) -> None:
         self.refuse_below = refuse_below
+        self.rewrites = rewrites
         self.logprobs = logprobs
         self.quote_below = quote_below
         self.name = name

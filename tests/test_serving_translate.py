@@ -184,3 +184,14 @@ def test_quotes_around_a_translation_go() -> None:
 
 def test_an_engine_that_fails_gives_none() -> None:
     assert asyncio.run(translation(QUESTION, ScriptedEngine("What", fail_after=0), "en")) == ""
+
+
+def test_a_model_that_cannot_reword_is_asked_for_the_answer_alone(english: Home) -> None:
+    engine = Interpreter(IN_ENGLISH, text="Port 7860 [1].")
+    engine.rewrites = False
+    history = [Message(role="user", content="How do I start the gateway?"), Message(role="assistant", content="So.")]
+    events = answer(english, engine, "and on which port?", "en", history=history)
+    assert events[0] == Started("How do I start the gateway on which port", rewritten=True)
+    assert len(engine.asked) == 1
+    answer(english, engine, QUESTION, "zh", history=[])
+    assert engine.translations == 0

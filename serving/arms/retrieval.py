@@ -51,21 +51,22 @@ class Found:
 
 
 async def find(live: LiveIndex, turn: Turn, engine: Engine | None) -> Found:
-    """Search for a turn: made standalone and translated by ``engine``, where there is one and it helps.
+    """Search for a turn: made standalone and translated by ``engine``, where there is one that can and it helps.
 
     Raises NoIndexError, IndexMismatchError or UnknownLabelError (a filter that no page passes).
     """
     clock = Clock()
     retriever = await asyncio.to_thread(live.retriever)
     check(retriever.labels, turn.filters)
-    ask = await standalone(turn.question, turn.history, engine, turn.lang)
+    writer = engine if engine and engine.rewrites else None
+    ask = await standalone(turn.question, turn.history, writer, turn.lang)
     if ask.rewritten:
         clock.lap("rewrite")
     many = live.config.passages(engine.context if engine else None)
     found = await asyncio.to_thread(_search, retriever, ask.query, turn.filters, many)
     clock.lap("retrieve")
     clock.split("retrieve", found.timings_ms)
-    other = await _in_other_language(found, turn, engine, many, clock)
+    other = await _in_other_language(found, turn, writer, many, clock)
     best, translated = other or found, other is not None
     return replace(best, rewritten=ask.rewritten or translated, translated=translated, timings_ms=clock.timings)
 

@@ -49,7 +49,7 @@ def demo_engine() -> Demo:
         return Demo(None, said)
     rank = (read_manifest(adapter).lora_rank or 8) if adapter else 8
     engine = EngineConfig(
-        name="base", model=str(base), lora=adapter is not None, lora_rank=rank, quote_below=QUOTE_BELOW
+        name="base", model=str(base), lora=adapter is not None, lora_rank=rank, quote_below=QUOTE_BELOW, rewrites=False
     )
     voices = "reads and has learned" if adapter else "reads"
     return Demo(engine, f"docduet-tiny, a small model that {voices} the handbook (quotes until it is ready)")

@@ -57,12 +57,14 @@ class Engine:
     that prompt and answer may have together, where the server has said so (vLLM lists it with its models).
     ``quote_below``: what its answers are measured by (serving/arms/doubt.py); its tokens' log-probabilities are then
     asked for. ``refuse_below``: questions that the docs answer with a smaller probability are refused without asking.
+    ``rewrites``: whether its model is good enough to reword a question for the search.
     """
 
     _extra_body: Mapping[str, Any] = MappingProxyType({})
     context: int | None = None
     quote_below: float = 0.0
     refuse_below: float = 0.0
+    rewrites: bool = True
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Engine:
         ignores: frozenset[str] = frozenset(),
         quote_below: float = 0.0,
         refuse_below: float = 0.0,
+        rewrites: bool = True,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -87,6 +90,7 @@ class Engine:
         self._ignores = ignores
         self.quote_below = quote_below
         self.refuse_below = refuse_below
+        self.rewrites = rewrites
         self._session: aiohttp.ClientSession | None = None
         self.active = 0
         """Answers under way."""
@@ -178,6 +182,7 @@ class Engine:
             ignores=self._ignores,
             quote_below=self.quote_below,
             refuse_below=self.refuse_below,
+            rewrites=self.rewrites,
         )
         twin._headers, twin.context = self._headers, self.context
         return twin

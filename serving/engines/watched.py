@@ -66,6 +66,7 @@ class External:
             extra_body=config.extra_body,
             quote_below=config.quote_below,
             refuse_below=config.refuse_below,
+            rewrites=config.rewrites,
         )
 
     @property
@@ -165,6 +166,7 @@ class Started:
             ignores=what.ignores,
             quote_below=self.config.quote_below,
             refuse_below=self.config.refuse_below,
+            rewrites=self.config.rewrites,
         )
 
     async def _until_ready(self, ended: asyncio.Task[int]) -> bool:
