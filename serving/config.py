@@ -33,7 +33,8 @@ class EngineConfig(Table):
     quote_below: float = Field(
         0.0,
         le=0,
-        description="Quote when the model is less sure of its first sentence (mean log-probability); 0: never.",
+        description="Quote when the model is less sure of its first sentence (mean log-probability), or refuses "
+        "what the search finds answered; 0: never.",
     )
     refuse_below: float = Field(
         0.05,

@@ -152,14 +152,19 @@ def test_an_unsure_answer_is_quoted_and_counted(asked: Any) -> None:
     assert engine.closed_early == 1  # it does not go on writing for nobody
 
 
-def test_a_sure_answer_and_an_unsure_refusal_stay(asked: Any) -> None:
+def test_a_sure_answer_stays(asked: Any) -> None:
     choice, metrics = asked(ScriptedEngine("It is port 7860 [1].", logprobs=[-0.1], quote_below=-1.0))
     assert choice["message"]["content"] == "It is port 7860 [1]."
     assert choice["docduet"]["degraded"] is None
     assert "docduet_degraded_total{" not in metrics
+
+
+def test_a_refusal_of_what_the_search_found_is_quoted_and_counted(asked: Any) -> None:
     refusal = "I could not find this in the documentation."
-    choice, _ = asked(ScriptedEngine(refusal, logprobs=[-3.0], quote_below=-1.0))
-    assert choice["docduet"]["refused"]
+    choice, metrics = asked(ScriptedEngine(refusal, logprobs=[-0.1], quote_below=-1.0))
+    assert choice["message"]["content"] == "> The gateway listens on port 7860. [1]"
+    assert choice["docduet"]["degraded"] == "model refused"
+    assert 'docduet_degraded_total{arm="rag",reason="model refused"} 1.0' in metrics
 
 
 def test_a_loop_is_broken_off_and_quotes_follow(asked: Any) -> None:

@@ -86,6 +86,19 @@ async def test_where_no_answer_is_to_be_had_quoting_mode_decides(
     assert caplog.messages == [f"rag refuses in the place of an answer: {why}"]  # which a refusal does not tell
 
 
+@pytest.mark.parametrize(("score", "quoted"), [(0.7, True), (0.3, False)])
+async def test_a_small_models_refusal_counts_where_the_search_agrees(ask: Ask, score: float, quoted: bool) -> None:
+    said, finished = await ask(score, ScriptedEngine(refusal_text("en"), quote_below=-0.5))
+    assert (finished.refused, finished.degraded) == (not quoted, "model refused" if quoted else None)
+    assert said.startswith("> The gateway listens") is quoted
+    assert finished.usage is not None  # the model was asked
+
+
+async def test_a_large_models_refusal_counts_always(ask: Ask) -> None:
+    said, finished = await ask(0.9, ScriptedEngine(refusal_text("en")))
+    assert (said, finished.refused, finished.degraded) == (refusal_text("en"), True, None)
+
+
 async def test_what_was_said_before_a_failure_stays_and_quotes_follow(ask: Ask) -> None:
     said, finished = await ask(0.3, ScriptedEngine("It is port 7860 [1]. And more of it", fail_after=6))
     assert said.startswith("It is port 7860 ")

@@ -1,7 +1,8 @@
 """Whether a small model's answer is to be shown: held back until its first sentence is there, and watched for loops.
 
 How sure a model was is the mean log-probability of its tokens, which it tells itself (OpenAI's `logprobs`); below an
-engine's ``quote_below`` the passages are quoted instead. An engine without that setting is not watched. Pure.
+engine's ``quote_below`` the passages are quoted instead. Nor is such a model's refusal believed where the search
+is sure that the passages answer. An engine without that setting is not watched. Pure.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from data.sentences import claims, first_sentence
 
 UNSURE = "low confidence"
 LOOP = "repetition"
+REFUSED = "model refused"
 HELD_CHARS = 600  # a first sentence longer than this is decided on as it stands
 TIMES = 3  # a sentence said so often is a loop
 SENTENCE_CHARS = 12  # shorter ones, such as the cells of a table, may come again

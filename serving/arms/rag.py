@@ -15,7 +15,7 @@ from data.errors import EngineError
 from data.prompts import Message, rag_messages, refusal_text
 from rag.expand import Section
 from rag.live import LiveIndex
-from serving.arms.doubt import Doubt
+from serving.arms.doubt import REFUSED, Doubt
 from serving.arms.events import Event, Finished, Reasoning, Started, Text
 from serving.arms.findings import Unsupported
 from serving.arms.fitting import Fitted, fitted
@@ -120,10 +120,11 @@ class RagArm:
             answer.add(part)
             yield part
         if not gate.passed:
+            why = REFUSED if gate.refused else "engine said nothing"
             ending = (
                 _refusal(self.name, turn.lang, clock, stream.usage)
-                if gate.refused
-                else self._instead(turn, found, reply, "engine said nothing", clock, stream.usage)
+                if gate.refused and not engine.quote_below
+                else self._instead(turn, found, reply, why, clock, stream.usage)
             )
             async for last in ending:
                 yield last
