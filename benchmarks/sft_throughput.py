@@ -159,7 +159,9 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         data = open_dataset(dataset)
-        ready = launch(recipe, data, Cluster(1, 1), model=self.model, folder=folder, python=self.python)
+        ready = launch(
+            recipe, data, Cluster(1, 1), model=self.model, folder=folder, python=self.python, environ=os.environ
+        )
         info = describe(ready, folder, dataset, sha256(dataset), recipe.name)
         steps = self._until(ready, folder, variant.skip + variant.steps, recipe.name)
         for checkpoint in folder.glob("v*/checkpoint-*"):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,21 @@ from sft.tokens import Estimate
 from sft.training.cluster import Cluster, find_cluster, first_host
 from sft.training.dataset import TrainingData, check_lengths, measure, open_dataset
 from sft.training.flags import table
-from sft.training.launch import HOOK, Launch, launch, other_nodes
+from sft.training.launch import ALLOCATOR, HOOK, Launch, launch, other_nodes
 from sft.training.recipe import FOLDER, load_recipe, presets
 
 DATA = TrainingData(Path("/d/train.jsonl"), Path("/d/val.jsonl"), 10, 0)
 SAMPLE = {"messages": [{"role": "user", "content": "Port?"}, {"role": "assistant", "content": "It is 7860."}]}
 
 
-def launched(name: str, *settings: str, cluster: Cluster | None = None) -> Launch:
+def launched(name: str, *settings: str, cluster: Cluster | None = None, **options: Any) -> Launch:
     recipe = load_recipe(name, settings)
     cluster = cluster or Cluster(recipe.machine.nodes, recipe.machine.gpus, 0, "gpu1")
-    return launch(recipe, DATA, cluster, model=Path("/m"), folder=Path("/r"), python="py")
+    return launch(recipe, DATA, cluster, model=Path("/m"), folder=Path("/r"), python="py", **options)
+
+
+def allocator(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if "ALLOC_CONF" in name}
 
 
 def options(one: Launch) -> dict[str, list[str]]:
@@ -102,8 +107,38 @@ def test_the_articles_command_word_for_word() -> None:
     assert one.env == {
         "CUDA_DEVICE_MAX_CONNECTIONS": "1", "HF_HUB_OFFLINE": "1", "NPROC_PER_NODE": "2", "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1", "DOCDUET_STOP_FILE": "/r/stop",
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
     }  # fmt: skip
     assert (one.global_batch_size, one.tokens_per_step, one.max_length) == (16, None, 2048)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_megatron_gets_an_allocator_that_leaves_no_gaps_and_the_cpu_none(name: str) -> None:
+    grows = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+    assert allocator(launched(name).env) == (grows if load_recipe(name).backend == "megatron" else {})
+
+
+@pytest.mark.parametrize("name", ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"])
+@pytest.mark.parametrize("value", ["max_split_size_mb:512", ""])
+def test_the_users_own_allocator_wins(name: str, value: str, tmp_path: Path) -> None:
+    """Under either name, also when empty: torch would take PYTORCH_CUDA_ALLOC_CONF before the new name."""
+    assert allocator(launched("qwen3-8b-1gpu", environ={name: value, "HOME": "/h"}).env) == {name: value}
+    own = tmp_path / "own.yaml"
+    text = (FOLDER / "qwen3-8b-1gpu.yaml").read_text(encoding="utf-8")
+    own.write_text(f"{text}\nenv: {{{name}: '{value}'}}\n", encoding="utf-8")
+    assert allocator(launched(str(own)).env) == {name: value}
+
+
+def test_a_dry_run_shows_the_allocator_that_a_run_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "train --recipe tiny-gpu --dataset /no/d --model /no/m --out /no/r --dry-run"
+    for name in ALLOCATOR:
+        monkeypatch.delenv(name, raising=False)
+    assert "\nPYTORCH_CUDA_ALLOC_CONF=expandable_segments:True \\\n" in cli(line).stdout
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:512")
+    assert "\nPYTORCH_ALLOC_CONF=max_split_size_mb:512 \\\n" in cli(line).stdout
+    assert allocator(json.loads(cli(f"{line} --json").stdout)["nodes"][0]["env"]) == {
+        "PYTORCH_ALLOC_CONF": "max_split_size_mb:512"
+    }
 
 
 def test_packed_sequences_say_how_many_tokens_a_step_has() -> None:

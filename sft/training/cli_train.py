@@ -83,6 +83,7 @@ def train(
         folder=out,
         python=python or sys.executable,
         cache=os.environ.get("MODELSCOPE_CACHE", ""),
+        environ=os.environ,
     )
     if dry_run and resume:
         ready = _resumed(ready, dataset.expanduser())
