@@ -6,9 +6,11 @@ Needs one GPU of any size and an environment with Megatron and pytest; of what D
     export PYTHONPATH=$PWD:$PYTHONPATH DOCDUET_TRAIN_PYTHON=$(which python3)
     python3 -m pytest tests/test_sft_training_megatron.py -x -k "loss or sigterm or kill"
     python3 -m pytest tests/test_sft_training_megatron.py -x -k "adapter"
-    python3 -m pytest tests/test_sft_training_megatron.py -x -k "converted or equals or repeated"
+    python3 -m pytest tests/test_sft_training_megatron.py -x -k "converted or equals"
+    python3 -m pytest tests/test_sft_training_megatron.py -x -k "repeated"
 
-Each slice should end within nine minutes (about 45 s a start of the trainer; every start and conversion has a limit).
+Each slice should end within nine minutes on a card of its own (about 45 s a start of the trainer; every start and
+conversion has a limit).
 Models of real size: test_sft_training_megatron_large.py.
 """
 
@@ -157,7 +159,7 @@ def test_200_samples_are_learned_by_heart_and_repeated_after_the_export(tmp_path
     recipe = load_recipe("tiny-gpu", own)
     said: list[str] = []
     what = launch(recipe, open_dataset(dataset), ONE, model=model, folder=out, python=str(PYTHON))
-    assert train(what, dataset, said, limit_s=300) == 0, said
+    assert train(what, dataset, said, limit_s=600) == 0, said  # over 300 s beside others on the card
     with limited(120, out):
         served = export(out, tmp_path / "served").folder
         given = answers(served, [question for question, _ in pairs])
