@@ -28,12 +28,13 @@ def draw(logs: Sequence[Path], out: Path) -> None:
 
     figure, axes = pyplot.subplots(len(logs), len(PANELS), figsize=(12, 3.2 * len(logs)), squeeze=False)
     for path, row in zip(logs, axes, strict=True):
+        stage = path.parent.name if path.stem == "log" else path.stem
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         for panel, (title, curves) in zip(row, PANELS, strict=True):
             for color, (name, label) in zip(COLORS, curves, strict=False):
                 x, y = series(lines, name)
                 panel.plot(x, y, label=label, color=color, lw=1.2, marker="o" if name == "heldout_loss" else "", ms=3)
-            panel.set(title=f"{path.parent.name}: {title}", xlabel="million tokens")
+            panel.set(title=f"{stage}: {title}", xlabel="million tokens")
             panel.spines[["top", "right"]].set_visible(False)
             if title == "loss":
                 panel.legend(frameon=False, fontsize=8)
