@@ -154,6 +154,28 @@ def test_without_validation_samples_none_are_split_off() -> None:
     assert "val_dataset" not in given
 
 
+@pytest.mark.parametrize("name", presets())
+def test_without_validation_samples_nothing_asks_for_an_evaluation(name: str) -> None:
+    recipe = load_recipe(name, ["eval_steps=7"])
+    cluster = Cluster(recipe.machine.nodes, recipe.machine.gpus, 0, "gpu1")
+    with_val, without = (
+        options(launch(recipe, data, cluster, model=Path("/m"), folder=Path("/r")))
+        for data in (DATA, TrainingData(DATA.train, None, 10, 0))
+    )
+    assert with_val.keys() - without.keys() == {"val_dataset", "eval_steps"}
+    assert without.keys() - with_val.keys() == {"split_dataset_ratio"}
+    assert {key: without[key] for key in without.keys() & with_val.keys()} == {
+        key: with_val[key] for key in without.keys() & with_val.keys()
+    }
+
+
+def test_a_recipe_that_splits_off_samples_itself_keeps_its_evaluation() -> None:
+    recipe = load_recipe("tiny-cpu", ["split_dataset_ratio=0.1"])
+    data = TrainingData(Path("/d/train.jsonl"), None, 10, 0)
+    given = options(launch(recipe, data, Cluster(1, 0), model=Path("/m"), folder=Path("/r")))
+    assert (given["split_dataset_ratio"], given["eval_steps"]) == (["0.1"], ["100"])
+
+
 def test_the_cpu_uses_gloo_between_nodes_and_sees_no_gpu() -> None:
     one = launched("tiny-cpu", cluster=Cluster(2, 0, 1, "127.0.0.1", 29600))
     assert options(one)["ddp_backend"] == ["gloo"]

@@ -14,14 +14,15 @@ from sft.training.plot import MEASURES, draw, names, plot, smooth
 from sft.training.records import Run, Step, read_run
 
 
-def log(folder: Path, steps: int, speed: bool = True) -> Path:
+def log(folder: Path, steps: int, speed: bool = True, validated: bool = True) -> Path:
     version = folder / "v0-20260101-000000"
     version.mkdir(parents=True)
     with (version / "logging.jsonl").open("w") as lines:
         for step in range(1, steps + 1):
             row = {"loss": 2 / step, "grad_norm": 1.0, "learning_rate": 1e-5, "iteration": f"{step}/{steps}"}
             lines.write(json.dumps(row | ({"train_speed(s/it)": 2.0} if speed else {})) + "\n")
-        lines.write(json.dumps({"eval_loss": 1.0, "iteration": f"{steps}/{steps}"}) + "\n")
+        if validated:
+            lines.write(json.dumps({"eval_loss": 1.0, "iteration": f"{steps}/{steps}"}) + "\n")
     return folder
 
 
@@ -36,6 +37,16 @@ def test_a_picture_for_each_measure_that_was_logged(tmp_path: Path) -> None:
     ]
     for path in written[:-1]:
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_without_validation_is_drawn_without_it(tmp_path: Path) -> None:
+    with_it, without = (read_run(log(tmp_path / name, 20, validated=name == "with")) for name in ("with", "without"))
+    assert "validation loss" in plot([with_it], tmp_path / "a")[-1].read_text()
+    written = plot([without], tmp_path / "b")
+    assert written[0].name == "loss.png"
+    assert "validation loss" not in written[-1].read_text()
+    assert "validation loss" in plot([with_it, without], tmp_path / "c")[-1].read_text()
+    assert "eval_loss" not in without.metrics()
 
 
 def test_two_runs_lie_over_each_other(tmp_path: Path) -> None:

@@ -143,7 +143,11 @@ def _print(ready: Launch, others: dict[int, Launch], rank: int, as_json: bool) -
 
 def _say(recipe: Recipe, data: TrainingData, ready: Launch, others: dict[int, Launch], rank: int) -> None:
     """What should be known before it starts: the mode that is trained, and what the other nodes have to run."""
+    from sft.training.launch import validates
+
     typer.secho(f"{recipe.name}: {data.samples:,} samples, {ready.world_size} processes", err=True)
+    if not validates(recipe, data):
+        note("the dataset has no validation samples: no validation loss is taken")
     if not data.thinking:
         note(
             "no sample holds <think>: this trains the model's non-thinking mode. Serve it so "

@@ -21,6 +21,10 @@ from sft.training.recipe import PLUGINS, Recipe
 
 MODULE = {"megatron": "swift.cli._megatron.main", "swift": "swift.cli.main"}
 """What the commands `megatron` and `swift` run; by -m they are found without a PATH."""
+EVALUATING = ("eval_strategy", "eval_steps", "eval_iters", "eval_delay", "eval_on_start", "do_eval")
+"""Options that say when the validation loss is taken."""
+OTHER_VALIDATION = ("split_dataset_ratio", "cached_val_dataset", "eval_dataset")
+"""Options by which a recipe brings something of its own to validate with."""
 HOOK = PLUGINS / "stop_on_request.py"
 ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 """Where torch reads the settings of its GPU memory from: old name and new. The first that is set counts."""
@@ -71,7 +75,7 @@ def launch(
     ``environ``: the user's environment, whose settings of torch's allocator go before ours.
     """
     parts = layout(recipe, machine)
-    flags = check(recipe.backend, {**_own(recipe, dataset, machine, model, folder), **recipe.flags})
+    flags = check(recipe.backend, {**_own(recipe, dataset, machine, model, folder), **_of_recipe(recipe, dataset)})
     argv = (python, "-m", MODULE[recipe.backend], "sft", *as_argv(flags))
     return with_hooks(
         Launch(
@@ -114,6 +118,17 @@ def _own(recipe: Recipe, data: TrainingData, machine: Cluster, model: Path, fold
     if recipe.backend == "swift" and not machine.gpus and machine.world_size > 1:
         flags["ddp_backend"] = "gloo"
     return flags
+
+
+def validates(recipe: Recipe, data: TrainingData) -> bool:
+    """Whether there is something to take the validation loss on."""
+    return bool(data.val) or any(recipe.flag(name, False) for name in OTHER_VALIDATION)
+
+
+def _of_recipe(recipe: Recipe, data: TrainingData) -> dict[str, Value]:
+    """The recipe's options; without those of the validation where there is nothing to validate with."""
+    left_out = () if validates(recipe, data) else EVALUATING
+    return {name: value for name, value in recipe.flags.items() if name not in left_out}
 
 
 def _plugins(recipe: Recipe) -> list[str]:
