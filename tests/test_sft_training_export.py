@@ -229,6 +229,15 @@ def test_a_failed_export_leaves_the_old_one(full: Path, tmp_path: Path, monkeypa
     assert not list(tmp_path.glob(".served*"))
 
 
+def test_pages_that_were_only_validated_with_are_told(full: Path, dataset: Path) -> None:
+    done = export(full)
+    assert sorted(done.manifest.pages) == ["a.md", "b.md"]
+    assert done.notes[0].startswith("1 more pages were set aside for validation and not learned")
+    rows = (dataset / "provenance.jsonl").read_text().splitlines(keepends=True)
+    (dataset / "provenance.jsonl").write_text("".join(rows[:2]))
+    assert export(full).notes == ()
+
+
 def test_a_dataset_that_has_changed_names_no_pages(full: Path, dataset: Path) -> None:
     with (dataset / "train.jsonl").open("a") as lines:
         lines.write("\n")

@@ -68,7 +68,12 @@ def from_dataset(dataset: Path, digest: str) -> Told:
         return Told({}, False, (said,))
     notes = []
     folder = dataset if dataset.is_dir() else dataset.parent
-    pages = _pages(folder / "provenance.jsonl")
+    pages, aside = _pages(folder / "provenance.jsonl", "train"), _pages(folder / "provenance.jsonl", "val")
+    if aside:
+        notes.append(
+            f"{len(aside)} more pages were set aside for validation and not learned; a dataset built with "
+            "`docduet sft build --val-share 0` has every page learned"
+        )
     if not pages:
         notes.append("the dataset has no provenance.jsonl: answers cannot be marked as stale when pages change")
     systems, thinking = _prompts(dataset)
@@ -77,10 +82,11 @@ def from_dataset(dataset: Path, digest: str) -> Told:
     return Told(pages, thinking, tuple(notes))
 
 
-def _pages(provenance: Path) -> dict[str, str]:
+def _pages(provenance: Path, side: str) -> dict[str, str]:
+    """Url -> content hash of the pages in training ("train") or in validation ("val")."""
     try:
         rows = [json.loads(line) for line in provenance.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return {page["url"]: page["hash"] for row in rows if row["split"] == "train" for page in row["pages"]}
+        return {page["url"]: page["hash"] for row in rows if row["split"] == side for page in row["pages"]}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
