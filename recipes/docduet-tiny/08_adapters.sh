@@ -26,9 +26,9 @@ mkdir -p "$WORK" "$OUT" "$WORK/logs"
 docduet() { "$PYTHON" -m docduet "$@"; }
 names() { if (($#)); then echo "$@"; else echo "demo $MIXTURES"; fi; }
 
-build() { # NAME: of the demonstration's in many wordings, so that what is learned is the fact and not its question
+build() { # NAME: of the demonstration's every page, in many wordings, so that what is learned is the fact and not its question
   local mixture=$1 own=()
-  if [[ $1 == demo ]]; then mixture=$here/mixture.yaml own=(--rewrites 4 --paraphrases 8); fi
+  if [[ $1 == demo ]]; then mixture=$here/mixture.yaml own=(--rewrites 4 --paraphrases 8 --val-share 0); fi
   docduet sft build --out "$WORK/sets/$1" --mixture "$mixture" --tokenizer "$BASE" --max-length 2048 "${own[@]}"
 }
 train() { # NAME PORT
