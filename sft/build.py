@@ -53,7 +53,8 @@ def build(
 ) -> Facts:
     """Build the dataset and say what is in it; ``out`` None writes nothing.
 
-    ``diff``: keep what holds of an earlier dataset, and write only for the pages that changed. ``held_out``: questions
+    ``diff``: keep what holds of an earlier dataset, and write only for the pages that changed. ``val_share`` 0: nothing
+    is set aside for validation, what an earlier dataset had set aside included. ``held_out``: questions
     that will be evaluated with, beside those of ``eval_sets`` and, over the bundled handbook, those of its own set.
 
     Raises EmptySourceError (no pages), ConfigError, DiskFullError.
@@ -75,7 +76,7 @@ def build(
     if not kept and not base:
         raise _nothing(found, rejects)
     progress("mix", 0, 0)
-    sides: Sides = diff.previous.pins if diff else {}
+    sides: Sides = diff.previous.pins if diff and val_share else {}
     if diff:
         kept, tied = on_one_side(kept, sides)
         rejects += [Reject(one, "split", "ties a page in training to one in validation") for one in tied]
@@ -85,6 +86,7 @@ def build(
     facts = Facts(
         mixture=mixture,
         mixed=mixed,
+        val_share=val_share,
         split=split(mixed.samples, val_share, sides=sides),
         rejects=rejects,
         drafts=len(kept) + len(rejects),
@@ -96,6 +98,7 @@ def build(
         base_lengths=lengths,
         notes=[note for writer in writers for note in getattr(writer, "notes", ())],
         kept=len(base) if diff else None,
+        released=diff.from_validation(base) if diff and not val_share else 0,
         teacher=next((writer.usage for writer in writers if isinstance(writer, Taught)), None),
         seconds=time.monotonic() - started,
     )
@@ -103,6 +106,7 @@ def build(
         progress("write", 0, 0)
         made = {
             "mixture": mixture.name,
+            "val_share": val_share,
             "taken": mixed.taken,
             "pages": {page.url: page.content_hash for page in found} if diff is None else diff.pages_after(found),
         }

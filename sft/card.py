@@ -19,11 +19,13 @@ from sft.types import Reject, Sample, Spent
 @dataclass(frozen=True)
 class Facts:
     """Everything a card says. ``base_lengths``: tokens of the base model's own answers, where given. ``notes``: what
-    the writers have to say. ``kept``: how many samples an earlier dataset gave (None: there was none)."""
+    the writers have to say. ``kept``: how many samples an earlier dataset gave (None: there was none); ``released``:
+    how many of them come from its validation set and are learned now."""
 
     mixture: Mixture
     mixed: Mixed
     split: Split
+    val_share: float
     rejects: Sequence[Reject]
     drafts: int
     page_urls: Sequence[str]
@@ -34,6 +36,7 @@ class Facts:
     base_lengths: Sequence[int] = ()
     notes: Sequence[str] = ()
     kept: int | None = None
+    released: int = 0
     teacher: Spent | None = None
     seconds: float = 0.0
 
@@ -62,6 +65,11 @@ class Facts:
         return counts
 
     @property
+    def pages_set_aside(self) -> int:
+        """Pages that are in validation, so that nothing of them is learned."""
+        return len({url for sample in self.split.val for url in sample.pages})
+
+    @property
     def think_share(self) -> float:
         """Share of the teacher's samples that think."""
         taught = [sample.thinks for sample in self.mixed.samples if sample.generator.startswith("teacher:")]
@@ -86,8 +94,7 @@ class Facts:
             found.append(f"There are no samples of shape {shape}; its share went to the others.")
         for shape in self.mixed.scarce:
             found.append(self._scarce(shape))
-        if not self.split.val:
-            found.append("There is no validation set: all samples hang together through pages or question families.")
+        found += self._validation()
         repeated = len(self.mixed.samples) - len({sample.id for sample in self.mixed.samples})
         if repeated:
             found.append(
@@ -106,6 +113,28 @@ class Facts:
         if self.other_languages:
             found.append(
                 f"{self.other_languages} pages are neither English nor Chinese: the rules have no questions for them."
+            )
+        return found
+
+    def _validation(self) -> list[str]:
+        """What is not learned, or why nothing shows how pages that are not learned fare."""
+        if self.pages_set_aside:
+            return [
+                f"{self.pages_set_aside} of {len(self.page_counts)} pages are set aside for validation: nothing of "
+                "them is learned (--val-share 0 learns every page)."
+            ]
+        if self.split.val:
+            return []
+        if self.val_share:
+            before = ", or were in training before" if self.kept else ""
+            return [
+                f"There is no validation set: all samples hang together through pages or question families{before}."
+            ]
+        found = ["Nothing is set aside for validation: every page is learned, and training shows no validation loss."]
+        if self.released:
+            found.append(
+                f"{self.released} samples of the earlier dataset's validation set are learned now: validation losses "
+                "of earlier runs say nothing about the next."
             )
         return found
 
@@ -130,6 +159,7 @@ class Facts:
             "rejected": self.reject_counts,
             "train": len(self.split.train),
             "val": len(self.split.val),
+            "pages_set_aside": self.pages_set_aside,
             "samples": _count(self.mixed.samples),
             "tokens": dict(self.mixed.tokens),
             "limited_by": self.mixed.limited_by,

@@ -88,6 +88,15 @@ def build(
         int | None,
         typer.Option(min=0, max=8, help="Other wordings of each question that the rules write; default 1."),
     ] = None,
+    val_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="Share of the samples set aside for validation, as whole pages; 0 learns every page. Default 0.05, "
+            "with --diff that of the older dataset.",
+        ),
+    ] = None,
     judge: Annotated[
         bool | None,
         typer.Option(
@@ -162,6 +171,8 @@ def build(
 
         docduet sft build --out datasets/first --dry-run --json
 
+        docduet sft build --out datasets/all --val-share 0
+
         docduet sft build --out datasets/first --import faq.csv --column question=Frage --column answer=Antwort
 
         docduet sft build --out datasets/next --diff datasets/first --dry-run
@@ -202,11 +213,13 @@ def build(
     own = settings.home.feedback
     promoted = own if feedback and own not in files and own.is_file() else None
     changed = _changes(store, diff, ImportWriter(files, columns, promoted=promoted), lang) if diff else None
+    share = _val_share(val_share, changed, config)
     with cli_show.progress() as show:
         taught = _teacher(settings, config, shares, counter, embedder, limit, show) if config.teacher else None
         if dry_run and (changed or taught):
             cost = taught.estimate(pages, changed.pages if changed else None) if taught else None
-            cli_show.forecast(changed, cost, as_json)
+            moved = changed.from_validation(changed.kept) if changed and not share else 0
+            cli_show.forecast(changed, cost, as_json, moved)
             return
         facts = build_dataset(
             pages,
@@ -219,7 +232,7 @@ def build(
             held_out=corrections.held_out(corrections.load(own)),
             base_answers=base_answers,
             embedder=embedder,
-            val_share=config.val_share,
+            val_share=share,
             limit=limit,
             diff=changed,
             progress=show,
@@ -237,6 +250,12 @@ def _pages(store: PageStore, lang: str) -> list[Page]:
         langs = ", ".join(sorted({page.lang for page in pages}))
         raise ConfigError(f"no page is in the language {lang!r}; the synced pages are in: {langs}")
     return found
+
+
+def _val_share(given: float | None, changed: Diff | None, config: SftConfig) -> float:
+    """As asked for; else that of the dataset that is brought up to date; else docduet.toml's."""
+    before = changed.previous.val_share if changed else None
+    return next(share for share in (given, before, config.val_share) if share is not None)
 
 
 def _writers(

@@ -72,8 +72,11 @@ def _shapes(facts: Facts) -> None:
     Console(width=None if Console().is_terminal else 100).print(table)
 
 
-def forecast(changed: Diff | None, cost: Estimate | None, as_json: bool) -> None:
-    """What has changed, what a teacher would be asked, or both."""
+def forecast(changed: Diff | None, cost: Estimate | None, as_json: bool, moved: int = 0) -> None:
+    """What has changed, what a teacher would be asked, or both. ``moved``: samples, from validation to training."""
+    if moved:
+        said = f"{moved} samples would move from validation to training, as the validation share is 0"
+        typer.secho(f"note: {said}", fg="yellow", err=True)
     if as_json:
         found: dict[str, Any] = changed.as_dict() if changed else {}
         asked = cost.as_dict() if cost else {}

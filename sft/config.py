@@ -26,5 +26,7 @@ class SftConfig(Table):
     concurrency: int = Field(32, ge=1, le=1024, description="Calls to the teacher at the same time.")
     think_share: float = Field(0.0, ge=0, le=1, description="Share of the teacher's answers that think first.")
     judge: bool = Field(True, description="Ask the teacher whether each of its answers is supported by the page.")
-    val_share: float = Field(0.05, ge=0, lt=0.5, description="Share of the samples set aside for validation.")
+    val_share: float = Field(
+        0.05, ge=0, le=0.5, description="Share of the samples set aside for validation; 0: every page is learned."
+    )
     product: str = Field("", description="Named in questions about pages that carry no product label.")

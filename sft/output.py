@@ -1,11 +1,12 @@
 """A dataset on disk: all files or none. What was there before stays until the new one is whole.
 
-train.jsonl, val.jsonl      {"messages": [...]} a line: what ms-swift reads
+train.jsonl, val.jsonl      {"messages": [...]} a line: what ms-swift reads; val is empty where nothing is set aside
 alpaca_train.json, ...      the same in Alpaca format
 sharegpt_train.json, ...    the same in ShareGPT format
-dataset_info.json           names all of them for LLaMA-Factory
+dataset_info.json           names all of them that hold samples, for LLaMA-Factory
 provenance.jsonl            a line for each sample: id, split, line, shape, pages with hashes, generator, family
-build.json                  the pages it was built from, and which part of the samples at hand went in (previous.py)
+build.json                  the pages it was built from, which part of the samples at hand went in (previous.py), and
+                            which share was to be validated with
 rejects.jsonl               what the gates turned down, and why
 card.md, *.png              what is in it (card.py, charts.py)
 """
@@ -45,7 +46,7 @@ def write_dataset(
             _json(folder / f"alpaca_{name}.json", [alpaca(sample) for sample in samples])
             _json(folder / f"sharegpt_{name}.json", [sharegpt(sample) for sample in samples])
         _lines(folder / "rejects.jsonl", map(_reject, rejects))
-        _json(folder / "dataset_info.json", dataset_info())
+        _json(folder / "dataset_info.json", dataset_info(split))
         _json(folder / BUILD, build or {})
         extras(folder)
         _lines(folder / MARK, _provenance(split))
@@ -68,8 +69,8 @@ def sharegpt(sample: Sample) -> dict[str, Any]:
     return {"conversations": said, "system": system}
 
 
-def dataset_info() -> dict[str, Any]:
-    """LLaMA-Factory's index of the folder (its data/README.md describes the fields).
+def dataset_info(split: Split) -> dict[str, Any]:
+    """LLaMA-Factory's index of the folder (its data/README.md describes the fields); it cannot read an empty file.
 
     Its ShareGPT reader takes OpenAI's messages, too, when told the names of the tags: docduet_train is train.jsonl.
     """
@@ -88,7 +89,9 @@ def dataset_info() -> dict[str, Any]:
         "history": "history",
     }
     info: dict[str, Any] = {}
-    for name in ("train", "val"):
+    for name, samples in (("train", split.train), ("val", split.val)):
+        if not samples:
+            continue
         info[f"docduet_{name}"] = {
             "file_name": f"{name}.jsonl",
             "formatting": "sharegpt",

@@ -1,7 +1,8 @@
 """A dataset as it was built, and what of it no longer holds: its page has changed or gone, or its file was corrected.
 
 `docduet sft build --diff OLD` keeps what holds, word for word and on the same side of the split, and writes anew for
-the pages that changed or came. A refusal ("not in the docs") goes when the new text names what it was asked about.
+the pages that changed or came. Only `--val-share 0` moves samples: those of validation are learned from then
+on. A refusal ("not in the docs") goes when the new text names what it was asked about.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ MOSTLY = 0.7
 @dataclass(frozen=True)
 class Previous:
     """``sides[n]``: where ``samples[n]`` lies, "train" or "val". ``pages``: url -> content hash of every page it was
-    built from. ``taken``: shape -> which part of the samples at hand it took."""
+    built from. ``taken``: shape -> which part of the samples at hand it took. ``val_share``: what was to be set aside
+    for validation, None where that was not written down."""
 
     folder: Path
     samples: tuple[Sample, ...]
@@ -38,6 +40,7 @@ class Previous:
     pages: Mapping[str, str]
     taken: Mapping[str, float]
     mixture: str
+    val_share: float | None = None
 
     @cached_property
     def pins(self) -> Sides:
@@ -56,6 +59,11 @@ class Diff:
     @property
     def kept(self) -> tuple[Sample, ...]:
         return tuple(one for one, why in zip(self.previous.samples, self.why, strict=True) if not why)
+
+    def from_validation(self, samples: Sequence[Sample]) -> int:
+        """How many of ``samples`` lay in validation."""
+        there = {one.id for one, side in zip(self.previous.samples, self.previous.sides, strict=True) if side == "val"}
+        return sum(one.id in there for one in samples)
 
     @property
     def pages(self) -> frozenset[str]:
@@ -162,6 +170,7 @@ def read_previous(folder: Path) -> Previous:
         {**known, **made.get("pages", {})},
         made.get("taken", {}),
         made.get("mixture", ""),
+        made.get("val_share"),
     )
 
 

@@ -34,7 +34,7 @@ def keys(sample: Sample) -> Iterator[Key]:
 
 
 def split(samples: Sequence[Sample], share: float, seed: int = 0, sides: Sides | None = None) -> Split:
-    """About ``share`` of the samples for validation, fewer where groups are too large; order is kept.
+    """About ``share`` of the samples for validation, fewer where groups are too large (0: none); order is kept.
 
     Groups that ``sides`` knows lie there (`on_one_side` has made sure that they can).
     """

@@ -259,6 +259,16 @@ def test_the_files_are_what_the_trainers_read(tmp_path: Path) -> None:
     assert json.loads((folder / "rejects.jsonl").read_text())["reason"] == "why"
 
 
+def test_llama_factory_is_told_of_files_with_samples_only(tmp_path: Path) -> None:
+    """It cannot load an empty one."""
+    write_dataset(tmp_path / "ds", Split((sample(),), ()), [])
+    info = json.loads((tmp_path / "ds" / "dataset_info.json").read_text())
+    assert sorted(info) == ["docduet_train", "docduet_train_alpaca", "docduet_train_sharegpt"]
+    assert (tmp_path / "ds" / "val.jsonl").read_text() == ""
+    for name in ("alpaca_val", "sharegpt_val"):
+        assert json.loads((tmp_path / "ds" / f"{name}.json").read_text()) == []
+
+
 def test_a_failed_write_leaves_the_old_dataset(tmp_path: Path) -> None:
     out = tmp_path / "ds"
     write_dataset(out, Split((sample(),), ()), [])
@@ -294,6 +304,16 @@ def docs() -> list[Page]:
     ]
 
 
+def apart() -> list[Page]:
+    """Five pages that share neither options nor headings, so that each may lie on either side of the split."""
+    first = docs()[0].body
+    return [
+        Page(f"w/{name}.md", f"Widget {name}",
+             first.replace("Alpha", name.lower()).replace("_", f"_{name[:3]}_").replace("## Part ", f"## {name} "))
+        for name in ("Alpha", "Beta", "Gamma", "Delta", "Epsilon")
+    ]  # fmt: skip
+
+
 MIXTURE = Mixture("m", {"single": 0.7, "broad": 0.3}, repeat=3)
 
 
@@ -307,6 +327,17 @@ def test_a_build_writes_a_card_that_counts_right(tmp_path: Path) -> None:
     assert len((tmp_path / "ds" / "rejects.jsonl").read_text().splitlines()) == len(facts.rejects)
     again = build(docs(), [RuleWriter()], MIXTURE, Estimate(), 2000, tmp_path / "ds2", val_share=0.2)
     assert [one.id for one in again.split.train] == [one.id for one in facts.split.train]
+
+
+def test_every_page_is_learned_where_nothing_is_set_aside(tmp_path: Path) -> None:
+    some = build(apart(), [RuleWriter()], MIXTURE, Estimate(), 2000, None, val_share=0.5)
+    every = build(apart(), [RuleWriter()], MIXTURE, Estimate(), 2000, tmp_path / "ds", val_share=0)
+    assert every.split.val == ()
+    assert every.split.train == every.mixed.samples == some.mixed.samples
+    assert (some.pages_set_aside, every.pages_set_aside) == (2, 0)
+    assert any(said.startswith("2 of 5 pages are set aside for validation") for said in some.warnings())
+    assert "every page is learned" in (tmp_path / "ds" / "card.md").read_text()
+    assert json.loads((tmp_path / "ds" / "build.json").read_text())["val_share"] == 0
 
 
 def test_nothing_over_max_length_is_silent(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from sft.rules.writer import RuleWriter
 from sft.split import keys, on_one_side, split
 from sft.tokens import Estimate
 from sft.types import Sample
-from tests.test_sft_dataset import docs, sample
+from tests.test_sft_dataset import apart, docs, sample
 
 MIXTURE = Mixture("m", {"single": 0.6, "broad": 0.3, "unanswerable": 0.1}, repeat=2)
 NAMES = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Theta", "Iota", "Kappa")
@@ -103,6 +103,23 @@ def test_what_is_untouched_stays_and_what_changed_is_written_anew(old: Path, tmp
     assert all(
         hashes[url] == hash_ for one in now.samples for url, hash_ in zip(one.pages, one.page_hashes, strict=True)
     )
+
+
+def test_a_validation_share_of_none_moves_the_old_validation_set_and_says_so(tmp_path: Path) -> None:
+    mixture, after = Mixture("m", {"single": 0.7, "broad": 0.3}), changed(apart())
+    build(apart(), [RuleWriter()], mixture, Estimate(), 2000, tmp_path / "old", val_share=0.5)
+    before = read_previous(tmp_path / "old")
+    diff = compare(before, after, {})
+    held = [one for one, side in zip(before.samples, before.sides, strict=True) if side == "val"]
+    kept = [one.id for one in held if one in diff.kept]
+    facts = build(after, [RuleWriter()], mixture, Estimate(), 2000, tmp_path / "new", val_share=0, diff=diff)
+    assert facts.split.val == ()
+    assert kept
+    assert {*kept} <= {one.id for one in facts.split.train}
+    assert not any(reject.gate == "split" for reject in facts.rejects)
+    said = f"{len(kept)} samples of the earlier dataset's validation set are learned now"
+    assert said in (tmp_path / "new" / "card.md").read_text()
+    assert set(read_previous(tmp_path / "new").pins.values()) == {"train"}
 
 
 def test_it_is_deterministic_and_may_replace_the_old_one(old: Path, tmp_path: Path) -> None:
@@ -218,6 +235,26 @@ def test_the_command_lists_and_rebuilds(tmp_path: Path, monkeypatch: pytest.Monk
     assert done["kept"] == listed["kept"]
     again = json.loads(run(*out, "--diff", "ds", "--dry-run", "--json").stdout)
     assert (again["pages"], again["samples"]) == ([], [])
+
+
+def test_the_command_keeps_the_share_of_the_old_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCDUET_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("shares: {single: 0.7, broad: 0.3}")
+    out = ["sft", "build", "--mixture", "mine.yaml", "--json", "--out"]
+    sync(tmp_path, apart()[:4])
+    halves = json.loads(run(*out, "ds", "--val-share", "0.5").stdout)
+    assert halves["val"] > 0
+    every = json.loads(run(*out, "every", "--val-share", "0").stdout)
+    assert (every["val"], every["train"]) == (0, halves["train"] + halves["val"])
+    sync(tmp_path, apart())
+    same = json.loads(run(*out, "next", "--diff", "every").stdout)
+    assert (same["val"], same["train"] > every["train"]) == (0, True)
+    assert json.loads(run(*out, "next", "--diff", "every", "--val-share", "0.5").stdout)["val"] > 0  # the new page
+    assert json.loads(run(*out, "next", "--diff", "ds").stdout)["val"] >= halves["val"]
+    asked = run(*out, "ds", "--diff", "ds", "--val-share", "0", "--dry-run")
+    assert "samples would move from validation to training" in asked.stderr
+    assert run(*out, "ds", "--val-share", "0.6").exit_code == 2
 
 
 def run(*argv: str) -> Result:

@@ -123,6 +123,14 @@ def test_llama_factory_takes_every_sample(datasets: list[Path], model: Path) -> 
             assert not [answer for answer in last if not any(answer in text for text in got)], name
 
 
+def test_llama_factory_takes_a_dataset_without_validation(model: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "ds", Split(ODD, ()), [])
+    found = read("llamafactory", tmp_path / "ds", model)
+    assert {name: len(got) for name, got in found.items()} == dict.fromkeys(
+        ("docduet_train", "docduet_train_alpaca", "docduet_train_sharegpt"), len(ODD)
+    )
+
+
 def test_the_built_dataset_holds_what_it_should(datasets: list[Path]) -> None:
     lines = (datasets[0] / "provenance.jsonl").read_text().splitlines()
     assert {json.loads(line)["shape"] for line in lines} >= {*BUILT, "imported"}
