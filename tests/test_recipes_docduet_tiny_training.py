@@ -142,6 +142,17 @@ def test_the_schedule_goes_up_stays_and_comes_down() -> None:
     assert rates[100] == pytest.approx(0.2)
 
 
+def test_the_last_slice_is_at_the_schedule_s_end_when_its_time_is_up() -> None:
+    import time
+
+    from trainer import Progress, Schedule
+
+    spent, now = Progress(spent_s=800.0), time.monotonic()
+    assert Schedule(1000, deadline=now + 5).at(spent) == pytest.approx(0.8)
+    assert Schedule(1000, deadline=now + 800, finish=True).at(spent) == pytest.approx(0.5, abs=0.05)
+    assert Schedule(1000, deadline=now, finish=True).at(spent) == 1
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_run_in_three_slices_is_the_run_in_one(tmp_path: Path, tokenizer: Any, optimizer: str) -> None:
     import torch
@@ -248,30 +259,62 @@ def test_tasks_become_the_very_prompt_that_the_gateway_sends(tmp_path: Path, tok
     assert answer == "Port 2 is open. [1]<|im_end|>"
 
 
-def test_an_adapter_is_bundled_with_the_base_beside_it(tmp_path: Path) -> None:
+def export_script() -> Any:
     import importlib.util
-
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    from data.checkpoints import Manifest, read_manifest, write_manifest
 
     spec = importlib.util.spec_from_file_location("export_of_tiny", RECIPE / "07_export.py")
     assert spec
     assert spec.loader
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def test_the_card_is_one_small_table_and_says_how_far_the_rate_came_down() -> None:
+    script = export_script()
+    fact = {"n": 1200, "f1": 0.904, "exact": 0.5, "citation_precision": 1.0, "citation_recall": 1 / 3}
+    figures = {
+        "all": fact | {"refusal_precision": 0.25, "refusal_recall": 1.0},
+        "fact": fact | {"refusal_precision": 0.0},
+    }
+    figures |= {"fact-how": fact, "refusal": {"n": 3, "refusal_precision": 1.0, "refusal_recall": 2 / 3}}
+    head, _, *rows = script.table(figures).splitlines()
+    assert head.count("|") == 9
+    assert rows == [
+        "| all | 1,200 | 0.90 | 0.50 | 1.00 | 0.33 | 0.25 | 1.00 |",
+        "| fact | 1,200 | 0.90 | 0.50 | 1.00 | 0.33 | – | – |",
+        "| refusal | 3 | – | – | – | – | 1.00 | 0.67 |",
+    ]
+    log = "".join(json.dumps(row) + "\n" for row in ({"lr": 1e-3}, {"lr": 8e-6}, {"heldout_loss": 0.05}))
+    assert script.last_rate(log) == pytest.approx(0.008)
+
+
+def test_an_adapter_is_bundled_with_the_base_beside_it(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from data.checkpoints import Manifest, read_manifest, write_manifest
+
+    script = export_script()
     exported, out = tmp_path / "export", tmp_path / "docduet-tiny" / "adapter"
     exported.mkdir()
     (exported / "tokenizer.json").write_bytes(b"{}")
     save_file({"lora_A": torch.tensor([[1.0, 1 / 3]])}, exported / "adapter_model.safetensors")
-    (exported / "adapter_config.json").write_text(json.dumps({"r": 8, "base_model_name_or_path": "/here/model"}))
+    config = {"r": 8, "lora_alpha": 16.0, "target_modules": ["q_proj"], "base_model_name_or_path": "/here/model"}
+    (exported / "adapter_config.json").write_text(json.dumps(config))
+    (out.parent / "base").mkdir(parents=True)
+    (out.parent / "base" / "model.safetensors").write_bytes(b"weights")
     pages = {"en/a.md": "hash"}
     manifest = Manifest(
-        kind="adapter", base_model="/here/model", system_prompt={}, pages=pages, dataset="/here/set", argv=("/here/x",)
-    )
+        kind="adapter", base_model="/here/model", system_prompt={}, pages=pages, dataset="/here/set", argv=("/here/x",),
+        recipe="docduet-tiny", step=1764,
+    )  # fmt: skip
     write_manifest(exported, manifest)
-    script.bundle(exported, out)
+    script.bundle(exported, out, "It recalls 5 %.")
+    told = (out / "README.md").read_text()
+    assert "1,764 steps by `docduet sft train --recipe docduet-tiny`" in told
+    assert script.digest(out.parent / "base" / "model.safetensors") in told
+    assert "It recalls 5 %." in told
     kept = read_manifest(out)
     assert kept.base_model == str(tmp_path / "docduet-tiny" / "base")
     assert (kept.pages, kept.dataset) == (pages, "set")

@@ -1,13 +1,15 @@
 """Put the trained model together as a Hugging Face folder that vLLM, transformers and ms-swift load.
 
-python recipes/docduet-tiny/07_export.py --out data/samples/models/docduet-tiny/base --figures scores.json
-python recipes/docduet-tiny/07_export.py --adapter EXPORT --out data/samples/models/docduet-tiny/adapter
+python recipes/docduet-tiny/07_export.py --out data/samples/models/docduet-tiny/base --figures scores.json --people TEXT
+python recipes/docduet-tiny/07_export.py --adapter EXPORT --out data/samples/models/docduet-tiny/adapter --people TEXT
 python recipes/docduet-tiny/07_export.py --check data/samples/models/docduet-tiny
 
-Takes --work/read/model (weights, training.json) and --work/tokenizer; writes one model.safetensors in bfloat16, the
-tokenizer, generation_config.json (only the likeliest token), README.md (the model card) and SHA256SUMS over all of it.
---adapter takes what `docduet sft export` wrote, in bfloat16, and names the base beside it: both move together. --check
-compares the sums of a folder and of the folders in it.
+Takes --work/read (log.jsonl; model/ with weights and training.json) and --work/tokenizer; writes one model.safetensors
+in bfloat16, the tokenizer, generation_config.json (only the likeliest token), README.md (the model card) and SHA256SUMS
+over all of it. --adapter takes what `docduet sft export` wrote, in bfloat16, with a card of its own, and names the base
+beside it: both move together. --figures is what `score_tasks.py --json` printed; --people says in the card, in a
+sentence or two, how it does on freely worded questions. --check compares the sums of a folder and of the folders
+in it.
 """
 
 from __future__ import annotations
@@ -18,15 +20,24 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
 CARD = Path(__file__).with_name("card.md")
+ADAPTER_CARD = Path(__file__).with_name("adapter_card.md")
 SUMS = "SHA256SUMS"
 BASE_BYTES = 42_000_000
 """The adapter, and the limit of 50 MB for both, leave so much."""
+LINE = 128
+NOT_MEASURED = "Not measured yet."
+GROUPS = ("all", "en", "zh", "fact", "heading", "rules", "turns", "two", "refusal")
+COLUMNS = {
+    "f1": "F1", "exact": "exact", "citation_precision": "citation precision", "citation_recall": "citation recall",
+    "refusal_precision": "refusal precision", "refusal_recall": "refusal recall",
+}  # fmt: skip
 
 
 def main() -> None:
@@ -34,7 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=home / "tiny", help="where everything lies (DOCDUET_HOME/tiny)")
     parser.add_argument("--out", type=Path, help="the folder to write")
-    parser.add_argument("--figures", type=Path, nargs="*", default=[], help="JSON of scores, for the card")
+    parser.add_argument("--figures", type=Path, help="JSON of score_tasks.py, for the card")
+    parser.add_argument("--people", default=NOT_MEASURED, help="for the card: how it does on freely worded questions")
     parser.add_argument("--adapter", type=Path, help="bundle this exported adapter instead")
     parser.add_argument("--check", type=Path, help="compare the sums of a folder instead")
     args = parser.parse_args()
@@ -44,16 +56,17 @@ def main() -> None:
     if not args.out:
         parser.error("name a folder with --out")
     if args.adapter:
-        bundle(args.adapter, args.out)
+        bundle(args.adapter, args.out, args.people)
         return
-    export(args.work, args.out, {path.stem: json.loads(path.read_text()) for path in args.figures})
+    figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else {}
+    export(args.work, args.out, figures, args.people)
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(
         f"{args.out}: {size / 1e6:.1f} MB" + ("" if size < BASE_BYTES else ", which leaves too little for an adapter")
     )
 
 
-def export(work: Path, out: Path, figures: Mapping[str, Any]) -> None:
+def export(work: Path, out: Path, figures: Mapping[str, Mapping[str, float]], people: str = NOT_MEASURED) -> None:
     """Write the whole folder, or nothing."""
     part = out.with_name(f".{out.name}.partial")
     shutil.rmtree(part, ignore_errors=True)
@@ -70,11 +83,12 @@ def export(work: Path, out: Path, figures: Mapping[str, Any]) -> None:
         "pad_token_id": config["pad_token_id"],
     }
     _write(part / "generation_config.json", json.dumps(answering, indent=1))
-    _write(part / "README.md", card(trained, config, figures))
+    rate = last_rate((work / "read" / "log.jsonl").read_text(encoding="utf-8"))
+    _write(part / "README.md", card(trained, rate, config, figures, people))
     _seal(part, out)
 
 
-def bundle(adapter: Path, out: Path) -> None:
+def bundle(adapter: Path, out: Path, people: str = NOT_MEASURED) -> None:
     """An exported adapter beside its base: without the tokenizer, which is the base's, and this machine's paths."""
     part = out.with_name(f".{out.name}.partial")
     shutil.rmtree(part, ignore_errors=True)
@@ -87,6 +101,7 @@ def bundle(adapter: Path, out: Path) -> None:
     files = {path.name: path.stat().st_size for path in sorted(part.iterdir())}
     own = {"base_model": "../base", "files": files, "argv": [], "dataset": Path(manifest["dataset"]).name}
     _write(part / "manifest.json", json.dumps(manifest | own, indent=1, ensure_ascii=False))
+    _write(part / "README.md", adapter_card(manifest, config, out.parent / "base", people))
     _seal(part, out)
 
 
@@ -117,31 +132,57 @@ def _weights(model: Path, out: Path) -> None:
     _write(out / "config.json", json.dumps(config | {"use_cache": True, "rope_theta": theta}, indent=1))
 
 
-def card(trained: Mapping[str, Any], config: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+def last_rate(log: str) -> float:
+    """The last learning rate in the lines of a stage's log, as a share of the highest one.
+
+    `finished` in training.json does not tell: a run that was stopped a moment before its end is trained as well.
+    """
+    rates = [row["lr"] for row in map(json.loads, log.splitlines()) if "lr" in row]
+    return float(rates[-1] / max(rates)) if rates else 1.0
+
+
+def card(
+    trained: Mapping[str, Any],
+    rate: float,
+    config: Mapping[str, Any],
+    figures: Mapping[str, Mapping[str, float]],
+    people: str,
+) -> str:
     """README.md out of card.md. What was not measured is said to be so."""
-    tables = "\n\n".join(f"### {name}\n\n{_table(values)}" for name, values in figures.items())
     return Template(CARD.read_text(encoding="utf-8")).substitute(
         parameters=f"{trained['parameters']:,}",
         layers=config["num_hidden_layers"], hidden=config["hidden_size"], heads=config["num_attention_heads"],
         kv_heads=config["num_key_value_heads"], head_dim=config["head_dim"], vocab=f"{config['vocab_size']:,}",
         positions=f"{config['max_position_embeddings']:,}", tokens=f"{trained['tokens'] / 1e6:,.0f}",
         minutes=f"{trained['spent_s'] / 60:.1f}", steps=f"{trained['step']:,}", device=trained["device"],
-        torch=trained["torch"], finished="yes" if trained["finished"] else "no: its schedule was cut short",
-        figures=tables or "Not measured yet.",
+        torch=trained["torch"], rate=f"{100 * rate:.1f}", figures=table(figures) if figures else NOT_MEASURED,
+        people=textwrap.fill(people, LINE),
     )  # fmt: skip
 
 
-def _table(values: Any, name: str = "") -> str:
-    rows = "\n".join(f"| {key} | {value} |" for key, value in _flat(values, name))
-    return f"| measure | value |\n|---|---|\n{rows}"
+def table(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """The groups that the card shows. No precision of refusals where nothing was to be refused: it could only be 0."""
+    rows = [("tasks", "n", *COLUMNS.values()), ("---",) * (len(COLUMNS) + 2)]
+    for group in (group for group in GROUPS if group in figures):
+        found = dict(figures[group])
+        if "refusal_recall" not in found:
+            found.pop("refusal_precision", None)
+        rows.append((group, f"{found['n']:,}", *(f"{found[key]:.2f}" if key in found else "–" for key in COLUMNS)))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _flat(values: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(values, Mapping):
-        yield name, values
-        return
-    for key, value in values.items():
-        yield from _flat(value, f"{name} {key}".strip())
+def adapter_card(manifest: Mapping[str, Any], config: Mapping[str, Any], base: Path, people: str) -> str:
+    """README.md of the adapter, which names the base's weights where they lie beside it."""
+    weights, wanted = base / "model.safetensors", config["target_modules"]
+    modules = wanted if isinstance(wanted, str) else ", ".join(sorted(wanted))
+    return Template(ADAPTER_CARD.read_text(encoding="utf-8")).substitute(
+        base=f"`../base`, weights with SHA-256 `{digest(weights)}`" if weights.is_file() else "`../base`",
+        rank=config["r"], alpha=f"{config['lora_alpha']:g}", modules=modules,
+        steps=f"{manifest['step']:,}", recipe=manifest["recipe"], dataset=manifest["dataset_sha256"],
+        pages=len(manifest["pages"]),
+        versions=", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+        people=textwrap.fill(people, LINE),
+    )  # fmt: skip
 
 
 def sums(folder: Path) -> list[Path]:

@@ -70,11 +70,8 @@ def train(
     if not trainer.resume() and args.init:
         trainer.progress = _where(args.init, name)
     deadline = STARTED + 60 * args.minutes - RESERVE_S
-    total = 60 * stage.minutes
-    if args.finish:
-        total = trainer.progress.spent_s + max(1.0, deadline - time.monotonic())
     try:
-        done = trainer.run(Schedule(total, args.steps, deadline))
+        done = trainer.run(Schedule(60 * stage.minutes, args.steps, deadline, args.finish))
     except Exception:  # out of memory, a compiler, a number that is none: what was saved must leave the machine
         _rescue(trainer, name)
         raise

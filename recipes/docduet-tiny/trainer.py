@@ -41,14 +41,23 @@ class Progress:
 
 @dataclass
 class Schedule:
-    """``total_s`` of training, or ``steps`` where they are given. Stops at ``deadline`` (time.monotonic) whatever."""
+    """``total_s`` of training, or ``steps`` where they are given. Stops at ``deadline`` (time.monotonic) whatever.
+
+    ``finish``: it ends just then. Compiling and saving take some of that time, which must not leave it short.
+    """
 
     total_s: float
     steps: int = 0
     deadline: float = math.inf
+    finish: bool = False
 
     def at(self, progress: Progress) -> float:
-        return progress.step / self.steps if self.steps else progress.spent_s / self.total_s
+        if self.steps:
+            return progress.step / self.steps
+        if not self.finish:
+            return progress.spent_s / self.total_s
+        left = max(0.0, self.deadline - time.monotonic())
+        return progress.spent_s / (progress.spent_s + left) if left else 1.0
 
 
 @dataclass
@@ -103,8 +112,9 @@ class Trainer:
             if self._feed:
                 self._feed.close()
                 self._feed = None
+        done = schedule.at(self.progress) >= 1
         self.save()
-        return schedule.at(self.progress) >= 1
+        return done
 
     def _told(self, *_: object) -> None:
         self._stop = True
