@@ -78,9 +78,10 @@ def started(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def parts_ready(client: httpx.Client) -> bool:
     parts = client.get("/readyz").json()["parts"]
-    assert parts["engines"]["base"]["state"] in ("starting", "ready"), parts
-    assert not parts["checkpoint"].get("problem"), parts
-    return {parts["engines"]["base"]["state"], parts["checkpoint"]["state"]} == {"ready"}
+    model, adapter = parts["engines"].get("base", {}).get("state"), parts["checkpoint"]
+    assert model in ("starting", "ready"), parts
+    assert not adapter.get("problem"), parts
+    return bool(model == adapter["state"] == "ready")
 
 
 def refused(answer: dict[str, Any]) -> bool:
