@@ -187,6 +187,7 @@ def test_markers_stand_after_each_sentence_and_not_in_code() -> None:
     assert marked("Do it. Run:\n\n```\nls [x]\n```", 1) == "Do it. [1] Run:\n\n```\nls [x]\n```"
     assert marked("Run:\n\n```\nls\n```", 3) == "Run: [3]\n\n```\nls\n```"
     assert marked("- a\n- b", 1) == "- a [1]\n- b [1]"
+    assert marked("1. Stop it. Wait.\n2. Go on.", 2) == "1. Stop it. [2] Wait. [2]\n2. Go on. [2]"
 
 
 def scorer() -> ModuleType:

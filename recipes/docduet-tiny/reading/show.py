@@ -35,6 +35,7 @@ WIDENED = 0.35
 """Of prompts with at most three passages: how many have them widened."""
 
 _LOOKED_AT = 24
+_ITEM = re.compile(r"\s*(?:(?:\d+[.)]|[-*+])\s+)?")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 
 
@@ -199,10 +200,10 @@ def marked(text: str, number: int) -> str:
             indent = line[: len(line) - len(line.lstrip())]  # what announces a list has none, what stands before it has
             line, any_ = indent + " ".join([*(f"{part} [{number}]" for part in said[:-1]), said[-1]]), True
         if plain and not line.startswith("#"):
-            indent = line[: len(line) - len(line.lstrip())]
-            table = line.lstrip().startswith("|")
-            parts = [line.strip()] if table else sentences(line.strip())
-            line, any_ = indent + " ".join(f"{part} [{number}]" for part in parts), True
+            mark = _ITEM.match(line)[0]  # the number of an item is no sentence of its own
+            said = line[len(mark) :].strip()
+            parts = [said] if said.startswith("|") else sentences(said)
+            line, any_ = mark + " ".join(f"{part} [{number}]" for part in parts), True
         lines.append(line)
     if not any_:
         at = next((at for at, line in enumerate(lines) if line.rstrip().endswith((":", "："))), None)
