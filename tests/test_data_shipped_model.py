@@ -18,6 +18,7 @@ from serving.engines.supervisor import Supervisor
 from sft.training.manifest import file_hash, template_hash
 
 EXPORT = Path(__file__).parents[1] / "recipes" / "docduet-tiny" / "07_export.py"
+HANDBOOK = DEMO_FOLDER.parents[2] / "handbook"
 LIMIT_BYTES = 50_000_000
 BASE, ADAPTER = DEMO_FOLDER / "base", DEMO_FOLDER / "adapter"
 
@@ -60,6 +61,11 @@ def test_the_adapter_was_made_for_this_base(export: Any, tmp_path: Path) -> None
     assert engines[0].lora_rank == manifest.lora_rank == json.loads((ADAPTER / "adapter_config.json").read_text())["r"]
 
 
+def test_the_adapter_has_learned_every_page_of_the_handbook() -> None:
+    pages = {path.relative_to(HANDBOOK).as_posix() for path in HANDBOOK.rglob("*.md")}
+    assert set(read_manifest(ADAPTER).pages) == pages
+
+
 def test_weights_are_in_bfloat16() -> None:
     from safetensors import safe_open
 
@@ -75,5 +81,5 @@ def test_its_card_says_what_it_is_and_names_no_machine(folder: Path) -> None:
     assert "license: apache-2.0" in card
     assert "not for advice" in card
     assert "Not measured yet" not in card
-    for path in files(folder):
+    for path in files(folder) | files(EXPORT.parent / "run"):
         assert not any(place in path.read_bytes() for place in (b"/tmp/", b"/root/", b"/work/", b"/home/"))

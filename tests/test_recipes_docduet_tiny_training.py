@@ -283,10 +283,10 @@ def test_the_card_is_one_small_table_and_says_how_far_the_rate_came_down() -> No
     assert rows == [
         "| all | 1,200 | 0.90 | 0.50 | 1.00 | 0.33 | 0.25 | 1.00 |",
         "| fact | 1,200 | 0.90 | 0.50 | 1.00 | 0.33 | – | – |",
-        "| refusal | 3 | – | – | – | – | 1.00 | 0.67 |",
+        "| refusal | 3 | – | – | – | – | – | 0.67 |",
     ]
     log = "".join(json.dumps(row) + "\n" for row in ({"lr": 1e-3}, {"lr": 8e-6}, {"heldout_loss": 0.05}))
-    assert script.last_rate(log) == pytest.approx(0.008)
+    assert script.last_rate(log, 1e-3) == pytest.approx(0.008)
 
 
 def test_an_adapter_is_bundled_with_the_base_beside_it(tmp_path: Path) -> None:

@@ -76,6 +76,17 @@ def test_it_reads_less_unless_something_else_is_said(bundled: Path) -> None:
     assert demo.readable(RagConfig(), (large,)).context_tokens == RagConfig().context_tokens
 
 
+def test_it_is_served_with_care_wherever_it_is_named(bundled: Path) -> None:
+    folder = base(bundled)
+    for model in ("docduet-tiny", str(folder)):
+        engine = EngineConfig(model=model)
+        assert (engine.quote_below, engine.rewrites) == (-0.05, False)
+    own = EngineConfig(model="docduet-tiny", quote_below=0.0, rewrites=True)
+    assert (own.quote_below, own.rewrites) == (0.0, True)
+    other = EngineConfig(model="Qwen/Qwen3-8B")
+    assert (other.quote_below, other.rewrites) == (0.0, True)
+
+
 def test_its_name_is_refused_where_it_does_not_come_along(bundled: Path) -> None:
     with pytest.raises(ValueError, match="no docduet-tiny comes with this version"):
         EngineConfig(model="docduet-tiny")

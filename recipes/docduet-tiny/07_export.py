@@ -21,11 +21,13 @@ import os
 import shutil
 import sys
 import textwrap
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
+CONFIG = Path(__file__).with_name("config.toml")
 CARD = Path(__file__).with_name("card.md")
 ADAPTER_CARD = Path(__file__).with_name("adapter_card.md")
 SUMS = "SHA256SUMS"
@@ -83,7 +85,8 @@ def export(work: Path, out: Path, figures: Mapping[str, Mapping[str, float]], pe
         "pad_token_id": config["pad_token_id"],
     }
     _write(part / "generation_config.json", json.dumps(answering, indent=1))
-    rate = last_rate((work / "read" / "log.jsonl").read_text(encoding="utf-8"))
+    peak = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["read"]["peak_lr"]
+    rate = last_rate((work / "read" / "log.jsonl").read_text(encoding="utf-8"), peak)
     _write(part / "README.md", card(trained, rate, config, figures, people))
     _seal(part, out)
 
@@ -132,13 +135,13 @@ def _weights(model: Path, out: Path) -> None:
     _write(out / "config.json", json.dumps(config | {"use_cache": True, "rope_theta": theta}, indent=1))
 
 
-def last_rate(log: str) -> float:
-    """The last learning rate in the lines of a stage's log, as a share of the highest one.
+def last_rate(log: str, peak: float) -> float:
+    """The last learning rate in the lines of a stage's log, which may be one slice's alone, as a share of ``peak``.
 
     `finished` in training.json does not tell: a run that was stopped a moment before its end is trained as well.
     """
     rates = [row["lr"] for row in map(json.loads, log.splitlines()) if "lr" in row]
-    return float(rates[-1] / max(rates)) if rates else 1.0
+    return float(rates[-1] / peak) if rates else 1.0
 
 
 def card(
@@ -161,11 +164,12 @@ def card(
 
 
 def table(figures: Mapping[str, Mapping[str, float]]) -> str:
-    """The groups that the card shows. No precision of refusals where nothing was to be refused: it could only be 0."""
+    """The groups that the card shows. No precision of refusals where nothing or everything was to be refused: it could
+    only be 0 or 1."""
     rows = [("tasks", "n", *COLUMNS.values()), ("---",) * (len(COLUMNS) + 2)]
     for group in (group for group in GROUPS if group in figures):
         found = dict(figures[group])
-        if "refusal_recall" not in found:
+        if "refusal_recall" not in found or "f1" not in found:
             found.pop("refusal_precision", None)
         rows.append((group, f"{found['n']:,}", *(f"{found[key]:.2f}" if key in found else "–" for key in COLUMNS)))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -120,10 +120,11 @@ class RagArm:
             answer.add(part)
             yield part
         if not gate.passed:
+            believed = gate.refused and (not engine.quote_below or found.hopeless(None))
             why = REFUSED if gate.refused else "engine said nothing"
             ending = (
                 _refusal(self.name, turn.lang, clock, stream.usage)
-                if gate.refused and not engine.quote_below
+                if believed
                 else self._instead(turn, found, reply, why, clock, stream.usage)
             )
             async for last in ending:

@@ -16,11 +16,6 @@ from rag.config import RagConfig
 from serving.config import EngineConfig
 from serving.engines.vllm import installed
 
-QUOTE_BELOW = -0.05
-"""Mean log-probability of a first sentence below which the passages are quoted: 3 % of the answers to held-out reading
-tasks, whose F1 is 0.63 where the others' is 0.92, and most of the wrong answers to questions that people worded
-(benchmarks/LOG.md)."""
-
 CONTEXT_TOKENS = 1600
 """What docduet-tiny reads unless [rag] says otherwise: prompts of 1,500 tokens, read in about 1.5 s on two cores
 without bfloat16. 2,400 takes 2 to 3 s and finds hardly a fact more for the handbook's questions (benchmarks/LOG.md)."""
@@ -50,9 +45,7 @@ def demo_engine() -> Demo:
         said = "none: answers are quotes; `make engine` installs what the bundled small model needs to write them"
         return Demo(None, said)
     rank = (read_manifest(adapter).lora_rank or 8) if adapter else 8
-    engine = EngineConfig(
-        name="base", model=str(base), lora=adapter is not None, lora_rank=rank, quote_below=QUOTE_BELOW, rewrites=False
-    )
+    engine = EngineConfig(name="base", model=str(base), lora=adapter is not None, lora_rank=rank)
     voices = "reads and has learned" if adapter else "reads"
     return Demo(engine, f"docduet-tiny, a small model that {voices} the handbook (quotes until it is ready)")
 
