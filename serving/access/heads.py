@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64 * 1024
 TIMEOUT_S = 30.0
+LINGER_S = 1.0
+"""What still comes is read so long: closing with data unread resets the connection, and the answer may be lost."""
 
 
 def protocol(max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> type[Protocol]:
@@ -21,6 +23,7 @@ def protocol(max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> type[P
 
     class Limited(HttpToolsProtocol):
         _head = 0
+        _hung_up = False
         _timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -42,12 +45,21 @@ def protocol(max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> type[P
             super().on_headers_complete()
 
         def data_received(self, data: bytes) -> None:
+            if self._hung_up:
+                return
             super().data_received(data)
             if self._head >= 0:
                 self._head += len(data)
             if self._head > max_bytes and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+                self._hang_up()
+
+        def _hang_up(self) -> None:
+            self._hung_up = True
+            self._stop_timer()
+            self.transport.write(_TOO_LARGE)
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.close)
 
         def _start_timer(self) -> None:
             if self._timer is None:
