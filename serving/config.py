@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from data.checkpoints import DEMO_MODEL, bundled_base, is_demo
 from data.settings import Table
+from serving.engines.trust import Trust
 
 DEMO_HABITS: Mapping[str, Any] = MappingProxyType({"quote_below": -0.05, "rewrites": False})
 """What docduet-tiny is served with where nothing else is said. It cannot reword questions. Of its answers to held-out
@@ -54,6 +55,11 @@ class EngineConfig(Table):
     start_timeout_s: float = Field(600.0, gt=0, description="An engine not ready after this is restarted (seconds).")
     first_timeout_s: float = Field(90.0, gt=0, description="No first piece of an answer after this: failed (seconds).")
     idle_timeout_s: float = Field(30.0, gt=0, description="Silence mid-answer that counts as failure (seconds).")
+
+    @property
+    def trust(self) -> Trust:
+        """What its model is trusted with."""
+        return Trust(self.quote_below, self.refuse_below, self.rewrites)
 
     @model_validator(mode="before")
     @classmethod

@@ -167,7 +167,7 @@ class Gateway:
             learned=Learned(known) if tuned else None,
             engine=engine if self.config.route_probe else None,
             both=both and self.config.route_both,
-            read_from=engine.refuse_below if engine else self.live.config.refuse_below,
+            read_from=engine.trust.refuse_below if engine else self.live.config.refuse_below,
         )
 
     async def _found(self, turn: Turn) -> Found | None:

@@ -12,6 +12,7 @@ from data.errors import EngineError
 from data.prompts import Message
 from serving.engines.delta import EngineDelta
 from serving.engines.engine import Engine
+from serving.engines.trust import Trust
 
 
 class ScriptedEngine(Engine):
@@ -32,10 +33,8 @@ class ScriptedEngine(Engine):
         refuse_below: float = 0.05,
         rewrites: bool = True,
     ) -> None:
-        self.refuse_below = refuse_below
-        self.rewrites = rewrites
+        self.trust = Trust(quote_below, refuse_below, rewrites)
         self.logprobs = logprobs
-        self.quote_below = quote_below
         self.name = name
         self.text = text
         self.cut = cut

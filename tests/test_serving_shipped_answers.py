@@ -1,5 +1,5 @@
 """What the shipped docduet-tiny answers in `docduet serve --demo`, by a real vLLM on the CPU: all voices, in both
-languages.
+languages, on a machine without a C++ compiler.
 
 Decoding is greedy, so the same questions get the same answers; asserted is what a right answer must say, not how.
 """
@@ -37,7 +37,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     the numbers that the text cites."""
     folder = tmp_path_factory.mktemp("demo")
     log = folder / "log"
-    env = {**os.environ, "DOCDUET_HOME": str(folder / "home"), "PYTHONUNBUFFERED": "1"}
+    no_compiler = {"CXX": str(folder / "g++"), "TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
+    env = {**os.environ, "DOCDUET_HOME": str(folder / "home"), "PYTHONUNBUFFERED": "1"} | no_compiler
     with log.open("w") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "docduet", "serve", "--demo", "--no-ui", "--port", "0"],

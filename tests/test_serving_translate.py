@@ -22,6 +22,7 @@ from serving.arms.translate import checked, language_to_search, translation
 from serving.arms.turn import Turn
 from serving.config import ServingConfig
 from serving.engines.delta import EngineDelta
+from serving.engines.trust import Trust
 from tests.fakes import ScriptedEngine
 
 ENGLISH = [
@@ -188,7 +189,7 @@ def test_an_engine_that_fails_gives_none() -> None:
 
 def test_a_model_that_cannot_reword_is_asked_for_the_answer_alone(english: Home) -> None:
     engine = Interpreter(IN_ENGLISH, text="Port 7860 [1].")
-    engine.rewrites = False
+    engine.trust = Trust(rewrites=False)
     history = [Message(role="user", content="How do I start the gateway?"), Message(role="assistant", content="So.")]
     events = answer(english, engine, "and on which port?", "en", history=history)
     assert events[0] == Started("How do I start the gateway on which port", rewritten=True)

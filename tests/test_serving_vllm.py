@@ -97,6 +97,25 @@ def test_a_small_model_on_a_cpu(native: bool, monkeypatch: pytest.MonkeyPatch, t
     assert found.env["OMP_NUM_THREADS"] == "7"
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "compiler", "compiles"), [(40, True, False), (900, True, True), (900, False, False)]
+)
+def test_nothing_is_compiled_where_it_does_not_pay_or_cannot_be(
+    megabytes: int, compiler: bool, compiles: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(vllm, "installed", lambda: "0.32.0+cpu")
+    cxx = tmp_path / "c++"
+    monkeypatch.setenv("CXX", str(cxx))
+    if compiler:
+        cxx.touch(mode=0o755)
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(megabytes * 1_000_000)
+    env = vllm.launch(EngineConfig(model=str(tmp_path)), 1).env
+    assert env.get("TORCH_COMPILE_DISABLE") == (None if compiles else "1")
+    own = EngineConfig(model=str(tmp_path), env={"TORCH_COMPILE_DISABLE": "0"})
+    assert vllm.launch(own, 1).env["TORCH_COMPILE_DISABLE"] == "0"
+
+
 def test_the_command_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm, "installed", lambda: "0.33.0")
     found = vllm.launch(EngineConfig(model="Qwen/Qwen3-8B", env={"X": "1"}), 1)

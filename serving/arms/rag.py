@@ -86,7 +86,7 @@ class RagArm:
         clock.lap("retrieve")
         stream = Asking(engine, _fit(turn, sections, engine.context), self._config.answer_timeout_s, clock)
         answer, failed = Answer(), ""
-        gate, doubt = RefusalGate(refusal_text(turn.lang)), Doubt(engine.quote_below)
+        gate, doubt = RefusalGate(refusal_text(turn.lang)), Doubt(engine.trust.quote_below)
         try:
             async with aclosing(stream.events()) as events:
                 async for event in events:
@@ -120,7 +120,7 @@ class RagArm:
             answer.add(part)
             yield part
         if not gate.passed:
-            believed = gate.refused and (not engine.quote_below or found.hopeless(None))
+            believed = gate.refused and (not engine.trust.quote_below or found.hopeless(None))
             why = REFUSED if gate.refused else "engine said nothing"
             ending = (
                 _refusal(self.name, turn.lang, clock, stream.usage)

@@ -42,7 +42,7 @@ class Found:
         not answer; without one, the verdict decides."""
         if engine is None:
             return not self.verdict.answerable
-        return not self.passages or self.verdict.score < engine.refuse_below
+        return not self.passages or self.verdict.score < engine.trust.refuse_below
 
     def sections(self, engine: Engine) -> list[Section]:
         """What its model reads: of as many passages, and as much around them, as it has room for."""
@@ -58,7 +58,7 @@ async def find(live: LiveIndex, turn: Turn, engine: Engine | None) -> Found:
     clock = Clock()
     retriever = await asyncio.to_thread(live.retriever)
     check(retriever.labels, turn.filters)
-    writer = engine if engine and engine.rewrites else None
+    writer = engine if engine and engine.trust.rewrites else None
     ask = await standalone(turn.question, turn.history, writer, turn.lang)
     if ask.rewritten:
         clock.lap("rewrite")

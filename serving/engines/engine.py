@@ -24,6 +24,7 @@ from serving.engines import spent
 from serving.engines.delta import EngineDelta, counted, delta_of, first_token_of, joined, parsed
 from serving.engines.patience import Patience
 from serving.engines.sse import EventReader, LineTooLong
+from serving.engines.trust import BELIEVED, Trust
 from serving.ops.current import request_header
 from serving.ops.tracing import model_call
 
@@ -55,16 +56,12 @@ class Engine:
     first piece, which waits for the prompt. ``extra_body``: fields that every request carries (ours, not a client's).
     ``ignores``: sampling parameters that are left out, because the server does not survive them. ``context``: tokens
     that prompt and answer may have together, where the server has said so (vLLM lists it with its models).
-    ``quote_below``: what its answers are measured by (serving/arms/doubt.py); its tokens' log-probabilities are then
-    asked for. ``refuse_below``: questions that the docs answer with a smaller probability are refused without asking.
-    ``rewrites``: whether its model is good enough to reword a question for the search.
+    ``trust``: what its model is trusted with.
     """
 
     _extra_body: Mapping[str, Any] = MappingProxyType({})
     context: int | None = None
-    quote_below: float = 0.0
-    refuse_below: float = 0.0
-    rewrites: bool = True
+    trust: Trust = BELIEVED
 
     def __init__(
         self,
@@ -76,9 +73,7 @@ class Engine:
         first_timeout_s: float = 120.0,
         extra_body: Mapping[str, Any] | None = None,
         ignores: frozenset[str] = frozenset(),
-        quote_below: float = 0.0,
-        refuse_below: float = 0.0,
-        rewrites: bool = True,
+        trust: Trust = BELIEVED,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -88,9 +83,7 @@ class Engine:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._extra_body = dict(extra_body or {})
         self._ignores = ignores
-        self.quote_below = quote_below
-        self.refuse_below = refuse_below
-        self.rewrites = rewrites
+        self.trust = trust
         self._session: aiohttp.ClientSession | None = None
         self.active = 0
         """Answers under way."""
@@ -117,7 +110,7 @@ class Engine:
                 "messages": list(messages),
                 "stream": True,
                 "stream_options": {"include_usage": True},
-                **({"logprobs": True} if self.quote_below else {}),
+                **({"logprobs": True} if self.trust.quote_below else {}),
                 **{name: value for name, value in params.items() if name not in self._ignores},
                 **self._extra_body,
             }
@@ -180,9 +173,7 @@ class Engine:
             first_timeout_s=self._first_timeout_s,
             extra_body={**self._extra_body, **extra_body},
             ignores=self._ignores,
-            quote_below=self.quote_below,
-            refuse_below=self.refuse_below,
-            rewrites=self.rewrites,
+            trust=self.trust,
         )
         twin._headers, twin.context = self._headers, self.context
         return twin

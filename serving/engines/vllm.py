@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,9 +135,21 @@ def _environment(config: EngineConfig, cpu: bool) -> dict[str, str]:
     if config.lora:
         env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     if cpu:
+        small = is_small(config.model)
         env["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
-        env |= _one_process() if is_small(config.model) else {}
+        env |= _one_process() if small else {}
+        if small or not compiles():
+            env["TORCH_COMPILE_DISABLE"] = "1"
     return env | config.env
+
+
+def compiles() -> bool:
+    """Whether PyTorch finds the C++ compiler that `torch.compile` needs on a CPU.
+
+    Without one vLLM dies of the first request for log-probabilities, whose ranks it counts in a compiled function; with
+    one that request waits 14 s for the compiler (benchmarks/LOG.md), which a small model never earns back.
+    """
+    return shutil.which(os.environ.get("CXX") or "g++") is not None
 
 
 def _one_process() -> dict[str, str]:

@@ -64,9 +64,7 @@ class External:
             idle_timeout_s=config.idle_timeout_s,
             first_timeout_s=config.first_timeout_s,
             extra_body=config.extra_body,
-            quote_below=config.quote_below,
-            refuse_below=config.refuse_below,
-            rewrites=config.rewrites,
+            trust=config.trust,
         )
 
     @property
@@ -164,9 +162,7 @@ class Started:
             first_timeout_s=self.config.first_timeout_s,
             extra_body={"chat_template_kwargs": {"enable_thinking": self.config.thinking}} | self.config.extra_body,
             ignores=what.ignores,
-            quote_below=self.config.quote_below,
-            refuse_below=self.config.refuse_below,
-            rewrites=self.config.rewrites,
+            trust=self.config.trust,
         )
 
     async def _until_ready(self, ended: asyncio.Task[int]) -> bool:
