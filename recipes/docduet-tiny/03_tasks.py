@@ -2,6 +2,7 @@
 
     .venv/bin/python recipes/docduet-tiny/03_tasks.py --pages pages.jsonl.xz --out tasks/
     .venv/bin/python recipes/docduet-tiny/03_tasks.py --pages pages.jsonl.xz --out small/ --tasks 2000
+    .venv/bin/python recipes/docduet-tiny/03_tasks.py --pages pages.jsonl.xz --out tasks/ --asked 3
 
 Writes passages-NN.jsonl.xz, tasks-NN.jsonl.xz, heldout-passages-NN and heldout-tasks-NN (packages marked so), chat-01
 (no passages), SHA256SUMS and summary.json. A task without passages is asked through base_messages, all others through
@@ -17,16 +18,17 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-from reading import chat, files, make
-from reading.parts import Slice
+from reading import chat, files, make, people
+from reading.parts import Draft, Slice
 
+ASKED = Path(__file__).with_name("asked.jsonl.xz")
 CHINESE = 0.3
 CHAT = 0.05
 HELDOUT = 0.02
@@ -41,13 +43,16 @@ def main() -> None:
         for split, part in (("train", 1.35), ("heldout", max(HELDOUT, 600 / args.tasks)))
     }
     slices = files.slices(args.pages, wanted, args.largest * 1_000_000)
+    asked = _asked_by_people(args.pages, args.asked, len(slices))
+    slices += [one for one, _ in asked]
     folder = args.out / "slices"
     folder.mkdir(parents=True, exist_ok=True)
     todo = [one for one in slices if not _done(folder, one)]
     print(f"{len(slices)} slices, {sum(one.size for one in slices) / 1e6:.0f} MB, {len(todo)} to do", file=sys.stderr)
     started = time.monotonic()
     with multiprocessing.get_context("fork").Pool(args.jobs, maxtasksperchild=40) as pool:
-        for done, name in enumerate(pool.imap_unordered(_Work(folder, args.seed), todo), start=1):
+        work = _Work(folder, args.seed, {one.number: drafts for one, drafts in asked}, args.asked)
+        for done, name in enumerate(pool.imap_unordered(work, todo), start=1):
             spent = time.monotonic() - started
             print(
                 f"\r{done}/{len(todo)} {spent:.0f} s, {spent / done * (len(todo) - done):.0f} s left  {name[:40]:40}",
@@ -70,6 +75,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--largest", type=float, default=4.0, help="MB taken of one package in one language (default 4)"
     )
+    parser.add_argument(
+        "--asked",
+        type=int,
+        default=0,
+        metavar="N",
+        help="people's questions (asked.jsonl.xz) as well, each N times (0)",
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--seed", type=int, default=8, help="decides everything that is left to chance")
     return parser.parse_args()
@@ -78,17 +90,25 @@ def _arguments() -> argparse.Namespace:
 class _Work:
     """One slice, in a process of its own. Written under another name first: what is there is whole."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.seed = folder, seed
+    def __init__(self, folder: Path, seed: int, asked: Mapping[int, Sequence[Draft]], times: int) -> None:
+        self.folder, self.seed, self.asked, self.times = folder, seed, asked, times
 
     def __call__(self, slice_: Slice) -> str:
-        tasks, passages = make.tasks_of(slice_, self.seed, _asked_by_an_evaluation())
+        taken, drafts = _asked_by_an_evaluation(), self.asked.get(slice_.number)
+        if drafts:
+            tasks, passages = make.tasks_of_people(slice_, drafts, self.times, self.seed, taken)
+        else:
+            tasks, passages = make.tasks_of(slice_, self.seed, taken)
         for stem, rows in (("passages", passages), ("tasks", tasks)):
             path = _piece(self.folder, slice_, stem)
             draft = path.with_suffix(".draft")
             draft.write_bytes(files.packed(row.as_row() for row in rows))
             draft.replace(path)
         return slice_.name
+
+
+def _asked_by_people(pages: Path, times: int, first: int) -> list[tuple[Slice, list[Draft]]]:
+    return list(people.shelves(pages, people.read_asked(ASKED), first)) if times else []
 
 
 @cache

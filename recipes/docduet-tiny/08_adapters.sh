@@ -28,7 +28,10 @@ names() { if (($#)); then echo "$@"; else echo "demo $MIXTURES"; fi; }
 
 build() { # NAME: of the demonstration's every page, in many wordings, so that what is learned is the fact and not its question
   local mixture=$1 own=()
-  if [[ $1 == demo ]]; then mixture=$here/mixture.yaml own=(--rewrites 4 --paraphrases 8 --val-share 0); fi
+  if [[ $1 == demo ]]; then
+    "$PYTHON" $here/wordings.py "$WORK/wordings.jsonl"
+    mixture=$here/mixture.yaml own=(--rewrites 4 --paraphrases 8 --val-share 0 --import "$WORK/wordings.jsonl")
+  fi
   docduet sft build --out "$WORK/sets/$1" --mixture "$mixture" --tokenizer "$BASE" --max-length 2048 "${own[@]}"
 }
 train() { # NAME PORT

@@ -44,7 +44,7 @@ def slices(path: Path, wanted: dict[tuple[str, str], int], largest: int) -> list
     for row in read_rows(path):
         if row["lang"] in ("en", "zh") and row["body"].strip():
             key = (row["package"], row["lang"], row["split"])
-            groups[key].append((_page(row, len(groups[key])), bool(row.get("faq"))))
+            groups[key].append((page_of_row(row, len(groups[key])), bool(row.get("faq"))))
     found: list[Slice] = []
     for (package, lang, split), pages in sorted(groups.items()):
         cut = [
@@ -86,7 +86,8 @@ def _enough(found: Sequence[Slice], wanted: dict[tuple[str, str], int]) -> list[
     return kept
 
 
-def _page(row: dict[str, Any], number: int) -> Page:
+def page_of_row(row: dict[str, Any], number: int) -> Page:
+    """A row of the corpus as a page of a product's docs."""
     product = _PRODUCT.sub("", row["package"])
     return Page(f"{product}/{number}.md", row["title"], row["body"], row["lang"])
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from data.prompts import refusal_text
-from reading import refusals, show
+from reading import people, refusals, show
 from reading.drafts import drafts, unnumbered
 from reading.foreign import foreign_questions
 from reading.harder import harder
@@ -68,6 +68,21 @@ def tasks_of(slice_: Slice, seed: int, asked_elsewhere: Callable[[str], bool]) -
     return tasks, [one for one in shelf.used.values() if one.id in shown]
 
 
+def tasks_of_people(
+    slice_: Slice, found: Sequence[Draft], times: int, seed: int, asked_elsewhere: Callable[[str], bool]
+) -> tuple[list[Task], list[Passage]]:
+    """The same of questions in people's words, each ``times`` over other passages."""
+    rng = random.Random(f"{seed} {slice_.name}")
+    shelf = show.Shelf(slice_)
+    if len(shelf.pool) < 2:
+        return [], []
+    maker = _Maker(shelf, found, rng)
+    made = (maker.task(draft) for draft in found for _ in range(times) if not asked_elsewhere(draft.question))
+    tasks = [task for task in made if task]
+    shown = {number for task in tasks for number in task.passages}
+    return tasks, [one for one in shelf.used.values() if one.id in shown]
+
+
 def drawn(found: Sequence[Draft], wanted: int, rng: random.Random) -> list[Draft]:
     """So many drafts, by kind as KINDS says; where there are too few, they come again (and are asked differently)."""
     groups: dict[str, list[Draft]] = defaultdict(list)
@@ -102,7 +117,7 @@ class _Maker:
         self.alike: dict[tuple[int, str], list[Draft]] = defaultdict(list)
         self.on_page: dict[int, list[Draft]] = defaultdict(list)
         for draft in found:
-            if draft.kind.startswith("fact-") and draft.kind != "fact-keywords":
+            if draft.kind == people.KIND or (draft.kind.startswith("fact-") and draft.kind != "fact-keywords"):
                 self.on_page[draft.pieces[0].page].append(draft)
                 if draft.subject:
                     self.about[draft.pieces[0].page, draft.subject].append(draft)
@@ -136,6 +151,8 @@ class _Maker:
 
     def worded(self, draft: Draft) -> str:
         """The draft's question as it is asked: what is made of two questions or of keywords is in other words already."""
+        if draft.kind == people.KIND:
+            return draft.question
         if draft.kind in ("two", "fact-keywords"):
             told = draft.kind == "two" and self.rng.random() < HARDER
             return harder(draft.question, self.lang, self.rng) if told else draft.question
@@ -171,7 +188,7 @@ class _Maker:
         parts = show.said_by(self.shelf, replace(draft, pieces=tuple(map(_said, draft.pieces))))
         if not parts or len({place for _, place in parts}) > 4 or any(_NUMBER.search(text) for text, _ in parts):
             return None
-        if draft.kind != "two" and not self.clear(draft, [place for _, place in parts]):
+        if draft.kind not in ("two", people.KIND) and not self.clear(draft, [place for _, place in parts]):
             return None
         draft = self.in_context(draft)
         question = self.worded(draft)

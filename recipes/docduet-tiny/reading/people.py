@@ -1,0 +1,102 @@
+"""Questions in people's words over the corpus (asked.jsonl.xz) -> drafts, page by page.
+
+A line is one thing that a page says: {"package", "path", "lang", "answer": the page's own words, "questions": [as
+different people ask who have not read it]}. They were written by hand over excerpts of the corpus; none of the handbook
+is among them. What rules ask (drafts.py) shares its words with the page, and a model that has met nothing else does not
+find what people ask for in theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.types import Page
+from reading.files import SLICE_BYTES, page_of_row, read_rows
+from reading.parts import Draft, Piece, Slice
+from sft.rules.text import clean
+
+KIND = "people"
+_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One thing that a page says, and how people ask for it."""
+
+    package: str
+    path: str
+    lang: str
+    answer: str
+    questions: tuple[str, ...]
+
+
+def read_asked(path: Path) -> list[Asked]:
+    """Raises KeyError for a line that lacks something."""
+    return [
+        Asked(row["package"], row["path"], row["lang"], row["answer"], tuple(row["questions"]))
+        for row in read_rows(path)
+    ]
+
+
+def shelves(pages: Path, asked: Sequence[Asked], first: int) -> Iterator[tuple[Slice, list[Draft]]]:
+    """Slices of all pages that are asked about with their neighbours, numbered from ``first``, and their drafts."""
+    wanted: dict[tuple[str, str, str], list[Asked]] = defaultdict(list)
+    for one in asked:
+        wanted[one.package, one.lang, one.path].append(one)
+    packages = {(package, lang) for package, lang, _ in wanted}
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in read_rows(pages):
+        if (row["package"], row["lang"]) in packages and row["body"].strip():
+            groups[row["package"], row["lang"], row["split"]].append(row)
+    for (package, lang, split), rows in sorted(groups.items()):
+        for at, run in enumerate(
+            _runs(rows, {path for name, tongue, path in wanted if (name, tongue) == (package, lang)})
+        ):
+            own = tuple(page_of_row(row, number) for number, row in enumerate(run))
+            found = list(_drafts(run, own, wanted))
+            if found:
+                yield Slice(f"{package}-{lang}-people-{at}", first, lang, split, own, wanted=len(found)), found
+                first += 1
+
+
+def _runs(rows: Sequence[dict[str, Any]], paths: set[str]) -> Iterator[list[dict[str, Any]]]:
+    """What is asked about first, and of the others as much as makes a slice; more than a slice: several."""
+    asked = [row for row in rows if row["path"] in paths]
+    others = [row for row in rows if row["path"] not in paths]
+    run: list[dict[str, Any]] = []
+    size = 0
+    for row in [*asked, *others]:
+        here = len(row["body"].encode())
+        if run and size + here > SLICE_BYTES:
+            yield run
+            run, size = [], 0
+        run.append(row)
+        size += here
+    if run:
+        yield run
+
+
+def _drafts(
+    run: Sequence[dict[str, Any]], pages: Sequence[Page], wanted: Mapping[tuple[str, str, str], Sequence[Asked]]
+) -> Iterator[Draft]:
+    for number, (row, page) in enumerate(zip(run, pages, strict=True)):
+        for one in wanted.get((row["package"], row["lang"], row["path"]), ()):
+            start = page.body.find(one.answer)
+            if start < 0:
+                continue  # another version of the package says it otherwise
+            piece = Piece(said(one.answer), number, start, start + len(one.answer))
+            yield from (Draft(KIND, question, (piece,)) for question in one.questions)
+
+
+def said(answer: str) -> str:
+    """As an answer says it: on one line where it is one paragraph or one item of a list."""
+    text = clean(answer.strip("\n"))
+    items = _ITEM.match(text) and len(re.findall(rf"(?m)^{_ITEM.pattern}", text)) == 1 and "\n\n" not in text
+    text = _ITEM.sub("", text, count=1) if items else text
+    structured = re.search(r"(?m)^\s*(?:[-*+|>]|\d+[.)]|```|~~~)", text) or "\n\n" in text
+    return text if structured else " ".join(text.split())
