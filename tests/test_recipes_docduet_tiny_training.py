@@ -372,7 +372,7 @@ def test_the_whole_road_on_a_cpu(tmp_path: Path, tokenizer: Any) -> None:
         "DEVICE": "cpu",
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
     }
-    for steps, what in ((3, "pretrain"), (6, "pretrain"), (4, "read")):
+    for steps, what in ((3, "pretrain"), (6, "pretrain"), (4, "read"), (3, "people")):
         said = subprocess.run(
             [RECIPE / "run_on_gpu.sh", what, "5"], env=env | {"STEPS": str(steps)}, capture_output=True, text=True
         )

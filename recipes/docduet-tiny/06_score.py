@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from settings import last_stage
 from tokenised import HELDOUT, messages_of, passages_of, prompt_of, tasks_of
 
 from data.sentences import first_sentence
@@ -30,7 +31,7 @@ def main() -> None:
     home = Path(os.environ.get("DOCDUET_HOME", Path.home() / ".docduet"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=home / "tiny", help="where everything lies (DOCDUET_HOME/tiny)")
-    parser.add_argument("--model", type=Path, help="model's folder (--work/read/model)")
+    parser.add_argument("--model", type=Path, help="model's folder (the last stage's in --work)")
     parser.add_argument("--tasks", type=Path, help="folder of the tasks (--work/tasks)")
     parser.add_argument("--out", type=Path, default=Path("answers.jsonl"))
     parser.add_argument("--limit", type=int, default=2000, help="tasks, evenly out of all (2000)")
@@ -64,7 +65,7 @@ def _loaded(args: argparse.Namespace) -> tuple[Any, Any]:
     from transformers import AutoTokenizer, Qwen3ForCausalLM
 
     dtype = torch.bfloat16 if args.device == "cuda" else torch.float32
-    model = Qwen3ForCausalLM.from_pretrained(args.model or args.work / "read" / "model", dtype=dtype)
+    model = Qwen3ForCausalLM.from_pretrained(args.model or args.work / last_stage(args.work) / "model", dtype=dtype)
     return model.to(args.device).eval(), AutoTokenizer.from_pretrained(args.work / "tokenizer")
 
 

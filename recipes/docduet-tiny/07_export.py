@@ -4,12 +4,12 @@ python recipes/docduet-tiny/07_export.py --out data/samples/models/docduet-tiny/
 python recipes/docduet-tiny/07_export.py --adapter EXPORT --out data/samples/models/docduet-tiny/adapter --people TEXT
 python recipes/docduet-tiny/07_export.py --check data/samples/models/docduet-tiny
 
-Takes --work/read (log.jsonl; model/ with weights and training.json) and --work/tokenizer; writes one model.safetensors
-in bfloat16, the tokenizer, generation_config.json (only the likeliest token), README.md (the model card) and SHA256SUMS
-over all of it. --adapter takes what `docduet sft export` wrote, in bfloat16, with a card of its own, and names the base
-beside it: both move together. --figures is what `score_tasks.py --json` printed; --people says in the card, in a
-sentence or two, how it does on freely worded questions. --check compares the sums of a folder and of the folders
-in it.
+Takes the last stage's folder in --work (log.jsonl; model/ with weights and training.json) and --work/tokenizer;
+writes one model.safetensors in bfloat16, the tokenizer, generation_config.json (only the likeliest token), README.md
+(the model card) and SHA256SUMS over all of it. --adapter takes what `docduet sft export` wrote, in bfloat16, with a
+card of its own, and names the base beside it: both move together. --figures is what `score_tasks.py --json` printed;
+--people says in the card, in a sentence or two, how it does on freely worded questions. --check compares the sums of
+a folder and of the folders in it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import os
 import shutil
 import sys
 import textwrap
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
-CONFIG = Path(__file__).with_name("config.toml")
+from settings import last_stage, load
+
 CARD = Path(__file__).with_name("card.md")
 ADAPTER_CARD = Path(__file__).with_name("adapter_card.md")
 SUMS = "SHA256SUMS"
@@ -35,7 +35,7 @@ BASE_BYTES = 42_000_000
 """The adapter, and the limit of 50 MB for both, leave so much."""
 LINE = 128
 NOT_MEASURED = "Not measured yet."
-GROUPS = ("all", "en", "zh", "fact", "heading", "rules", "turns", "two", "refusal")
+GROUPS = ("all", "en", "zh", "fact", "heading", "rules", "turns", "two", "people", "refusal")
 COLUMNS = {
     "f1": "F1", "exact": "exact", "citation_precision": "citation precision", "citation_recall": "citation recall",
     "refusal_precision": "refusal precision", "refusal_recall": "refusal recall",
@@ -73,8 +73,9 @@ def export(work: Path, out: Path, figures: Mapping[str, Mapping[str, float]], pe
     part = out.with_name(f".{out.name}.partial")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    trained = json.loads((work / "read" / "model" / "training.json").read_text(encoding="utf-8"))
-    _weights(work / "read" / "model", part)
+    stage = last_stage(work)
+    trained = json.loads((work / stage / "model" / "training.json").read_text(encoding="utf-8"))
+    _weights(work / stage / "model", part)
     for path in sorted((work / "tokenizer").iterdir()):
         shutil.copy2(path, part / path.name)
     config = json.loads((part / "config.json").read_text(encoding="utf-8"))
@@ -85,8 +86,8 @@ def export(work: Path, out: Path, figures: Mapping[str, Mapping[str, float]], pe
         "pad_token_id": config["pad_token_id"],
     }
     _write(part / "generation_config.json", json.dumps(answering, indent=1))
-    peak = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["read"]["peak_lr"]
-    rate = last_rate((work / "read" / "log.jsonl").read_text(encoding="utf-8"), peak)
+    peak = getattr(load(), stage).peak_lr
+    rate = last_rate((work / stage / "log.jsonl").read_text(encoding="utf-8"), peak)
     _write(part / "README.md", card(trained, rate, config, figures, people))
     _seal(part, out)
 

@@ -53,12 +53,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Settings:
-    """``model``: arguments of Qwen3Config, without what the tokenizer says."""
+    """``model``: arguments of Qwen3Config, without what the tokenizer says. ``people``: as ``read``, but for what
+    its own table says."""
 
     seed: int
     model: Mapping[str, Any]
     pretrain: Stage
     read: Stage
+    people: Stage
 
 
 def load(preset: str = "", path: Path = CONFIG) -> Settings:
@@ -69,8 +71,19 @@ def load(preset: str = "", path: Path = CONFIG) -> Settings:
         raise ValueError(f"no preset {preset!r} in {path}; it has: {', '.join(presets)}")
     over = presets.get(preset, {})
     model = {**tables["model"], **over.get("model", {})}
-    stages = {name: _stage(name, {**tables[name], **over.get(name, {})}) for name in ("pretrain", "read")}
+    above = {"pretrain": ("pretrain",), "read": ("read",), "people": ("read", "people")}
+    stages = {
+        name: _stage(
+            name, {key: value for said in (tables, over) for one in ones for key, value in said.get(one, {}).items()}
+        )
+        for name, ones in above.items()
+    }
     return Settings(int(over.get("seed", tables["seed"])), model, **stages)
+
+
+def last_stage(work: Path) -> str:
+    """The stage whose model is the one to use: "people" where it ran, "read" otherwise."""
+    return "people" if (work / "people" / "model").is_dir() else "read"
 
 
 def changed(stage: Stage, settings: Sequence[str]) -> Stage:
