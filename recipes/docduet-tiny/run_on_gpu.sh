@@ -6,8 +6,8 @@
 #   recipes/docduet-tiny/run_on_gpu.sh tokens           tasks into tokens on the CPU: beside `pretrain`, with & and wait
 #   recipes/docduet-tiny/run_on_gpu.sh pretrain [N]     N minutes of stage one, from where it stopped (8)
 #   recipes/docduet-tiny/run_on_gpu.sh read [N]         N minutes of stage two (8)
-#   recipes/docduet-tiny/run_on_gpu.sh finish [N]       the last slice of stage two: the learning rate comes down to 0
-#   recipes/docduet-tiny/run_on_gpu.sh people [N]       stage three in one slice: people's questions among the tasks (8)
+#   recipes/docduet-tiny/run_on_gpu.sh people [N]       N minutes of stage three, people's questions among the tasks (8)
+#   recipes/docduet-tiny/run_on_gpu.sh finish [N] [people]  the last slice of stage two or three: the learning rate comes down to 0
 #   recipes/docduet-tiny/run_on_gpu.sh score [N]        held-out tasks answered and scored, in N minutes at most (4)
 #
 # WORK: tokenizer/, shards/, tasks/ and what the stages write. OUT: at most 8 files of at most 16 MB that leave the host; a
@@ -69,8 +69,8 @@ case $what in
   tokens) nice python3 $here/05_read.py "${more[@]}" --prepare ;;
   pretrain) stage 04_pretrain.py pretrain "${1:-8}" ;;
   read) stage 05_read.py read "${1:-8}" ;;
-  finish) stage 05_read.py read "${1:-8}" --finish ;;
-  people) stage 05_read.py people "${1:-8}" --people --finish ;;
+  people) stage 05_read.py people "${1:-8}" --people ;;
+  finish) stage 05_read.py "${2:-read}" "${1:-8}" --finish ${2:+"--$2"} ;;
   score)
     python3 $here/06_score.py --work "$WORK" --out "$WORK/answers.jsonl" --minutes "${1:-4}" ${DEVICE:+--device "$DEVICE"}
     tar -C "$WORK" -czf "$OUT/answers.tar.gz" asked.jsonl answers.jsonl
