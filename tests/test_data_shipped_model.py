@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,15 @@ BASE, ADAPTER = DEMO_FOLDER / "base", DEMO_FOLDER / "adapter"
 
 
 @pytest.fixture(scope="module")
-def export() -> Any:
+def export() -> Iterator[Any]:
+    sys.path.insert(0, str(EXPORT.parent))
     spec = importlib.util.spec_from_file_location("export_of_the_shipped_model", EXPORT)
     assert spec
     assert spec.loader
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    return script
+    yield script
+    sys.path.remove(str(EXPORT.parent))
 
 
 def files(folder: Path) -> set[Path]:

@@ -131,7 +131,7 @@ async def restarts(engine: ChaosEngine, finished: asyncio.Event) -> int:
     """Kill the engine and start it again, until the requests are through; how often."""
     count = 0
     while not finished.is_set():
-        await asyncio.sleep(6)
+        await asyncio.sleep(3)
         await engine.stop()
         await asyncio.sleep(0.5)
         await engine.start()

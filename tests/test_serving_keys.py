@@ -131,6 +131,13 @@ def test_keys_are_read_again_after_two_seconds_and_new_ones_are_looked_up_sooner
     asyncio.run(story())
 
 
+async def test_a_key_is_known_in_the_moment_after_it_was_made(base: Store) -> None:
+    ring, anna = Keyring(base), new_key(base)
+    for secret in (anna, new_key(base, "ben"), new_key(base, "carl")):
+        assert await ring.find(secret)
+    assert not await ring.find(anna[:3] + "0" * 12 + anna[15:])
+
+
 def test_while_the_database_is_away_known_keys_hold_for_five_minutes(base: Store, tmp_path: Path) -> None:
     import asyncio
 

@@ -116,7 +116,9 @@ async def test_no_gateway_is_said_in_the_conversation() -> None:
     page = Chat(Gateway("http://127.0.0.1:9"), UiConfig())
     seen = await frames(page, "x")
     assert "The gateway does not answer" in turns_of(seen[-2])[-1]["html"]
-    assert "dd-banner-bad" in seen[-1][2]
+    with gr.Blocks():
+        page.build()
+    assert "dd-banner-bad" in (await page.look(None))[page.banner]
 
 
 async def test_an_example_is_asked_instead_of_the_box(chat: Chat) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFRESH_S = 2.0
-NEW_KEY_S = 0.2  # an unknown key is looked up again when the keys are older than this
+NEW_KEY_S = 0.2  # an unknown key waits until the keys known are as old as this, and is then looked up again
 FIRST_S = 10.0  # the first reading, without which nobody can be let in, may take so long
 PATIENCE_S = 1.0  # so long a request waits for the database later,
 AWAY_S = 5.0  # which is then not asked for a while
@@ -55,6 +55,8 @@ class Keyring:
             return None
         await self._refresh(REFRESH_S)
         if id not in self._known:
+            age = self._clock() - self._tried_at
+            await asyncio.sleep(min(NEW_KEY_S, max(0.0, NEW_KEY_S - age)))  # it may have been made just now
             await self._refresh(NEW_KEY_S)
         record = self._known.get(id)
         if record is None or not record.opens(secret):

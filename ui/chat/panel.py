@@ -121,15 +121,16 @@ class Chat:
             [self.box.submit, self.chat.submit],
             self.ask,
             [self.box, self.chat, self.voice, self.filters],
-            [self.chat, self.box, self.banner, self.status],
+            [self.chat, self.box],
             concurrency_limit=None,
             **QUIET,
         )
+        looked = [self.banner, self.status, self.filters, self.voice]
+        self.asking.then(self.look, [self.filters, self.voice], looked, queue=False, **QUIET)
         cancel_then([self.box.stop], [self.asking], self.stop, [self.chat], [self.chat, self.box])
         cancel_then([self.sidebar.new.click], [self.asking], self.clear, [self.chat], [self.chat, self.box])
         cancel_then([self.sidebar.list.select], [self.asking], self.open, [self.sidebar.list], [self.chat, self.box])
         self.sidebar.list.tick(self.open, [self.sidebar.list], [self.chat, self.box], queue=False, **QUIET)
-        looked = [self.banner, self.status, self.filters, self.voice]
         gr.Timer(LOOK_S).tick(self.look, [self.filters, self.voice], looked, queue=False, **QUIET)
 
     @property
@@ -170,7 +171,7 @@ class Chat:
         words, clicked = Words.of(value), event._data if isinstance(event._data, dict) else {}
         question = str(clicked.get("question") or question).strip()
         if not question:
-            yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            yield gr.skip(), gr.skip()
             return
         known = on_page(value)
         turns = [stopped(turn) for turn in before(known, str(clicked.get("from", "")))]
@@ -186,10 +187,10 @@ class Chat:
         keeping = {"conversation": kept, "replace": instead}
         with self.pace.stream():
             async for now in paced(self._turn(turn, turns, gateway, keeping), self.pace.rest):
-                yield self._conversation(words, [*items, await _rendered(now, words)]), box, gr.skip(), gr.skip()
+                yield self._conversation(words, [*items, await _rendered(now, words)]), box
                 box = gr.skip()
                 await asyncio.sleep(min(REST_S, REFRESH_S * _length(now) / LONG) if now.running else 0)
-        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False), *await self._readiness(words, gateway)
+        yield gr.skip(), gr.update(submit_btn=True, stop_btn=False)  # and nothing more: until then the next one waits
 
     async def open(self, listed: Any, request: gr.Request | None = None) -> tuple[Any, ...]:
         """The conversation that was chosen in the list or named by the page's address; an empty one for none."""
