@@ -92,11 +92,12 @@ def refused(answer: dict[str, Any]) -> bool:
 def test_the_reading_voice_answers_from_the_right_page_and_cites_it(ask: Ask) -> None:
     answer = ask("rag", PORT)
     assert not answer["degraded"]
-    assert "docduet serve --port" in answer["text"]
+    told = [way for way in ("docduet serve --port 8080", "port = 8080") if way in answer["text"]]  # for once, for good
+    assert told
     assert 1 in answer["cited"]
     first = next(source for source in answer["sources"] if source["n"] == 1)
     assert first["url"].startswith("en/")
-    assert "docduet serve --port" in first["quote"]
+    assert told[0] in first["quote"]
 
 
 def test_the_reading_voice_answers_in_chinese_from_a_chinese_page(ask: Ask) -> None:
