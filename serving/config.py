@@ -15,7 +15,7 @@ from serving.engines.trust import Trust
 
 DEMO_HABITS: Mapping[str, Any] = MappingProxyType({"quote_below": -0.05, "rewrites": False})
 """What docduet-tiny is served with where nothing else is said. It cannot reword questions. Of its answers to held-out
-reading tasks 3 % are less certain than that, and their F1 is 0.63 where the others' is 0.92 (benchmarks/LOG.md)."""
+reading tasks 8 % are less certain than that, and their F1 is 0.32 where the others' is 0.81 (benchmarks/LOG.md)."""
 
 
 class EngineConfig(Table):
@@ -59,7 +59,7 @@ class EngineConfig(Table):
     @property
     def trust(self) -> Trust:
         """What its model is trusted with."""
-        return Trust(self.quote_below, self.refuse_below, self.rewrites)
+        return Trust(quote_below=self.quote_below, refuse_below=self.refuse_below, rewrites=self.rewrites)
 
     @model_validator(mode="before")
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from data.handbook import FOLDER
 from data.prompts import REFUSAL
+from data.text import folded
 from evals.questions import bundled
 from sft.decontaminate import NearQuestions, read_questions
 
@@ -46,25 +46,22 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
          "body": page(thing)}
         for thing in things
     ]  # fmt: skip
-    asked = [
-        (
-            "cache.html",
-            "The cache holds 40 entries. Older ones are thrown away.",
-            ["how much room for an entry", "is it ever full?"],
-        ),
-        ("cache.html", "1. Install `cache-tools`.\n2. Run `cachectl start`.", ["get it going, how"]),
-        ("spool.html", "This sentence went with an older version.", ["nobody knows"]),
+    from reading.people import sum_of
+
+    body = page("cache")
+    wanted = [
+        ("The cache holds 40 entries. Older ones are thrown away.", ["how much room for an entry", "is it ever full?"]),
+        ("1. Install `cache-tools`.\n2. Run `cachectl start`.", ["get it going, how"]),
     ]
+    asked = [
+        {"package": "made-up", "path": "cache.html", "lang": "en", "start": body.index(answer),
+         "end": body.index(answer) + len(answer), "sum": sum_of(answer), "questions": questions}
+        for answer, questions in wanted
+    ]  # fmt: skip
+    asked.append({**asked[0], "path": "spool.html", "questions": ["what an older version said"]})
     pages, said = tmp_path / "pages.jsonl", tmp_path / "asked.jsonl"
-    pages.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    said.write_text(
-        "".join(
-            json.dumps({"package": "made-up", "path": path, "lang": "en", "answer": answer, "questions": questions})
-            + "\n"
-            for path, answer, questions in asked
-        ),
-        encoding="utf-8",
-    )
+    for path, lines in ((pages, rows), (said, asked)):
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return pages, said
 
 
@@ -73,8 +70,8 @@ def test_a_question_of_people_is_asked_as_it_is_and_answered_in_the_pages_words(
     from reading.show import squeeze
 
     pages, asked = files
-    [(slice_, drafts)] = people.shelves(pages, people.read_asked(asked), 7)
-    assert slice_.number == 7
+    [(slice_, drafts)] = people.shelves(pages, people.read_asked(asked), 7, 20)
+    assert (slice_.number, slice_.wanted) == (7, 60)
     assert [draft.question for draft in drafts] == [
         "how much room for an entry",
         "is it ever full?",
@@ -120,8 +117,8 @@ def test_what_people_ask_over_the_corpus_is_in_both_languages_and_nowhere_about_
     listed = {line.split()[0] for line in (RECIPE / "packages.txt").read_text().splitlines() if line.strip()}
     assert {one.lang for one in asked} == set(LANGS)
     assert {one.package for one in asked} <= listed
-    assert all(one.answer.strip() and len(set(one.questions)) >= 3 for one in asked)
-    assert len(asked) > 1000
+    assert all(one.start < one.end and len(set(one.questions)) >= 3 for one in asked)
+    assert len(asked) > 10_000
 
 
 def test_every_page_of_the_handbook_is_asked_about_in_people_s_words(tmp_path: Path) -> None:
@@ -132,6 +129,7 @@ def test_every_page_of_the_handbook_is_asked_about_in_people_s_words(tmp_path: P
     assert all(row["question"].strip() and row["answer"].strip() for row in rows)
     questions = [(row["url"], row["question"]) for row in rows]
     assert len(set(questions)) == len(questions)
+    assert len(questions) >= 5 * len({(row["url"], row["answer"]) for row in rows})
 
 
 def test_no_wording_is_a_question_that_the_scorecard_asks() -> None:
@@ -139,8 +137,9 @@ def test_no_wording_is_a_question_that_the_scorecard_asks() -> None:
 
     held_out = read_questions(bundled()["handbook"])
     near = NearQuestions(held_out)
-    asked = random.Random(1).sample([row["question"] for row in rows()], 4000)
+    asked = [row["question"] for row in rows()]
     assert not [question for question in asked if near.of(question)]
+    assert not {folded(question) for question in asked} & {folded(question) for question in held_out}
     assert near.of(held_out[0])
 
 

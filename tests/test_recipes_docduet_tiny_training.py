@@ -372,9 +372,10 @@ def test_the_whole_road_on_a_cpu(tmp_path: Path, tokenizer: Any) -> None:
         "DEVICE": "cpu",
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
     }
-    for steps, what in ((3, "pretrain"), (6, "pretrain"), (4, "read"), (3, "people")):
+    slices = ((3, "pretrain 5"), (6, "pretrain 5"), (4, "read 5"), (3, "people 5"), (5, "finish 5 people"))
+    for steps, what in slices:
         said = subprocess.run(
-            [RECIPE / "run_on_gpu.sh", what, "5"], env=env | {"STEPS": str(steps)}, capture_output=True, text=True
+            [RECIPE / "run_on_gpu.sh", *what.split()], env=env | {"STEPS": str(steps)}, capture_output=True, text=True
         )
         assert said.returncode == 0, said.stdout + said.stderr
         files = sorted(out.iterdir())

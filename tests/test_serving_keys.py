@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sqlite3
@@ -136,6 +137,21 @@ async def test_a_key_is_known_in_the_moment_after_it_was_made(base: Store) -> No
     for secret in (anna, new_key(base, "ben"), new_key(base, "carl")):
         assert await ring.find(secret)
     assert not await ring.find(anna[:3] + "0" * 12 + anna[15:])
+
+
+async def test_a_reading_that_began_before_a_key_was_made_does_not_hide_it(base: Store) -> None:
+    class Slow:
+        async def run(self, work: Any, *more: Any, writes: bool = True) -> Any:
+            found = await base.run(work, *more, writes=writes)
+            await asyncio.sleep(0.3)
+            return found
+
+    ring: Any = Keyring(Slow())  # type: ignore[arg-type]
+    anna = new_key(base)
+    unknown = asyncio.create_task(ring.find(anna[:3] + "0" * 12 + anna[15:]))
+    await asyncio.sleep(0.1)  # the reading is on its way
+    assert await ring.find(new_key(base, "ben"))
+    assert await unknown is None
 
 
 def test_while_the_database_is_away_known_keys_hold_for_five_minutes(base: Store, tmp_path: Path) -> None:

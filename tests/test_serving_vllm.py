@@ -114,6 +114,8 @@ def test_nothing_is_compiled_where_it_does_not_pay_or_cannot_be(
     assert env.get("TORCH_COMPILE_DISABLE") == (None if compiles else "1")
     own = EngineConfig(model=str(tmp_path), env={"TORCH_COMPILE_DISABLE": "0"})
     assert vllm.launch(own, 1).env["TORCH_COMPILE_DISABLE"] == "0"
+    elsewhere = EngineConfig(model=str(tmp_path), env={"CXX": sys.executable})
+    assert vllm.launch(elsewhere, 1).env.get("TORCH_COMPILE_DISABLE") == (None if megabytes > 256 else "1")
 
 
 def test_the_command_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,9 +116,12 @@ async def test_no_gateway_is_said_in_the_conversation() -> None:
     page = Chat(Gateway("http://127.0.0.1:9"), UiConfig())
     seen = await frames(page, "x")
     assert "The gateway does not answer" in turns_of(seen[-2])[-1]["html"]
-    with gr.Blocks():
+    with gr.Blocks() as app:
         page.build()
-    assert "dd-banner-bad" in (await page.look(None))[page.banner]
+    assert "dd-banner-bad" in (await page.settled(None))[0]
+    asking = next(one for one in app.config["dependencies"] if one["api_name"] == "ask")
+    then = [one["api_name"] for one in app.config["dependencies"] if one["trigger_after"] == asking["id"]]
+    assert then == ["settled"]
 
 
 async def test_an_example_is_asked_instead_of_the_box(chat: Chat) -> None:

@@ -108,7 +108,16 @@ class _Work:
 
 
 def _asked_by_people(pages: Path, times: int, first: int) -> list[tuple[Slice, list[Draft]]]:
-    return list(people.shelves(pages, people.read_asked(ASKED), first)) if times else []
+    if not times:
+        return []
+    asked = people.read_asked(ASKED)
+    found = list(people.shelves(pages, asked, first, times))
+    there = sum(len(drafts) for _, drafts in found)
+    print(
+        f"people's questions: {there:,} of {sum(len(one.questions) for one in asked):,} have their page",
+        file=sys.stderr,
+    )
+    return found
 
 
 @cache

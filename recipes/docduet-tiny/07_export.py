@@ -1,14 +1,14 @@
 """Put the trained model together as a Hugging Face folder that vLLM, transformers and ms-swift load.
 
-python recipes/docduet-tiny/07_export.py --out data/samples/models/docduet-tiny/base --figures scores.json --people TEXT
-python recipes/docduet-tiny/07_export.py --adapter EXPORT --out data/samples/models/docduet-tiny/adapter --people TEXT
+python recipes/docduet-tiny/07_export.py --out data/samples/models/docduet-tiny/base --figures scores.json --freely TEXT
+python recipes/docduet-tiny/07_export.py --adapter EXPORT --out data/samples/models/docduet-tiny/adapter --freely TEXT
 python recipes/docduet-tiny/07_export.py --check data/samples/models/docduet-tiny
 
 Takes the last stage's folder in --work (log.jsonl; model/ with weights and training.json) and --work/tokenizer;
 writes one model.safetensors in bfloat16, the tokenizer, generation_config.json (only the likeliest token), README.md
 (the model card) and SHA256SUMS over all of it. --adapter takes what `docduet sft export` wrote, in bfloat16, with a
 card of its own, and names the base beside it: both move together. --figures is what `score_tasks.py --json` printed;
---people says in the card, in a sentence or two, how it does on freely worded questions. --check compares the sums of
+--freely says in the card, in a sentence or two, how it does on freely worded questions. --check compares the sums of
 a folder and of the folders in it.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=home / "tiny", help="where everything lies (DOCDUET_HOME/tiny)")
     parser.add_argument("--out", type=Path, help="the folder to write")
     parser.add_argument("--figures", type=Path, help="JSON of score_tasks.py, for the card")
-    parser.add_argument("--people", default=NOT_MEASURED, help="for the card: how it does on freely worded questions")
+    parser.add_argument("--freely", default=NOT_MEASURED, help="for the card: how it does on freely worded questions")
     parser.add_argument("--adapter", type=Path, help="bundle this exported adapter instead")
     parser.add_argument("--check", type=Path, help="compare the sums of a folder instead")
     args = parser.parse_args()
@@ -58,10 +58,10 @@ def main() -> None:
     if not args.out:
         parser.error("name a folder with --out")
     if args.adapter:
-        bundle(args.adapter, args.out, args.people)
+        bundle(args.adapter, args.out, args.freely)
         return
     figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else {}
-    export(args.work, args.out, figures, args.people)
+    export(args.work, args.out, figures, args.freely)
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(
         f"{args.out}: {size / 1e6:.1f} MB" + ("" if size < BASE_BYTES else ", which leaves too little for an adapter")

@@ -7,7 +7,7 @@
 #   recipes/docduet-tiny/08_adapters.sh ask [NAME...]     the handbook's questions to all of them, one after the other in
 #                                                         one engine, and a scorecard of it -> WORK/scorecard
 #
-# NAMEs: demo (rank 64, mixture.yaml and people's wordings, 8 epochs), and for the comparison the mixtures article-multi-round,
+# NAMEs: demo (rank 64, mixture.yaml and people's wordings, the recipe's epochs), and for the comparison the mixtures article-multi-round,
 # article-short, article-whole-page and balanced as they come: rank 16, each the same number of steps (ITERS), so of the
 # same tokens, and all answers of a conversation learned.
 # BASE: the base's folder as 07_export.py writes it. WORK, OUT: as in run_on_gpu.sh. RECIPE, SET="key=value ...": another
@@ -37,7 +37,6 @@ build() { # NAME: of the demonstration's every page, in many wordings, so that w
 train() { # NAME PORT
   local name=$1 own=() one
   if [[ $name != demo ]]; then own=(--set lora_rank=16 --set lora_alpha=32 --set loss_scale=default); fi
-  if [[ $name == demo && $RECIPE == docduet-tiny ]]; then own+=(--set num_train_epochs=8); fi # twice the recipe's samples
   if [[ $name != demo && $RECIPE == docduet-tiny ]]; then own+=(--set train_iters="$ITERS" --set save_strategy=steps); fi
   for one in $SET; do own+=(--set "$one"); done
   rm -rf "$WORK/runs/$name" "$WORK/exports/$name"

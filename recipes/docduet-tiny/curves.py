@@ -1,4 +1,4 @@
-"""Draw the logs of both stages: losses, learning rate, speed.
+"""Draw the logs of all stages: losses, learning rate, speed.
 
 python recipes/docduet-tiny/curves.py WORK/pretrain/log.jsonl WORK/read/log.jsonl --out curves.png
 """

@@ -6,7 +6,8 @@
 #   recipes/docduet-tiny/run_on_gpu.sh tokens           tasks into tokens on the CPU: beside `pretrain`, with & and wait
 #   recipes/docduet-tiny/run_on_gpu.sh pretrain [N]     N minutes of stage one, from where it stopped (8)
 #   recipes/docduet-tiny/run_on_gpu.sh read [N]         N minutes of stage two (8)
-#   recipes/docduet-tiny/run_on_gpu.sh people [N]       N minutes of stage three, people's questions among the tasks (8)
+#   recipes/docduet-tiny/run_on_gpu.sh people [N]       N minutes of stage three, people's questions among the tasks (8); its last
+#                                                       slice, which may be the only one, is `finish N people`
 #   recipes/docduet-tiny/run_on_gpu.sh finish [N] [people]  the last slice of stage two or three: the learning rate comes down to 0
 #   recipes/docduet-tiny/run_on_gpu.sh score [N]        held-out tasks answered and scored, in N minutes at most (4)
 #
@@ -70,11 +71,11 @@ case $what in
   pretrain) stage 04_pretrain.py pretrain "${1:-8}" ;;
   read) stage 05_read.py read "${1:-8}" ;;
   people) stage 05_read.py people "${1:-8}" --people ;;
-  finish) stage 05_read.py "${2:-read}" "${1:-8}" --finish ${2:+"--$2"} ;;
+  finish) stage 05_read.py "${2:-read}" "${1:-8}" --finish $([[ ${2:-} == people ]] && echo --people) ;;
   score)
     python3 $here/06_score.py --work "$WORK" --out "$WORK/answers.jsonl" --minutes "${1:-4}" ${DEVICE:+--device "$DEVICE"}
     tar -C "$WORK" -czf "$OUT/answers.tar.gz" asked.jsonl answers.jsonl
     python3 $here/score_tasks.py --tasks "$WORK/asked.jsonl" --answers "$WORK/answers.jsonl" | tee "$OUT/scores.txt"
     python3 $here/sure.py "$WORK/asked.jsonl" "$WORK/answers.jsonl" | tee "$OUT/sure.txt" ;;
-  *) sed -n '2,16p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+  *) sed -n '2,17p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
 esac

@@ -54,7 +54,7 @@ class Stage:
 @dataclass(frozen=True)
 class Settings:
     """``model``: arguments of Qwen3Config, without what the tokenizer says. ``people``: as ``read``, but for what
-    its own table says."""
+    its own table says; a preset's ``read`` goes before both."""
 
     seed: int
     model: Mapping[str, Any]

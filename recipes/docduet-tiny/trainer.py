@@ -1,4 +1,4 @@
-"""The loop that both stages share: steps, the schedule, checkpoints at any moment, a log a line a step or so.
+"""The loop that all stages share: steps, the schedule, checkpoints at any moment, a log a line a step or so.
 
 The schedule runs over *time*: its place is the seconds of training spent so far over config.toml's minutes. What is
 bounded here is time on a GPU whose speed is not known beforehand, and so the learning rate always comes down to its end

@@ -3,8 +3,8 @@
 python recipes/docduet-tiny/wordings.py OUT.jsonl
 
 A line of wordings/ is one fact: {"questions": [five or more, each as another person would ask], "answer": "..."}. They
-were written by hand, page by page, as a company's own FAQ and tickets would come in, without a look at the evaluation
-questions; `docduet sft build` leaves out what comes too close to one.
+were written for this model, page by page, in the words that people use, without a look at the evaluation questions;
+`docduet sft build` leaves out what comes too close to one.
 """
 
 from __future__ import annotations

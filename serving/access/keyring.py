@@ -53,10 +53,10 @@ class Keyring:
         id = keys.id_in(secret)
         if not id:
             return None
+        asked = self._clock()
         await self._refresh(REFRESH_S)
-        if id not in self._known:
-            age = self._clock() - self._tried_at
-            await asyncio.sleep(min(NEW_KEY_S, max(0.0, NEW_KEY_S - age)))  # it may have been made just now
+        while id not in self._known and self._tried_at < asked:  # it may have been made since the keys were read
+            await asyncio.sleep(min(NEW_KEY_S, max(0.0, NEW_KEY_S - (self._clock() - self._tried_at))))
             await self._refresh(NEW_KEY_S)
         record = self._known.get(id)
         if record is None or not record.opens(secret):

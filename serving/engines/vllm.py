@@ -138,18 +138,18 @@ def _environment(config: EngineConfig, cpu: bool) -> dict[str, str]:
         small = is_small(config.model)
         env["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_CACHE_GIB)
         env |= _one_process() if small else {}
-        if small or not compiles():
+        if small or not compiles({**os.environ, **config.env}):
             env["TORCH_COMPILE_DISABLE"] = "1"
     return env | config.env
 
 
-def compiles() -> bool:
-    """Whether PyTorch finds the C++ compiler that `torch.compile` needs on a CPU.
+def compiles(env: Mapping[str, str]) -> bool:
+    """Whether PyTorch finds in ``env`` the C++ compiler that `torch.compile` needs on a CPU.
 
     Without one vLLM dies of the first request for log-probabilities, whose ranks it counts in a compiled function; with
     one that request waits 14 s for the compiler (benchmarks/LOG.md), which a small model never earns back.
     """
-    return shutil.which(os.environ.get("CXX") or "g++") is not None
+    return shutil.which(env.get("CXX") or "g++", path=env.get("PATH")) is not None
 
 
 def _one_process() -> dict[str, str]:

@@ -125,12 +125,12 @@ class Chat:
             concurrency_limit=None,
             **QUIET,
         )
-        looked = [self.banner, self.status, self.filters, self.voice]
-        self.asking.then(self.look, [self.filters, self.voice], looked, queue=False, **QUIET)
+        self.asking.then(self.settled, [self.filters], [self.banner, self.status], queue=False, **QUIET)
         cancel_then([self.box.stop], [self.asking], self.stop, [self.chat], [self.chat, self.box])
         cancel_then([self.sidebar.new.click], [self.asking], self.clear, [self.chat], [self.chat, self.box])
         cancel_then([self.sidebar.list.select], [self.asking], self.open, [self.sidebar.list], [self.chat, self.box])
         self.sidebar.list.tick(self.open, [self.sidebar.list], [self.chat, self.box], queue=False, **QUIET)
+        looked = [self.banner, self.status, self.filters, self.voice]
         gr.Timer(LOOK_S).tick(self.look, [self.filters, self.voice], looked, queue=False, **QUIET)
 
     @property
@@ -154,6 +154,10 @@ class Chat:
     async def look(self, chosen: Any, voice: Any = None, request: gr.Request | None = None) -> dict[Any, Any]:
         """What may have changed while the page was open."""
         return await self._state(Words.of(chosen), filters.chosen(chosen), voices.chosen(voice), self._for(request))
+
+    async def settled(self, chosen: Any, request: gr.Request | None = None) -> tuple[str, str]:
+        """(banner, status) after an answer, which may have brought to light that something is wrong."""
+        return await self._readiness(Words.of(chosen), self._for(request))
 
     async def ask(
         self,

@@ -71,14 +71,14 @@ def tasks_of(slice_: Slice, seed: int, asked_elsewhere: Callable[[str], bool]) -
 def tasks_of_people(
     slice_: Slice, found: Sequence[Draft], times: int, seed: int, asked_elsewhere: Callable[[str], bool]
 ) -> tuple[list[Task], list[Passage]]:
-    """The same of questions in people's words, each ``times`` over other passages."""
+    """Tasks of ``found``, questions in people's words, each ``times`` over other passages; and what they show."""
     rng = random.Random(f"{seed} {slice_.name}")
     shelf = show.Shelf(slice_)
     if len(shelf.pool) < 2:
         return [], []
     maker = _Maker(shelf, found, rng)
-    made = (maker.task(draft) for draft in found for _ in range(times) if not asked_elsewhere(draft.question))
-    tasks = [task for task in made if task]
+    made = (maker.task(draft) for draft in found for _ in range(times))
+    tasks = [task for task in made if task and not asked_elsewhere(task.question)]
     shown = {number for task in tasks for number in task.passages}
     return tasks, [one for one in shelf.used.values() if one.id in shown]
 
@@ -147,7 +147,7 @@ class _Maker:
 
     def turn(self, draft: Draft) -> tuple[tuple[str, str], ...]:
         said = "\n".join(unlinked(piece.text) for piece in draft.pieces)
-        return ((self.asked(draft.question), said[:HISTORY_CHARS]),)
+        return ((self.worded(draft), said[:HISTORY_CHARS]),)
 
     def worded(self, draft: Draft) -> str:
         """The draft's question as it is asked: what is made of two questions or of keywords is in other words already."""
@@ -226,7 +226,7 @@ class _Maker:
             draft = self.rng.choice(self.named)
             other = refusals.swapped(self.shelf, draft, self.names, self.rng)
             if other:
-                question = self.asked(other)
+                question = other if draft.kind == people.KIND else self.asked(other)
                 shown = show.opened(self.shelf, self.shelf.near(question)[: show.count_of(self.rng)], self.rng)
                 if shown and not refusals.stands_in(other, draft.question, shown):
                     return self.made(draft, question, shown, "", "refusal-swapped")

@@ -1,13 +1,15 @@
 """Questions in people's words over the corpus (asked.jsonl.xz) -> drafts, page by page.
 
-A line is one thing that a page says: {"package", "path", "lang", "answer": the page's own words, "questions": [as
-different people ask who have not read it]}. They were written by hand over excerpts of the corpus; none of the handbook
-is among them. What rules ask (drafts.py) shares its words with the page, and a model that has met nothing else does not
-find what people ask for in theirs.
+A line is one thing that a page says, and how people ask for it: {"package", "path", "lang", "start", "end": where in the
+page's body it stands, "sum": of these characters, "questions": [as different people ask who have not read the page]}.
+The questions were written for this model over excerpts of the corpus; none of the handbook is among them. What rules ask
+(drafts.py) shares its words with the page, and a model that has met nothing else does not find what people ask for in
+theirs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,25 +28,33 @@ _ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
 
 @dataclass(frozen=True)
 class Asked:
-    """One thing that a page says, and how people ask for it."""
+    """What stands in a page's body at [start, end), with its ``sum``, and how people ask for it."""
 
     package: str
     path: str
     lang: str
-    answer: str
+    start: int
+    end: int
+    sum: str
     questions: tuple[str, ...]
+
+    def stands_in(self, body: str) -> bool:
+        """Whether it is there word for word; another version of the package may say it otherwise."""
+        return sum_of(body[self.start : self.end]) == self.sum
+
+
+def sum_of(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def read_asked(path: Path) -> list[Asked]:
-    """Raises KeyError for a line that lacks something."""
-    return [
-        Asked(row["package"], row["path"], row["lang"], row["answer"], tuple(row["questions"]))
-        for row in read_rows(path)
-    ]
+    """Raises TypeError for a line that lacks something."""
+    return [Asked(**{**row, "questions": tuple(row["questions"])}) for row in read_rows(path)]
 
 
-def shelves(pages: Path, asked: Sequence[Asked], first: int) -> Iterator[tuple[Slice, list[Draft]]]:
-    """Slices of all pages that are asked about with their neighbours, numbered from ``first``, and their drafts."""
+def shelves(pages: Path, asked: Sequence[Asked], first: int, times: int) -> Iterator[tuple[Slice, list[Draft]]]:
+    """Slices of all pages that are asked about with their neighbours, numbered from ``first``, and their drafts, each of
+    which is to make ``times`` tasks."""
     wanted: dict[tuple[str, str, str], list[Asked]] = defaultdict(list)
     for one in asked:
         wanted[one.package, one.lang, one.path].append(one)
@@ -60,7 +70,7 @@ def shelves(pages: Path, asked: Sequence[Asked], first: int) -> Iterator[tuple[S
             own = tuple(page_of_row(row, number) for number, row in enumerate(run))
             found = list(_drafts(run, own, wanted))
             if found:
-                yield Slice(f"{package}-{lang}-people-{at}", first, lang, split, own, wanted=len(found)), found
+                yield Slice(f"{package}-{lang}-people-{at}", first, lang, split, own, wanted=len(found) * times), found
                 first += 1
 
 
@@ -86,11 +96,9 @@ def _drafts(
 ) -> Iterator[Draft]:
     for number, (row, page) in enumerate(zip(run, pages, strict=True)):
         for one in wanted.get((row["package"], row["lang"], row["path"]), ()):
-            start = page.body.find(one.answer)
-            if start < 0:
-                continue  # another version of the package says it otherwise
-            piece = Piece(said(one.answer), number, start, start + len(one.answer))
-            yield from (Draft(KIND, question, (piece,)) for question in one.questions)
+            if one.stands_in(page.body):
+                piece = Piece(said(page.body[one.start : one.end]), number, one.start, one.end)
+                yield from (Draft(KIND, question, (piece,)) for question in one.questions)
 
 
 def said(answer: str) -> str:
