@@ -16,8 +16,9 @@ import pytest
 from data.errors import ConfigError, EngineError, EngineStartError
 from serving.config import EngineConfig
 from serving.engines.supervisor import Supervisor
+from serving.engines.trust import Trust
 from serving.engines.vllm import Launch
-from serving.engines.watched import Policy
+from serving.engines.watched import External, Policy
 
 FAST = Policy(
     poll_s=0.05,
@@ -106,6 +107,17 @@ async def test_ready_then_gone(children: Children, tmp_path: Path) -> None:
     assert "hello from the engine" in (tmp_path / "engine-base.log").read_text()
 
 
+async def test_what_a_model_is_trusted_with_reaches_its_engine(children: Children, tmp_path: Path) -> None:
+    said = {"quote_below": -0.3, "refuse_below": 0.2, "rewrites": False}
+    started = EngineConfig(name="base", model="m", **said)
+    elsewhere = EngineConfig(name="other", base_url="http://127.0.0.1:9/v1", **said)
+    trust = Trust(quote_below=-0.3, refuse_below=0.2, rewrites=False)
+    assert External(elsewhere, FAST).engine.trust == trust
+    async with Supervisor([started], tmp_path, children.launcher("nothing"), FAST) as running:
+        await until(lambda: running.engine("base"))
+        assert running.engines["base"].trust == trust
+
+
 async def test_an_engine_that_dies_is_restarted(children: Children, tmp_path: Path) -> None:
     async with supervisor(children, "nothing", tmp_path) as running:
         await until(lambda: running.engine("base"))
@@ -145,6 +157,7 @@ import asyncio, sys
 from pathlib import Path
 from serving.config import EngineConfig
 from serving.engines.supervisor import Supervisor
+from serving.engines.trust import Trust
 from serving.engines.vllm import Launch
 async def main():
     command = (sys.executable, {str(children.script)!r}, "family")
