@@ -153,9 +153,3 @@ def check(response: httpx.Response) -> None:
         assert error["type"] == "invalid_request_error" or response.status_code != 400
     elif response.headers["content-type"].startswith("text/event-stream"):
         assert '"error":{' not in response.text.replace(" ", "")
-
-
-def test_half_of_a_surrogate_pair_does_not_end_a_stream() -> None:
-    from serving.api.wire import sse
-
-    assert json.loads(sse({"content": "a\ud800b"}).removeprefix(b"data: ")) == {"content": "a\ud800b"}

@@ -175,6 +175,18 @@ def test_limits(url: str, more: dict[str, Any], param: str | None) -> None:
     assert response.json()["error"]["param"] == param, response.text
 
 
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\uD83D", "\ud83d".encode("utf-8", "surrogatepass")])
+@pytest.mark.parametrize("path", ["chat/completions", "responses"])
+def test_half_a_character_is_refused_however_it_is_written(url: str, path: str, half: bytes) -> None:
+    asked = (
+        b'"messages": [{"role": "user", "content": "port? %b"}]' if path.startswith("chat") else b'"input": "port? %b"'
+    )
+    body = b'{"model": "rag", "stream": true, ' + asked % half + b"}"
+    response = httpx.post(f"{url}/v1/{path}", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_json")
+    assert "half of a character" in response.json()["error"]["message"]
+
+
 def test_json_is_for_voices_that_do_not_cite(url: str, engine: FakeEngineServer) -> None:
     engine.script = says('{"port": 7860}')
     asked = {"response_format": {"type": "json_object"}}

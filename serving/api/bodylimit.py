@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -18,6 +19,8 @@ from serving.errors import ApiError, error_body
 APP_FACTOR = 4
 """The chat app's requests carry a conversation as it is shown, which is several times what is asked of the API."""
 NONE: Mapping[str, int] = MappingProxyType({})
+HALF = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")
+"""What half of a surrogate pair looks like: the escape, which may be one of a pair, or UTF-8 that there should not be."""
 
 
 class BodyLimit:
@@ -66,8 +69,9 @@ class BodyLimit:
 
 
 async def whole_characters(request: Request) -> None:
-    """A dependency of all routes: JSON can hold half a character ("\\ud83d"), which no answer could repeat."""
-    if request.method not in ("POST", "PUT", "PATCH") or b"\\ud" not in (await request.body()).lower():
+    """A dependency of all routes: JSON can hold half a character ("\\ud83d", or its bytes), which no answer could
+    repeat."""
+    if request.method not in ("POST", "PUT", "PATCH") or not HALF.search(await request.body()):
         return
     try:
         json.dumps(await request.json(), ensure_ascii=False).encode()

@@ -6,7 +6,6 @@ streamed in ``delta.annotations``, and once per source as the ``event: source`` 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,14 +23,7 @@ DONE = b"data: [DONE]\n\n"
 
 def sse(body: dict[str, Any], event: str = "") -> bytes:
     """One server-sent event."""
-    return (f"event: {event}\n".encode() if event else b"") + b"data: " + _json(body) + b"\n\n"
-
-
-def _json(body: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body)
-    except orjson.JSONEncodeError:  # half of a surrogate pair, which a client sent: only an escape can say it
-        return json.dumps(body).encode()
+    return (f"event: {event}\n".encode() if event else b"") + b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 def source_body(source: Source, public_url: str) -> dict[str, Any]:
