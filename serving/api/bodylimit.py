@@ -20,7 +20,7 @@ APP_FACTOR = 4
 """The chat app's requests carry a conversation as it is shown, which is several times what is asked of the API."""
 NONE: Mapping[str, int] = MappingProxyType({})
 HALF = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")
-"""What half of a surrogate pair looks like: the escape, which may be one of a pair, or UTF-8 that there should not be."""
+"""Half of a surrogate pair: its escape, which may stand beside the other half, or bytes that are not in UTF-8."""
 
 
 class BodyLimit:

@@ -7,14 +7,15 @@ import json
 import lzma
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from data.types import Page
 from reading.parts import Slice
 
+T = TypeVar("T")
 SLICE_BYTES = 600_000
 FEWEST = 300
 """Tasks of a slice at least, as long as there are slices to choose from."""
@@ -56,7 +57,7 @@ def slices(path: Path, wanted: dict[tuple[str, str], int], largest: int) -> list
                 tuple(page for page, _ in some),
                 frozenset(n for n, (_, faq) in enumerate(some) if faq),
             )
-            for at, some in enumerate(_runs(pages))
+            for at, some in enumerate(runs(pages, lambda page: page[0].body))
         ]
         share = min(1.0, largest / max(1, sum(one.size for one in cut)))
         kept = [
@@ -92,11 +93,12 @@ def page_of_row(row: dict[str, Any], number: int) -> Page:
     return Page(f"{product}/{number}.md", row["title"], row["body"], row["lang"])
 
 
-def _runs(pages: Sequence[tuple[Page, bool]]) -> Iterator[list[tuple[Page, bool]]]:
-    run: list[tuple[Page, bool]] = []
+def runs(items: Iterable[T], body: Callable[[T], str]) -> Iterator[list[T]]:
+    """``items`` in their order, as many together as make a slice. ``body``: the text of one."""
+    run: list[T] = []
     size = 0
-    for one in pages:
-        here = len(one[0].body.encode())
+    for one in items:
+        here = len(body(one).encode())
         if run and size + here > SLICE_BYTES:
             yield run
             run, size = [], 0

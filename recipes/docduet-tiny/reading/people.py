@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from data.types import Page
-from reading.files import SLICE_BYTES, page_of_row, read_rows
+from reading.files import page_of_row, read_rows, runs
 from reading.parts import Draft, Piece, Slice
 from sft.rules.text import clean
 
@@ -64,31 +64,13 @@ def shelves(pages: Path, asked: Sequence[Asked], first: int, times: int) -> Iter
         if (row["package"], row["lang"]) in packages and row["body"].strip():
             groups[row["package"], row["lang"], row["split"]].append(row)
     for (package, lang, split), rows in sorted(groups.items()):
-        for at, run in enumerate(
-            _runs(rows, {path for name, tongue, path in wanted if (name, tongue) == (package, lang)})
-        ):
+        asked_first = sorted(rows, key=lambda row: (package, lang, row["path"]) not in wanted)  # with what follows them
+        for at, run in enumerate(runs(asked_first, lambda row: str(row["body"]))):
             own = tuple(page_of_row(row, number) for number, row in enumerate(run))
             found = list(_drafts(run, own, wanted))
             if found:
                 yield Slice(f"{package}-{lang}-people-{at}", first, lang, split, own, wanted=len(found) * times), found
                 first += 1
-
-
-def _runs(rows: Sequence[dict[str, Any]], paths: set[str]) -> Iterator[list[dict[str, Any]]]:
-    """What is asked about first, and of the others as much as makes a slice; more than a slice: several."""
-    asked = [row for row in rows if row["path"] in paths]
-    others = [row for row in rows if row["path"] not in paths]
-    run: list[dict[str, Any]] = []
-    size = 0
-    for row in [*asked, *others]:
-        here = len(row["body"].encode())
-        if run and size + here > SLICE_BYTES:
-            yield run
-            run, size = [], 0
-        run.append(row)
-        size += here
-    if run:
-        yield run
 
 
 def _drafts(
